@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+/// The offload as its user sees it: tables to fill, counters to read. No register name leaves this folder.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "register_access.hpp"
+#include "tables.hpp"
+
+namespace mirrornic {
+
+/// The device is not one that this driver was built for; the message names both sides.
+struct UnknownDevice : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+/// A table has no room for what was asked; nothing was changed.
+struct TableFull : std::runtime_error {
+    std::string table;  ///< "interface", "filter", "filter rule" or "session"
+    TableFull(const std::string& table_name, const std::string& message)
+        : std::runtime_error(message), table(table_name) {}
+};
+/// The device refused or lost a write; the message holds address, reason and count (T5).
+struct DeviceError : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+
+struct TableSizes {
+    std::uint32_t interfaces, slots, filters, rules_per_direction, sessions, services;
+};
+
+/// Where things stand in the device after a change. Immutable; a decision record's `version`
+/// names the placement that decided it.
+struct Placement {
+    struct Slot {
+        std::string session;  ///< empty: the slot is not used
+        std::string filter_id;
+        std::shared_ptr<const Filter> filter;
+        std::uint32_t session_index = 0;
+    };
+    struct Tapped {
+        std::string interface;  ///< empty: the index is free
+        std::vector<Slot> slots;
+    };
+    std::uint16_t version = 0;    ///< commit sequence, modulo 2^16
+    std::vector<Tapped> interfaces;  ///< by interface index
+};
+
+/// Passes and bytes of frames, 64 bits each (P23).
+struct Tally {
+    std::uint64_t frames = 0;
+    std::uint64_t bytes = 0;
+};
+
+struct SessionCounters {
+    Tally selected, mirrored, dropped;
+    std::uint64_t truncated = 0;       ///< copies shorter than their frame
+    std::uint64_t mirrored_bytes = 0;  ///< of copies as sent, outer Ethernet header included, without FCS
+};
+
+/// All counters as of one clock cycle.
+struct Counters {
+    Tally received, forwarded, not_eligible, not_accepted, selected, mirrored, dropped, in_flight;
+    struct {
+        std::uint64_t no_tap, malformed, marked_bad, not_ip, excluded, table_fault;  ///< not eligible
+        std::uint64_t overflow, reset, session_fault;                                ///< dropped
+        std::uint64_t late_bad;  ///< mirrored, and marked bad or malformed after the copy was complete
+    } causes{};
+    std::map<std::string, SessionCounters> sessions;  ///< by session key
+};
+
+class MirrorDevice {
+public:
+    /// Opens a device, checks magic, version and map hash, waits for ready, and reads the tables
+    /// back so that what is already right stays untouched. @throws UnknownDevice, DeviceError.
+    explicit MirrorDevice(RegisterAccess& registers);
+    ~MirrorDevice();
+
+    const TableSizes& sizes() const;
+    std::uint32_t map_hash() const;
+
+    /// A way from what the device holds to `desired`, in the fewest commits. Touches no register.
+    /// @throws TableFull, std::invalid_argument; then nothing was changed.
+    class Plan;
+    std::shared_ptr<const Plan> plan(const TableState& desired) const;
+    /// Makes the plan's changes, each atomic for the data plane (T2). In force for every frame that
+    /// enters after the call returns. @throws DeviceError.
+    void commit(const std::shared_ptr<const Plan>& plan);
+    void apply(const TableState& desired) { commit(plan(desired)); }
+
+    /// Called after each commit with the placement then in force.
+    void on_placement(std::function<void(std::shared_ptr<const Placement>)> callback);
+    std::shared_ptr<const Placement> placement() const;
+    /// The index that the shell must put on the frames of an interface: its own when it has a
+    /// session, else the one that no session uses (T1: such passes occur and are not accepted).
+    std::uint32_t interface_index(const std::string& interface) const;
+
+    /// P20. @param bits 1..16, base + 2^bits <= 65536. @throws std::invalid_argument.
+    void set_source_ports(std::uint16_t base, std::uint8_t bits);
+
+    Counters counters();     ///< takes a snapshot
+    void reset_mirror();     ///< P25: drops what waits; tables and counters stay
+
+private:
+    struct State;
+    std::unique_ptr<State> state_;
+};
+
+}  // namespace mirrornic
