@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-/// The offload as its user sees it: tables to fill, counters to read. No register name leaves this folder.
+/// The offload as its user sees it: tables to fill, counters to read. No register name leaves this
+/// folder.
 #pragma once
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -20,7 +23,8 @@ struct UnknownDevice : std::runtime_error {
 };
 /// A table has no room for what was asked; nothing was changed.
 struct TableFull : std::runtime_error {
-    std::string table;  ///< "interface", "filter", "filter rule" or "session"
+    std::string table;  ///< "interface", "slot" (sessions of one interface), "filter", "filter
+                        ///< rule" (of one direction) or "session"
     TableFull(const std::string& table_name, const std::string& message)
         : std::runtime_error(message), table(table_name) {}
 };
@@ -46,7 +50,7 @@ struct Placement {
         std::string interface;  ///< empty: the index is free
         std::vector<Slot> slots;
     };
-    std::uint16_t version = 0;    ///< commit sequence, modulo 2^16
+    std::uint16_t version = 0;       ///< commit sequence, modulo 2^16
     std::vector<Tapped> interfaces;  ///< by interface index
 };
 
@@ -58,21 +62,47 @@ struct Tally {
 
 struct SessionCounters {
     Tally selected, mirrored, dropped;
-    std::uint64_t truncated = 0;       ///< copies shorter than their frame
-    std::uint64_t mirrored_bytes = 0;  ///< of copies as sent, outer Ethernet header included, without FCS
+    std::uint64_t truncated = 0;  ///< copies shorter than their frame
+    std::uint64_t mirrored_bytes =
+        0;  ///< of copies as sent, outer Ethernet header included, without FCS
 };
 
 /// All counters as of one clock cycle.
 struct Counters {
     Tally received, forwarded, not_eligible, not_accepted, selected, mirrored, dropped, in_flight;
     struct {
-        std::uint64_t no_tap, malformed, marked_bad, not_ip, excluded, table_fault;  ///< not eligible
-        std::uint64_t overflow, reset, session_fault;                                ///< dropped
-        std::uint64_t late_bad;  ///< mirrored, and marked bad or malformed after the copy was complete
+        std::uint64_t no_tap, malformed, marked_bad, not_ip, excluded,
+            table_fault;                               ///< not eligible
+        std::uint64_t overflow, reset, session_fault;  ///< dropped
+        std::uint64_t
+            late_bad;  ///< mirrored, and marked bad or malformed after the copy was complete
     } causes{};
     std::map<std::string, SessionCounters> sessions;  ///< by session key
 };
 
+/// What the device's tables hold, as far as valid slots reach; indices are the device's.
+struct TableDump {
+    struct Session {
+        std::uint32_t vni = 0;
+        std::uint16_t packet_length = 9216;  ///< bytes of the frame; 9216: whole
+        std::uint16_t mtu_cut = 9216;  ///< bytes of the frame; the smaller of both holds (P14)
+        MacAddress source_mac{}, target_mac{};
+        IpAddress source_address, target_address;
+    };
+    struct Slot {
+        std::uint16_t number = 0;  ///< session number
+        std::uint32_t filter = 0, session = 0;
+    };
+    struct Tapped {
+        std::optional<IpAddress> resolver;
+        std::vector<Slot> slots;  ///< in the order of trial
+    };
+    std::map<std::uint32_t, Tapped> interfaces;
+    std::map<std::uint32_t, Filter> filters;  ///< rules without ids
+    std::map<std::uint32_t, Session> sessions;
+};
+
+/// One device, driven by one thread at a time.
 class MirrorDevice {
 public:
     /// Opens a device, checks magic, version and map hash, waits for ready, and reads the tables
@@ -83,27 +113,41 @@ public:
     const TableSizes& sizes() const;
     std::uint32_t map_hash() const;
 
-    /// A way from what the device holds to `desired`, in the fewest commits. Touches no register.
-    /// @throws TableFull, std::invalid_argument; then nothing was changed.
+    /// A way from what the device holds to `desired`, in the fewest commits. Touches no register,
+    /// unless a commit has failed since the last plan: then the tables are first read again, so
+    /// that the way starts from what the device really holds.
+    /// @throws TableFull, std::invalid_argument; then nothing was changed. DeviceError.
     class Plan;
     std::shared_ptr<const Plan> plan(const TableState& desired) const;
-    /// Makes the plan's changes, each atomic for the data plane (T2). In force for every frame that
-    /// enters after the call returns. @throws DeviceError.
+    /// Makes the plan's changes, each atomic for the data plane (T2): one commit for each changed
+    /// session or filter, or for all that leaves an interface; a filter that comes into use is
+    /// loaded before, where no frame meets it. In force for every frame that enters after the call
+    /// returns. @throws DeviceError when the device refused or lost something: what came before it
+    /// is in force, the rest is not, and a plan of the state before undoes it.
+    /// std::logic_error when a later plan was committed since: nothing was changed.
     void commit(const std::shared_ptr<const Plan>& plan);
     void apply(const TableState& desired) { commit(plan(desired)); }
 
-    /// Called after each commit with the placement then in force.
+    /// Called after each commit with the placement then in force; also when only names changed, or
+    /// when the tables were read again after an error.
     void on_placement(std::function<void(std::shared_ptr<const Placement>)> callback);
     std::shared_ptr<const Placement> placement() const;
     /// The index that the shell must put on the frames of an interface: its own when it has a
     /// session, else the one that no session uses (T1: such passes occur and are not accepted).
     std::uint32_t interface_index(const std::string& interface) const;
 
-    /// P20. @param bits 1..16, base + 2^bits <= 65536. @throws std::invalid_argument.
+    /// P20. @param bits 1..16, base + 2^bits <= 65536. @throws std::invalid_argument, DeviceError.
     void set_source_ports(std::uint16_t base, std::uint8_t bits);
 
-    Counters counters();     ///< takes a snapshot
-    void reset_mirror();     ///< P25: drops what waits; tables and counters stay
+    Counters counters();  ///< takes a snapshot. @throws DeviceError.
+    void reset_mirror();  ///< P25: drops what waits; tables and counters stay. @throws DeviceError.
+
+    /// Reads the tables back, for diagnosis. @throws DeviceError.
+    TableDump dump() const;
+    /// Compares the device with what this driver believes it holds: one sentence for each
+    /// register-sized word that differs. After a difference the next plan starts from what the
+    /// device holds, so applying the desired state again repairs it. @throws DeviceError.
+    std::vector<std::string> verify();
 
 private:
     struct State;

@@ -1,0 +1,611 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "mirror_device.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <optional>
+#include <utility>
+
+#include "encoding.hpp"
+#include "plan.hpp"
+#include "register_map.hpp"
+
+namespace mirrornic {
+namespace {
+
+namespace map = registers;
+using encoding::FilterWords;
+using encoding::InterfaceWords;
+using encoding::SessionWords;
+using map::Reason;
+
+/// Reads of a status register before the driver gives up. On PCIe a read takes about 1 us.
+constexpr int poll_limit = 100'000;
+
+std::string hex(std::uint32_t value) {
+    char text[16];
+    std::snprintf(text, sizeof text, "0x%08x", unsigned(value));
+    return text;
+}
+
+std::string register_name(std::uint32_t address) {
+    for (const auto& place : map::places)
+        if (place.address == address) return place.name;
+    return "no register";
+}
+
+std::string reason_text(std::uint32_t reason) {
+    switch (Reason(reason)) {
+        case Reason::none:
+            return "no reason given";
+        case Reason::unmapped:
+            return "no such address";
+        case Reason::read_only:
+            return "the register is read only";
+        case Reason::partial_strobes:
+            return "only a part of the word was written";
+        case Reason::reserved_bits:
+            return "reserved bits were set";
+        case Reason::out_of_range:
+            return "a field was out of range";
+        case Reason::inconsistent:
+            return "fields contradict each other";
+        case Reason::pending_error:
+            return "an earlier error was pending";
+        case Reason::no_slot:
+            return "the traffic left no gap for a fetch";
+    }
+    return "reason " + std::to_string(reason);
+}
+
+struct RefusedAccess {
+    std::uint32_t reason = 0;
+    std::string text;
+};
+
+/// Commit bits, for the writes that carry one.
+constexpr std::uint32_t interface_bit = map::commit::interface(1);
+constexpr std::uint32_t filter_bit = map::commit::filter(1);
+constexpr std::uint32_t session_bit = map::commit::session(1);
+
+template <class Words>
+void compare(const std::string& what, const Words& addresses, const Words& held,
+             const Words& expected, std::vector<std::string>& differences) {
+    for (std::size_t i = 0; i < held.size(); ++i)
+        if (held[i] != expected[i])
+            differences.push_back(what + ": " + register_name(addresses[i]) + " is " +
+                                  hex(held[i]) + " and should be " + hex(expected[i]));
+}
+
+}  // namespace
+
+class MirrorDevice::Plan {
+public:
+    std::uint64_t generation;
+    Changes changes;
+};
+
+struct MirrorDevice::State {
+    explicit State(RegisterAccess& access) : registers(access) {}
+
+    RegisterAccess& registers;
+    TableSizes sizes{};
+    Tables tables;
+    std::uint64_t generation = 0;  ///< of `tables`; a plan holds the one that it starts from
+    /// Commits, the low 16 bits being the device's; an index freed by commit f may be taken again
+    /// when drained >= f. Starts above 0 so that commits before the opening can be counted back.
+    std::uint64_t sequence = 0x10000;
+    std::uint64_t drained = 0;
+    bool stale = true;                ///< the tables must be read again
+    std::optional<Tables> attempted;  ///< when stale: the tables, had the failed commit been done
+    std::array<std::optional<std::uint32_t>, map::end_address / 4> staged;  ///< where known
+    std::shared_ptr<const Placement> placement = std::make_shared<Placement>();
+    std::function<void(std::shared_ptr<const Placement>)> callback;
+
+    std::uint16_t version() const { return std::uint16_t(sequence); }
+
+    // Opening.
+
+    void identify() {
+        const auto magic = registers.read(map::magic::address());
+        if (magic != map::magic_value)
+            throw UnknownDevice("this is not a mirrornic: its identity register holds " +
+                                hex(magic) + ", a mirrornic's " + hex(map::magic_value));
+        const auto version = registers.read(map::version::address());
+        if (version != map::version_value)
+            throw UnknownDevice("the device has register map version " + hex(version) +
+                                ", this driver was built for " + hex(map::version_value));
+        const auto hash = registers.read(map::map_hash::address());
+        if (hash != map::hash_value)
+            throw UnknownDevice("the device has register map hash " + hex(hash) +
+                                ", this driver was built for " + hex(map::hash_value));
+        std::uint32_t* const wanted[] = {&sizes.interfaces, &sizes.slots,
+                                         &sizes.filters,    &sizes.rules_per_direction,
+                                         &sizes.sessions,   &sizes.services};
+        const std::uint32_t most[] = {map::sizes::interfaces, map::sizes::slots,
+                                      map::sizes::filters,    map::sizes::rules,
+                                      map::sizes::sessions,   map::sizes::services};
+        for (std::uint32_t i = 0; i < std::size(wanted); ++i) {
+            *wanted[i] = registers.read(map::size::address(i));
+            if (*wanted[i] < 1 || *wanted[i] > most[i])
+                throw UnknownDevice("the device says " + std::to_string(*wanted[i]) + " in " +
+                                    register_name(map::size::address(i)) +
+                                    ", this driver was built for 1 to " + std::to_string(most[i]));
+        }
+    }
+
+    void wait_until_ready() {
+        for (int i = 0; i < poll_limit; ++i)
+            if (map::status::ready.of(registers.read(map::status::address()))) return;
+        throw DeviceError("the device does not become ready: its status register stays at " +
+                          hex(registers.read(map::status::address())));
+    }
+
+    // Staging, commit, errors.
+
+    void stage(std::uint32_t address, std::uint32_t value) {
+        auto& known = staged[address / 4];
+        if (known == value) return;
+        registers.write(address, value);
+        known = value;
+    }
+
+    template <class Words>
+    void stage(const Words& addresses, const Words& words) {
+        for (std::size_t i = 0; i < words.size(); ++i) stage(addresses[i], words[i]);
+    }
+
+    /// From what is staged or from a clear list, whichever takes fewer writes.
+    void stage_filter(const FilterWords& words) {
+        const auto& addresses = encoding::filter_addresses();
+        std::size_t changed = 0, used = 0;
+        for (std::size_t i = 0; i < words.size(); ++i) {
+            changed += staged[addresses[i] / 4] != words[i];
+            used += words[i] != 0;
+        }
+        if (1 + used < changed) {
+            registers.write(map::filter_clear::address(), 0);
+            for (const auto address : addresses) staged[address / 4] = 0;
+        }
+        stage(addresses, words);
+    }
+
+    void forget_staged() { staged.fill(std::nullopt); }
+
+    /// What the device says about the first access that it refused, if any; clears it.
+    RefusedAccess take_error() {
+        const auto error = registers.read(map::error_reason::address());
+        RefusedAccess refused{map::error_reason::reason.of(error), {}};
+        if (refused.reason == 0) return refused;
+        const auto address = registers.read(map::error_address::address());
+        refused.text = "the device refused an access to " + register_name(address) + " (" +
+                       hex(address) + "): " + reason_text(refused.reason) +
+                       "; refused accesses: " + std::to_string(map::error_reason::count.of(error));
+        registers.write(map::control::address(), map::control::clear_error(1));
+        forget_staged();
+        return refused;
+    }
+
+    void note_drain(std::uint32_t commit_status) {
+        const auto undrained = map::commit_status::undrained.of(commit_status);
+        if (undrained < map::commit_status::undrained.max)
+            drained = std::max(drained, sequence - undrained);
+    }
+
+    /// One write and one read. @throws DeviceError; `sequence` is then as before.
+    void commit(std::uint32_t bits) {
+        registers.write(map::commit::address(), bits);
+        const auto status = registers.read(map::commit_status::address());
+        const auto held = map::commit_status::sequence.of(status);
+        const auto expected = std::uint16_t(sequence + 1);
+        if (status == ~0u) throw DeviceError("the device does not answer: it reads as all ones");
+        if (held == expected && map::commit_status::reason.of(status) == 0) {
+            ++sequence;
+            note_drain(status);
+            return;
+        }
+        const auto refused = take_error();
+        forget_staged();
+        throw DeviceError(refused.reason ? refused.text
+                                         : "the device lost a commit: its sequence is " +
+                                               std::to_string(held) + " and should be " +
+                                               std::to_string(expected));
+    }
+
+    void execute(const Step& step) {
+        std::uint32_t bits = 0;
+        if (step.filter) {
+            stage(map::filter_index::address(), step.filter->first);
+            stage_filter(*step.filter->second.words);
+            bits = filter_bit;
+        }
+        if (step.interface) {
+            stage(map::interface_index::address(), step.interface->first);
+            stage(encoding::interface_addresses(), encoding::encode(step.interface->second.word()));
+            bits |= interface_bit;
+        }
+        if (step.session) {
+            stage(map::session_index::address(), step.session->first);
+            stage(encoding::session_addresses(), step.session->second);
+            bits |= session_bit | map::commit::clear_counters(step.new_session);
+        }
+        commit(bits);
+    }
+
+    /// P23: a session entry is not given to another session before the copies of its last have
+    /// left.
+    void wait_until_drained(std::uint32_t session_index) {
+        const auto free =
+            std::find_if(tables.free_sessions.begin(), tables.free_sessions.end(),
+                         [&](const auto& entry) { return entry.index == session_index; });
+        for (int i = 0; drained < free->since; ++i) {
+            if (i == poll_limit)
+                throw DeviceError(
+                    "each free session entry still has copies in the device; its mirror output "
+                    "does not drain");
+            note_drain(registers.read(map::commit_status::address()));
+        }
+    }
+
+    // Reading back.
+
+    template <class Words>
+    Words read_words(const Words& addresses) {
+        Words words;
+        std::transform(addresses.begin(), addresses.end(), words.begin(),
+                       [&](std::uint32_t address) { return registers.read(address); });
+        return words;
+    }
+
+    void fetch(std::uint32_t index_address, std::uint32_t index, std::uint32_t bit) {
+        registers.write(index_address, index);
+        registers.write(map::fetch::address(), bit);
+    }
+
+    /// Every valid slot and what it points to; names are empty, free lists are not set.
+    Tables fetch_tables() {
+        Tables read;
+        read.interfaces.resize(sizes.interfaces);
+        read.filters.resize(sizes.filters);
+        read.sessions.resize(sizes.sessions);
+        std::vector<bool> read_sessions(sizes.sessions);
+        for (std::uint32_t i = 0; i < sizes.interfaces; ++i) {
+            fetch(map::interface_index::address(), i, map::fetch::interface(1));
+            // Most words are empty, and that is seen in the slots alone.
+            bool used = false;
+            for (std::uint32_t slot = 0; slot < sizes.slots; ++slot)
+                used |= map::slot::valid.of(registers.read(map::slot::address(slot)));
+            if (!used) continue;
+            const auto word =
+                encoding::decode_interface(read_words(encoding::interface_addresses()));
+            read.interfaces[i].resolver = word.resolver;
+            for (const auto& slot : word.slots) {
+                if (slot.filter >= sizes.filters || slot.session >= sizes.sessions)
+                    throw DeviceError("interface word " + std::to_string(i) + " points to filter " +
+                                      std::to_string(slot.filter) + " and session entry " +
+                                      std::to_string(slot.session) + ", which do not exist");
+                read.interfaces[i].slots.push_back({"", slot});
+            }
+        }
+        for (const auto& interface : read.interfaces)
+            for (const auto& slot : interface.slots) {
+                auto& filter = read.filters[slot.word.filter];
+                if (!filter.words) {
+                    fetch(map::filter_index::address(), slot.word.filter, map::fetch::filter(1));
+                    filter.words = std::make_shared<const FilterWords>(
+                        read_words(encoding::filter_addresses()));
+                    filter.filter =
+                        std::make_shared<const Filter>(encoding::decode_filter(*filter.words));
+                }
+                if (!read_sessions[slot.word.session]) {
+                    fetch(map::session_index::address(), slot.word.session, map::fetch::session(1));
+                    read.sessions[slot.word.session] = read_words(encoding::session_addresses());
+                    read_sessions[slot.word.session] = true;
+                }
+            }
+        return read;
+    }
+
+    Tables read_tables() {
+        take_error();
+        RefusedAccess refused;
+        for (int attempt = 0; attempt < 3; ++attempt) {
+            forget_staged();
+            Tables read = fetch_tables();
+            refused = take_error();
+            if (refused.reason == 0) return read;
+            if (Reason(refused.reason) != Reason::no_slot) break;
+        }
+        throw DeviceError("the tables could not be read back: " + refused.text);
+    }
+
+    /// Free indices of a table: those that stay free keep their order, others are new at the end.
+    static std::deque<Tables::Free> free_indices(const std::deque<Tables::Free>& before,
+                                                 const std::vector<bool>& used,
+                                                 std::uint64_t sequence) {
+        std::deque<Tables::Free> free;
+        std::vector<bool> placed = used;
+        for (const auto& entry : before)
+            if (!placed[entry.index]) {
+                free.push_back(entry);
+                placed[entry.index] = true;
+            }
+        for (std::uint32_t i = 0; i < placed.size(); ++i)
+            if (!placed[i]) free.push_back({i, sequence});
+        return free;
+    }
+
+    /// After the opening and after an error: takes over what the device holds.
+    void read_back() {
+        Tables read = read_tables();
+        const auto status = registers.read(map::commit_status::address());
+        const auto ahead =
+            std::uint16_t(map::commit_status::sequence.of(status) - std::uint16_t(sequence));
+        sequence += ahead;
+        note_drain(status);
+        // Our commits and nothing else were done: then indices still belong to whom we gave them.
+        const Tables* known = ahead == 0                ? &tables
+                              : ahead == 1 && attempted ? &*attempted
+                                                        : nullptr;
+        const Tables none;
+        if (!known || known->interfaces.empty()) known = &none;
+
+        std::vector<bool> interfaces(sizes.interfaces), filters(sizes.filters),
+            sessions(sizes.sessions);
+        for (std::uint32_t i = 0; i < sizes.interfaces; ++i) {
+            auto& interface = read.interfaces[i];
+            interfaces[i] = !interface.slots.empty();
+            if (known != &none && interfaces[i]) interface.name = known->interfaces[i].name;
+            for (auto& slot : interface.slots) {
+                filters[slot.word.filter] = sessions[slot.word.session] = true;
+                if (interface.name.empty()) continue;
+                for (const auto& owner : known->interfaces[i].slots)
+                    if (owner.word.session == slot.word.session) slot.session = owner.session;
+            }
+        }
+        for (std::uint32_t i = 0; i < sizes.filters && known != &none; ++i) {
+            const auto& owner = known->filters[i];
+            if (!filters[i] || !owner.words) continue;
+            read.filters[i].name = owner.name;
+            if (*owner.words == *read.filters[i].words) read.filters[i].filter = owner.filter;
+        }
+        read.free_interfaces = free_indices(known->free_interfaces, interfaces, sequence);
+        read.free_filters = free_indices(known->free_filters, filters, sequence);
+        read.free_sessions = free_indices(known->free_sessions, sessions, sequence);
+        tables = std::move(read);
+        attempted.reset();
+        stale = false;
+        ++generation;
+        publish();
+    }
+
+    void ensure_current() {
+        if (stale) read_back();
+    }
+
+    void publish() {
+        auto next = std::make_shared<Placement>();
+        next->version = version();
+        next->interfaces.resize(tables.interfaces.size());
+        for (std::size_t i = 0; i < tables.interfaces.size(); ++i) {
+            const auto& interface = tables.interfaces[i];
+            auto& tapped = next->interfaces[i];
+            tapped.interface = interface.name;
+            for (const auto& slot : interface.slots) {
+                const auto& filter = tables.filters[slot.word.filter];
+                tapped.slots.push_back(
+                    {slot.session, filter.name, filter.filter, slot.word.session});
+            }
+        }
+        placement = std::move(next);
+        if (callback) callback(placement);
+    }
+
+    std::uint64_t read_counter(std::uint32_t low, std::uint32_t high) {
+        const std::uint64_t value = registers.read(low);
+        return value | std::uint64_t(registers.read(high)) << 32;
+    }
+
+    std::uint64_t counter(map::Counter which) {
+        const auto i = std::uint32_t(which);
+        return read_counter(map::counter::address(i, 0), map::counter::address(i, 1));
+    }
+
+    std::uint64_t counter(map::SessionCounter which) {
+        const auto i = std::uint32_t(which);
+        return read_counter(map::session_counter::address(i, 0),
+                            map::session_counter::address(i, 1));
+    }
+
+    SessionCounters session_counters(std::uint32_t index) {
+        using C = map::SessionCounter;
+        registers.write(map::session_counter_index::address(), index);
+        SessionCounters counters;
+        counters.mirrored = {counter(C::mirrored_frames), counter(C::mirrored_bytes)};
+        counters.dropped = {counter(C::overflow_frames) + counter(C::reset_frames),
+                            counter(C::overflow_bytes) + counter(C::reset_bytes)};
+        counters.selected = {counters.mirrored.frames + counters.dropped.frames,
+                             counters.mirrored.bytes + counters.dropped.bytes};
+        counters.truncated = counter(C::truncated_frames);
+        counters.mirrored_bytes = counter(C::sent_bytes);
+        return counters;
+    }
+
+    void throw_if_refused() {
+        const auto refused = take_error();
+        if (refused.reason) throw DeviceError(refused.text);
+    }
+};
+
+MirrorDevice::MirrorDevice(RegisterAccess& registers) : state_(std::make_unique<State>(registers)) {
+    state_->identify();
+    state_->wait_until_ready();
+    state_->read_back();
+}
+
+MirrorDevice::~MirrorDevice() = default;
+
+const TableSizes& MirrorDevice::sizes() const { return state_->sizes; }
+
+std::uint32_t MirrorDevice::map_hash() const { return map::hash_value; }
+
+std::shared_ptr<const MirrorDevice::Plan> MirrorDevice::plan(const TableState& desired) const {
+    state_->ensure_current();
+    return std::make_shared<const Plan>(
+        Plan{state_->generation, plan_changes(state_->tables, desired, state_->sizes)});
+}
+
+void MirrorDevice::commit(const std::shared_ptr<const Plan>& plan) {
+    State& state = *state_;
+    const auto& steps = plan->changes.steps;
+    if (state.stale || plan->generation != state.generation)
+        throw std::logic_error("the tables have changed since this plan was made");
+    // Before anything changes: entries that were freed earlier and still hold copies. Those that
+    // the plan itself frees are waited for when their turn comes.
+    for (const auto& step : steps)
+        if (step.new_session) {
+            const auto& free = state.tables.free_sessions;
+            if (std::any_of(free.begin(), free.end(),
+                            [&](const auto& entry) { return entry.index == step.session->first; }))
+                state.wait_until_drained(step.session->first);
+        }
+    ++state.generation;
+    state.tables = plan->changes.base;
+    for (const auto& step : steps) {
+        try {
+            if (step.new_session) state.wait_until_drained(step.session->first);
+            state.execute(step);
+        } catch (...) {
+            state.stale = true;
+            state.attempted = state.tables;
+            apply(*state.attempted, step, state.sequence + 1);
+            throw;
+        }
+        apply(state.tables, step, state.sequence);
+        state.publish();
+    }
+    if (steps.empty()) state.publish();
+}
+
+void MirrorDevice::on_placement(std::function<void(std::shared_ptr<const Placement>)> callback) {
+    state_->callback = std::move(callback);
+}
+
+std::shared_ptr<const Placement> MirrorDevice::placement() const { return state_->placement; }
+
+std::uint32_t MirrorDevice::interface_index(const std::string& interface) const {
+    const auto& interfaces = state_->tables.interfaces;
+    for (std::uint32_t i = 0; i < interfaces.size(); ++i)
+        if (!interfaces[i].slots.empty() && interfaces[i].name == interface) return i;
+    return state_->sizes.interfaces;
+}
+
+void MirrorDevice::set_source_ports(std::uint16_t base, std::uint8_t bits) {
+    if (bits < 1 || bits > 16 || base + (1u << bits) > 0x10000)
+        throw std::invalid_argument("source ports " + std::to_string(base) + "/" +
+                                    std::to_string(bits) +
+                                    ": bits is 1 to 16, and base + 2^bits at most 65536");
+    State& state = *state_;
+    state.ensure_current();
+    try {
+        state.stage(map::source_ports::address(),
+                    map::source_ports::base(base) | map::source_ports::bits(bits));
+        state.commit(map::commit::source_ports(1));
+    } catch (...) {
+        state.stale = true;
+        state.attempted = state.tables;
+        throw;
+    }
+    state.publish();
+}
+
+Counters MirrorDevice::counters() {
+    using C = map::Counter;
+    State& state = *state_;
+    state.ensure_current();
+    state.registers.write(map::control::address(), map::control::snapshot(1));
+    const auto tally = [&](C frames, C bytes) {
+        return Tally{state.counter(frames), state.counter(bytes)};
+    };
+    Counters counters;
+    counters.received = tally(C::received_frames, C::received_bytes);
+    counters.forwarded = tally(C::forwarded_frames, C::forwarded_bytes);
+    counters.not_eligible = tally(C::not_eligible_frames, C::not_eligible_bytes);
+    counters.not_accepted = tally(C::not_accepted_frames, C::not_accepted_bytes);
+    counters.selected = tally(C::selected_frames, C::selected_bytes);
+    counters.mirrored = tally(C::mirrored_frames, C::mirrored_bytes);
+    counters.dropped = tally(C::dropped_frames, C::dropped_bytes);
+    counters.in_flight = tally(C::in_flight_frames, C::in_flight_bytes);
+    auto& causes = counters.causes;
+    causes.no_tap = state.counter(C::no_tap);
+    causes.malformed = state.counter(C::malformed);
+    causes.marked_bad = state.counter(C::marked_bad);
+    causes.not_ip = state.counter(C::not_ip);
+    causes.excluded = state.counter(C::excluded);
+    causes.table_fault = state.counter(C::table_fault);
+    causes.overflow = state.counter(C::overflow);
+    causes.reset = state.counter(C::reset);
+    causes.session_fault = state.counter(C::session_fault);
+    causes.late_bad = state.counter(C::late_bad);
+    for (const auto& interface : state.tables.interfaces)
+        for (const auto& slot : interface.slots)
+            if (!slot.session.empty())
+                counters.sessions[slot.session] = state.session_counters(slot.word.session);
+    state.throw_if_refused();
+    return counters;
+}
+
+void MirrorDevice::reset_mirror() {
+    State& state = *state_;
+    state.registers.write(map::control::address(), map::control::mirror_reset(1));
+    for (int i = 0; map::status::resetting.of(state.registers.read(map::status::address())); ++i)
+        if (i == poll_limit)
+            throw DeviceError("the mirror reset does not end: the copy that was leaving is stuck");
+    state.throw_if_refused();
+}
+
+TableDump MirrorDevice::dump() const {
+    const Tables read = state_->read_tables();
+    TableDump dump;
+    for (std::uint32_t i = 0; i < read.interfaces.size(); ++i) {
+        const auto& interface = read.interfaces[i];
+        if (interface.slots.empty()) continue;
+        auto& tapped = dump.interfaces[i];
+        if (interface.resolver) tapped.resolver = encoding::address_of(*interface.resolver);
+        for (const auto& slot : interface.slots) {
+            const auto& word = slot.word;
+            tapped.slots.push_back({word.number, word.filter, word.session});
+            dump.filters[word.filter] = *read.filters[word.filter].filter;
+            dump.sessions[word.session] = encoding::decode_session(read.sessions[word.session]);
+        }
+    }
+    return dump;
+}
+
+std::vector<std::string> MirrorDevice::verify() {
+    State& state = *state_;
+    const Tables read = state.read_tables();
+    const Tables& image = state.tables;
+    std::vector<std::string> differences;
+    for (std::uint32_t i = 0; i < state.sizes.interfaces; ++i) {
+        const auto& interface = image.interfaces[i];
+        compare("interface word " + std::to_string(i), encoding::interface_addresses(),
+                encoding::encode(read.interfaces[i].word()), encoding::encode(interface.word()),
+                differences);
+        for (const auto& slot : interface.slots) {
+            const auto filter = slot.word.filter, session = slot.word.session;
+            // Where a slot of the device points elsewhere, the interface word tells.
+            if (read.filters[filter].words)
+                compare("filter " + std::to_string(filter), encoding::filter_addresses(),
+                        *read.filters[filter].words, *image.filters[filter].words, differences);
+            if (read.sessions[session] != SessionWords{})
+                compare("session entry " + std::to_string(session), encoding::session_addresses(),
+                        read.sessions[session], image.sessions[session], differences);
+        }
+    }
+    if (!differences.empty()) state.stale = true;
+    return differences;
+}
+
+}  // namespace mirrornic

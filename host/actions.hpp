@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+/// The actions of the request layer and their parameters, as one table; everything that can be
+/// said of a request without looking at the account's state is checked from it.
+/// Source: botocore's service model of EC2 API 2016-11-15 for names and types; docs/behaviour.md
+/// rules S1, S2, S5 to S7 for limits.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "json_text.hpp"
+
+namespace mirrornic {
+
+enum class ParameterType { boolean, integer, string, string_list, structure, structure_list };
+
+struct Parameter {
+    std::string name;  ///< as botocore's input member
+    ParameterType type;
+    bool required = false;   ///< in its structure; the model's, and what the service insists on
+    bool supported = true;   ///< false: the model has it and it is answered UnsupportedOperation
+    std::int64_t minimum = 0;  ///< integer: value; string: characters; list: elements
+    std::int64_t maximum = std::numeric_limits<std::int64_t>::max();
+    std::vector<std::string> values = {};  ///< a string's, or list element's, when it is one of a set
+    std::vector<Parameter> members = {};   ///< of a structure, or list element
+};
+
+/// A filter of a Describe action: its name in the request and the reply's member that it compares.
+struct FilterName {
+    std::string name, member;
+};
+
+struct Action {
+    std::string name;
+    std::vector<Parameter> parameters;
+    std::string tagged = "";  ///< the resource type that its TagSpecifications may name
+    std::vector<FilterName> filters = {};  ///< of a Describe; tag:KEY is always one
+};
+
+const std::vector<Action>& actions();
+/// nullptr when there is no such action.
+const Action* find_action(const std::string& name);
+
+/// Checks names, types, presence and limits, and returns the parameters without empty lists and
+/// structures, which no client can send on the wire. @throws RequestError.
+Json checked_parameters(const Action& action, const Json& parameters);
+
+}  // namespace mirrornic

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "data_plane.hpp"
+
+#include <algorithm>
+#include <stdexcept>
+
+namespace mirrornic {
+namespace {
+
+std::shared_ptr<const Filter> filter_tables(const Account& account,
+                                            const TrafficMirrorFilter& filter) {
+    auto out = std::make_shared<Filter>();
+    out->amazon_dns = filter.amazon_dns;
+    auto rules = account.rules_of_filter(filter.id);
+    std::sort(rules.begin(), rules.end(),
+              [](const auto* a, const auto* b) { return a->number < b->number; });
+    for (const auto* rule : rules)
+        (rule->direction == Direction::ingress ? out->ingress : out->egress)
+            .push_back({rule->id, rule->accept, rule->source, rule->destination, rule->protocol,
+                        rule->source_ports, rule->destination_ports});
+    return out;
+}
+
+std::optional<Session> session_tables(const Account& account, const TrafficMirrorSession& session) {
+    const auto* source = account.interfaces().find(session.interface_id);
+    const auto* target = account.targets().find(session.target_id);
+    if (!source || !target || !account.filters().find(session.filter_id)) return std::nullopt;
+    const auto way = route(account, *source, *target);
+    if (!way) return std::nullopt;
+    Session out;
+    out.interface = session.interface_id;
+    out.filter = session.filter_id;
+    out.number = session.number;
+    out.vni = session.vni;
+    out.packet_length = effective_packet_length(session, *target);
+    out.source_mac = source->mac;
+    out.target_mac = way->target->mac;
+    out.source_address = way->source_address;
+    out.target_address = way->target_address;
+    out.mtu = way->target->mtu;
+    return out;
+}
+
+void refresh_filter(TableState& tables, const Account& account, const std::string& id) {
+    if (const auto* filter = account.filters().find(id))
+        tables.filters[id] = filter_tables(account, *filter);
+    else
+        tables.filters.erase(id);
+}
+
+void refresh_session(TableState& tables, const Account& account, const std::string& id) {
+    const auto* session = account.sessions().find(id);
+    if (const auto entry = session ? session_tables(account, *session) : std::nullopt)
+        tables.sessions[id] = *entry;
+    else
+        tables.sessions.erase(id);
+}
+
+void refresh_interface(TableState& tables, const Account& account, const std::string& id) {
+    const auto sessions = account.sessions_of_interface(id);
+    const bool tapped = std::any_of(sessions.begin(), sessions.end(), [&](const auto* session) {
+        return tables.sessions.count(session->id) != 0;
+    });
+    if (tapped)
+        tables.interfaces[id] = {resolver(account, *account.interfaces().find(id))};
+    else
+        tables.interfaces.erase(id);
+}
+
+}  // namespace
+
+std::optional<Route> route(const Account& account, const NetworkInterface& source,
+                           const TrafficMirrorTarget& target) {
+    std::optional<Route> best;
+    for (const auto* interface : account.interfaces_of(target)) {
+        Route way;
+        way.target = interface;
+        if (source.ipv4 && interface->ipv4) {
+            way.source_address = *source.ipv4;
+            way.target_address = *interface->ipv4;
+        } else if (!source.ipv6.empty() && !interface->ipv6.empty()) {
+            way.source_address = source.ipv6.front();
+            way.target_address = interface->ipv6.front();
+        } else {
+            continue;
+        }
+        if (!source.availability_zone.empty() &&
+            interface->availability_zone == source.availability_zone)
+            return way;
+        if (!best) best = way;
+    }
+    return best;
+}
+
+std::optional<std::uint16_t> effective_packet_length(const TrafficMirrorSession& session,
+                                                     const TrafficMirrorTarget& target) {
+    if (!session.packet_length && target.type == TargetType::network_load_balancer) return 8500;
+    return session.packet_length;
+}
+
+std::optional<IpAddress> resolver(const Account& account, const NetworkInterface& interface) {
+    const auto* vpc = account.vpcs().find(interface.vpc_id);
+    if (!vpc || !vpc->cidr) return std::nullopt;
+    IpAddress address = vpc->cidr->base;
+    for (int i = 3, carry = 2; carry && i >= 0; --i) {
+        carry += address.bytes[std::size_t(i)];
+        address.bytes[std::size_t(i)] = std::uint8_t(carry);
+        carry >>= 8;
+    }
+    return address;
+}
+
+TableState table_state(const Account& account) {
+    TableState tables;
+    for (const auto& [_, filter] : account.filters()) refresh_filter(tables, account, filter.id);
+    for (const auto& [_, session] : account.sessions()) refresh_session(tables, account, session.id);
+    for (const auto& [_, session] : account.sessions())
+        refresh_interface(tables, account, session.interface_id);
+    return tables;
+}
+
+void refresh(TableState& tables, const Account& account, const Change& change,
+             const Change& inverse) {
+    std::set<std::string> interfaces, filters;
+    for (const auto* objects : {&change.put, &inverse.put})
+        for (const auto& object : *objects) {
+            if (const auto* session = std::get_if<TrafficMirrorSession>(&object)) {
+                refresh_session(tables, account, session->id);
+                interfaces.insert(session->interface_id);
+            } else if (const auto* filter = std::get_if<TrafficMirrorFilter>(&object)) {
+                filters.insert(filter->id);
+            } else if (const auto* rule = std::get_if<TrafficMirrorFilterRule>(&object)) {
+                filters.insert(rule->filter_id);
+            }
+        }
+    for (const auto& id : filters) refresh_filter(tables, account, id);
+    for (const auto& id : interfaces) refresh_interface(tables, account, id);
+}
+
+}  // namespace mirrornic

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "json_text.hpp"
+
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+
+namespace mirrornic {
+namespace {
+
+/// Builds the value and keeps the path to it, which nlohmann's own builder does not.
+class Builder : public nlohmann::json_sax<Json> {
+public:
+    bool null() override { return add(nullptr), true; }
+    bool boolean(bool value) override { return add(value), true; }
+    bool number_integer(number_integer_t value) override { return add(value), true; }
+    bool number_unsigned(number_unsigned_t value) override { return add(value), true; }
+    bool number_float(number_float_t value, const string_t&) override { return add(value), true; }
+    bool string(string_t& value) override { return add(std::move(value)), true; }
+    bool binary(binary_t&) override { return false; }
+    bool start_object(std::size_t) override { return open(Json::object()); }
+    bool start_array(std::size_t) override { return open(Json::array()); }
+    bool end_object() override { return open_.pop_back(), true; }
+    bool end_array() override { return open_.pop_back(), true; }
+    bool key(string_t& name) override {
+        key_ = std::move(name);
+        if (open_.back()->contains(key_)) {
+            const std::string at = path();
+            throw JsonError((at.empty() ? "" : at + ": ") + "member " + shown(key_) +
+                            " appears twice");
+        }
+        return true;
+    }
+    bool parse_error(std::size_t, const std::string&, const Json::exception& error) override {
+        const std::string text = error.what(), start = "parse error at ";
+        const auto at = text.find(start);
+        throw JsonError(at == std::string::npos ? text : text.substr(at + start.size()));
+    }
+
+    Json take() { return std::move(root_); }
+
+private:
+    Json& add(Json value) {
+        if (open_.empty()) return root_ = std::move(value);
+        if (open_.back()->is_array()) {
+            open_.back()->push_back(std::move(value));
+            return open_.back()->back();
+        }
+        return (*open_.back())[key_] = std::move(value);
+    }
+    bool open(Json value) {
+        if (open_.size() == 64) throw JsonError("more than 64 levels of nesting");
+        Json& added = add(std::move(value));
+        open_.push_back(&added);
+        return true;
+    }
+    /// Of the innermost open value: in an array the last element is the open one, in an object it
+    /// is looked up by its place.
+    std::string path() const {
+        std::string out;
+        for (std::size_t i = 0; i + 1 < open_.size(); ++i) {
+            if (open_[i]->is_array()) {
+                out += "[" + std::to_string(open_[i]->size() - 1) + "]";
+                continue;
+            }
+            for (const auto& [name, value] : open_[i]->items())
+                if (&value == open_[i + 1]) out += (out.empty() ? "" : ".") + name;
+        }
+        return out;
+    }
+
+    Json root_;
+    std::vector<Json*> open_;
+    std::string key_;
+};
+
+}  // namespace
+
+Json parse_json(const std::string& text) {
+    Builder builder;
+    Json::sax_parse(text, &builder);
+    return builder.take();
+}
+
+std::string to_text(const Json& value, int indent) {
+    return value.dump(indent, ' ', false, Json::error_handler_t::replace);
+}
+
+std::string shown(const Json& value) {
+    constexpr std::size_t limit = 100;
+    std::string text = to_text(value);
+    if (text.size() <= limit) return text;
+    std::size_t cut = limit;
+    while (cut > 0 && (static_cast<unsigned char>(text[cut]) & 0xc0) == 0x80) --cut;
+    return text.substr(0, cut) + "...";
+}
+
+std::string read_file(const std::string& name) {
+    errno = 0;
+    std::ifstream in(name, std::ios::binary);
+    if (in) {
+        std::string text{std::istreambuf_iterator<char>(in), {}};
+        if (!in.bad()) return text;
+    }
+    throw std::runtime_error(name + ": " + (errno ? std::strerror(errno) : "cannot be read"));
+}
+
+}  // namespace mirrornic

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+/// JSON as this project reads it: RFC 8259, with one object never naming a member twice.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <stdexcept>
+#include <string>
+
+namespace mirrornic {
+
+using Json = nlohmann::json;
+
+/// The text is not the JSON that is wanted; the message says where.
+struct JsonError : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+
+/// @throws JsonError: a syntax error with line and column, a duplicate member with its path, or
+/// more than 64 levels.
+Json parse_json(const std::string& text);
+
+/// A value as it can stand in a one-line message, cut when long.
+std::string shown(const Json& value);
+
+/// One value as JSON text, with ill-formed UTF-8 replaced.
+std::string to_text(const Json& value, int indent = -1);
+
+/// The whole file. @throws std::runtime_error that names it.
+std::string read_file(const std::string& name);
+
+}  // namespace mirrornic

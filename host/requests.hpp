@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+/// Session requests: the EC2 Traffic Mirroring API without its wire form. Requests and replies
+/// are JSON with the member names of botocore's `ec2` service model, as the AWS CLI takes them
+/// with --cli-input-json and prints them.
+/// Source: EC2 API 2016-11-15; docs/behaviour.md rules S1 to S10.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <random>
+#include <string>
+
+#include "actions.hpp"
+#include "data_plane.hpp"
+#include "model.hpp"
+#include "request_error.hpp"
+#include "store.hpp"
+
+namespace mirrornic {
+
+/// How much a request may bring about (S3).
+struct Quotas {
+    std::size_t sessions_per_interface = 3;
+    std::size_t sources_per_target = 10;  ///< distinct sources of a target that is an interface
+    std::size_t rules_per_filter = 10;    ///< both directions together
+    std::size_t sessions = 10000;
+    std::size_t targets = 10000;
+    std::size_t filters = 10000;
+
+    /// Sets one from "NAME=N": sessions-per-interface, sources-per-target, rules-per-filter,
+    /// sessions, targets, filters. @throws std::invalid_argument that lists the names.
+    void set(const std::string& assignment);
+};
+
+struct Settings {
+    std::string account_id = "000000000000";  ///< OwnerId of what is created
+    std::uint64_t seed = 1;                   ///< of ids and VNIs: equal seeds, equal results
+    Quotas quotas;
+    std::chrono::seconds token_life = std::chrono::hours(24);  ///< of client tokens (S6)
+    std::function<std::chrono::system_clock::time_point()> now = std::chrono::system_clock::now;
+};
+
+struct Request {
+    std::string action;
+    Json parameters = Json::object();  ///< botocore's input members
+};
+
+struct Reply {
+    Json body = Json::object();  ///< botocore's output members
+    int status = 200;            ///< of HTTP
+    std::string code;            ///< empty: success
+    std::string message;
+
+    bool ok() const { return code.empty(); }
+};
+
+/// Takes requests for one account, one at a time; callers on several threads must take turns.
+class Requests {
+public:
+    /// @param account what the store holds, and the configured interfaces and VPCs
+    /// Brings the data plane to the account's state. @throws TableFull, or the device's error.
+    Requests(Account account, Store& store, DataPlane& data_plane, Settings settings = {});
+
+    /// Never throws for what a request asks. A change that is answered with success is stored and
+    /// in force for every frame that enters after the call; a request that fails changes nothing.
+    Reply handle(const Request& request);
+
+    const Account& account() const { return account_; }
+    const TableState& tables() const { return tables_; }
+
+private:
+    /// What draws ids and VNIs. Copied, so that a request that fails draws nothing.
+    using Generator = std::mt19937_64;
+    struct Effect {
+        Json reply = Json::object();
+        Change change;
+    };
+    struct Handler {
+        const char* action;
+        void (*check)(const Json& parameters);  ///< what needs no account, beyond the table
+        Effect (Requests::*perform)(const Json& parameters, Generator& generator) const;
+    };
+    static const std::vector<Handler>& handlers();
+
+    Json perform(const Request& request);
+    void commit(Change& change, bool dry_run);
+    DataPlane::Staged stage();
+
+    const NetworkInterface& interface(const Json& parameters) const;
+    const TrafficMirrorTarget& target(const Json& parameters) const;
+    const TrafficMirrorFilter& filter(const Json& parameters) const;
+    const TrafficMirrorFilterRule& rule(const Json& parameters) const;
+    const TrafficMirrorSession& session(const Json& parameters) const;
+    void check_reached(const TrafficMirrorTarget& target) const;
+    void check_session(const TrafficMirrorSession& session, const std::string& old_target) const;
+    void check_rule(const TrafficMirrorFilterRule& rule) const;
+    std::vector<Object> tagged_objects(const Json& parameters) const;
+    std::string new_id(const char* prefix, Generator& generator) const;
+    std::uint32_t new_vni(Generator& generator) const;
+
+    Json shown(const TrafficMirrorTarget& target) const;
+    Json shown(const TrafficMirrorFilter& filter) const;
+    Json shown(const TrafficMirrorFilterRule& rule) const;
+    Json shown(const TrafficMirrorSession& session) const;
+
+    Effect create_tags(const Json& parameters, Generator&) const;
+    Effect create_filter(const Json& parameters, Generator& generator) const;
+    Effect create_rule(const Json& parameters, Generator& generator) const;
+    Effect create_session(const Json& parameters, Generator& generator) const;
+    Effect create_target(const Json& parameters, Generator& generator) const;
+    Effect delete_tags(const Json& parameters, Generator&) const;
+    Effect delete_filter(const Json& parameters, Generator&) const;
+    Effect delete_rule(const Json& parameters, Generator&) const;
+    Effect delete_session(const Json& parameters, Generator&) const;
+    Effect delete_target(const Json& parameters, Generator&) const;
+    template <class T>
+    Effect describe(const char* action, const char* ids, ErrorCode not_found,
+                    const Ordered<T>& objects, const Json& parameters) const;
+    Effect describe_tags(const Json& parameters, Generator&) const;
+    Effect describe_filters(const Json& parameters, Generator&) const;
+    Effect describe_rules(const Json& parameters, Generator&) const;
+    Effect describe_sessions(const Json& parameters, Generator&) const;
+    Effect describe_targets(const Json& parameters, Generator&) const;
+    Effect modify_network_services(const Json& parameters, Generator&) const;
+    Effect modify_rule(const Json& parameters, Generator&) const;
+    Effect modify_session(const Json& parameters, Generator& generator) const;
+
+    Account account_;
+    TableState tables_;
+    Store& store_;
+    DataPlane& data_plane_;
+    Settings settings_;
+    Generator generator_;
+};
+
+}  // namespace mirrornic

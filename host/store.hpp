@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+/// Where the account's traffic-mirroring objects and client tokens are kept.
+#pragma once
+
+#include <stdexcept>
+
+#include "model.hpp"
+
+namespace mirrornic {
+
+/// The store cannot take a change now, and may later: disk full, overloaded.
+struct StoreUnavailable : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+
+class Store {
+public:
+    virtual ~Store() = default;
+    /// What is stored.
+    virtual Account load() = 0;
+    /// Keeps the whole change or nothing of it; it is kept when the call returns.
+    /// @throws StoreUnavailable, or another std::exception when the store failed.
+    virtual void commit(const Change& change) = 0;
+};
+
+/// Keeps an account as long as the process lives.
+class MemoryStore : public Store {
+public:
+    explicit MemoryStore(Account account = {}) : account_(std::move(account)) {}
+    Account load() override { return account_; }
+    void commit(const Change& change) override {
+        Change copy = change;
+        account_.apply(copy);
+    }
+
+private:
+    Account account_;
+};
+
+}  // namespace mirrornic

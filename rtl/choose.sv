@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+// From the matches of all slots to one verdict: in each slot the first rule that matches decides (P10), Amazon DNS
+// before the rules (P8); the first slot that accepts mirrors the frame (P12). Latency 1 cycle.
+module choose (
+    input  logic                                        clk,
+    input  logic                                        in_valid,
+    input  logic                                        in_ip,
+    input  logic                                        in_excluded,
+    input  logic                                        in_dns,
+    input  logic [map::Slots-1:0]                       in_slot_valid,
+    input  logic [map::Slots-1:0]                       in_slot_dns,
+    input  logic [map::Slots*map::Rules-1:0]            in_match,
+    input  logic [map::Slots*map::Rules-1:0]            in_accept,
+    input  logic [map::Slots*offload::SessionBits-1:0]  in_session,
+    input  logic [map::Slots*$bits(offload::cut_t)-1:0] in_cut,
+    input  logic [offload::VersionWidth-1:0]            in_version,
+    output offload::verdict_t                           out_verdict
+);
+    localparam int CutWidth = $bits(offload::cut_t);
+
+    always_ff @(posedge clk) begin
+        out_verdict.tap <= in_valid;
+        if (in_valid) begin
+            logic accepted;
+            accepted = 1'b0;
+            out_verdict.ip       <= in_ip;
+            out_verdict.excluded <= in_excluded;
+            out_verdict.version  <= in_version;
+            for (int i = 0; i < map::Slots; i++) begin
+                logic [offload::RuleBits-1:0] rule_index;
+                logic [1:0] why;
+                logic accepts;
+                offload::cut_t cut;
+                rule_index = '0;
+                why        = offload::SlotNoRule;
+                accepts    = 1'b0;
+                cut        = in_cut[i*CutWidth +: CutWidth];
+                for (int j = map::Rules - 1; j >= 0; j--) begin
+                    if (in_match[i*map::Rules+j]) begin
+                        rule_index = offload::RuleBits'(j);
+                        why        = offload::SlotRejected;
+                        accepts    = in_accept[i*map::Rules+j];
+                    end
+                end
+                if (in_dns) begin
+                    rule_index = '0;
+                    why        = offload::SlotRejectedDns;
+                    accepts    = in_slot_dns[i];
+                end
+                if (!in_slot_valid[i]) begin
+                    rule_index = '0;
+                    why        = offload::SlotEmpty;
+                    accepts    = 1'b0;
+                end
+                out_verdict.why[2*i +: 2] <= why;
+                out_verdict.why_rule[offload::RuleBits*i +: offload::RuleBits] <= rule_index;
+                if (accepts && !accepted) begin
+                    accepted = 1'b1;
+                    out_verdict.by_service <= in_dns;
+                    out_verdict.slot       <= offload::SlotBits'(i);
+                    out_verdict.rule_index <= rule_index;
+                    out_verdict.session    <= in_session[i*offload::SessionBits +: offload::SessionBits];
+                    out_verdict.v6         <= cut.v6;
+                    out_verdict.limit      <= cut.packet_length < cut.mtu_cut ? cut.packet_length : cut.mtu_cut;
+                end
+            end
+            out_verdict.accepted <= accepted;
+        end
+    end
+endmodule

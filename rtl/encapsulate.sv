@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+// Puts the outer headers before a copy (P15 to P19): 50 bytes over IPv4, 70 over IPv6, so that the kept bytes move up
+// by one of two constants. One output beat a cycle, no gap between copies, latency 1 cycle (the output register).
+// While the mirror is reset, copies of which nothing has left are taken and thrown away instead (P25).
+module encapsulate (
+    input  logic                          clk,
+    input  logic                          rst,
+    input  logic                          resetting,
+    input  logic                          copy_valid,
+    output logic                          copy_pop,
+    input  offload::copy_t                copy,
+    input  logic                          beat_valid,
+    output logic                          beat_pop,
+    input  logic [offload::BeatWidth-1:0] beat,
+    output logic                          m_axis_mirror_tvalid,
+    input  logic                          m_axis_mirror_tready,
+    output logic [offload::BeatWidth-1:0] m_axis_mirror_tdata,
+    output logic [offload::BeatBytes-1:0] m_axis_mirror_tkeep,
+    output logic                          m_axis_mirror_tlast,
+    output logic                          fate_valid,   // a copy has left, or was thrown away
+    output logic                          fate_reset
+);
+    localparam int Header4 = 50;
+    localparam int Header6 = 70;
+    localparam int Width = offload::LengthWidth + 1;
+
+    logic first, second, throwing, sink_ready, emit, throw, last, needs_beat;
+    logic [Width-1:0] saved_in, in_left, saved_out, out_left;   // bytes of the frame to take, of the copy to send
+    logic [15:0] udp_length;
+    logic [8*Header4-1:0] header4;
+    logic [offload::BeatWidth-1:0] header6, carried, taken, data;
+    logic [offload::BeatBytes-1:0] keep;
+
+    // Lanes carry the first byte lowest.
+    function automatic logic [8*Header4-1:0] to_lanes4(input logic [8*Header4-1:0] bytes);
+        for (int i = 0; i < Header4; i++) to_lanes4[8*i +: 8] = bytes[8*(Header4-1-i) +: 8];
+    endfunction
+    function automatic logic [offload::BeatWidth-1:0] to_lanes6(input logic [offload::BeatWidth-1:0] bytes);
+        for (int i = 0; i < 64; i++) to_lanes6[8*i +: 8] = bytes[8*(63-i) +: 8];
+    endfunction
+
+    assign udp_length = 16'(copy.kept) + 16'd16;
+    assign header4 = to_lanes4({copy.outer.target_mac, copy.outer.source_mac, 16'h0800,
+                                16'h4500, udp_length + 16'd20, 32'd0, 16'hff11, copy.checksum,
+                                copy.outer.source_address[127:96], copy.outer.target_address[127:96],
+                                copy.source_port, 16'd4789, udp_length, 16'd0,
+                                32'h0800_0000, copy.outer.vni, 8'd0});
+    assign header6 = to_lanes6({copy.outer.target_mac, copy.outer.source_mac, 16'h86dd,
+                                32'h6000_0000, udp_length, 16'h11ff,
+                                copy.outer.source_address, copy.outer.target_address,
+                                copy.source_port, 16'd4789, udp_length, copy.checksum, 16'h0800});
+
+    assign throw      = first ? resetting : throwing;
+    assign in_left    = first ? Width'(copy.kept) : saved_in;
+    assign out_left   = first ? Width'(copy.kept) + (copy.outer.v6 ? Width'(Header6) : Width'(Header4)) : saved_out;
+    assign needs_beat = in_left != '0 && !(copy.outer.v6 && first);
+    assign last       = out_left <= Width'(offload::BeatBytes);
+    assign emit       = copy_valid && (beat_valid || !needs_beat) && (throw || sink_ready);
+    assign beat_pop   = emit && needs_beat;
+    assign copy_pop   = emit && last;
+    assign fate_valid = copy_pop;
+    assign fate_reset = throw;
+    assign taken      = needs_beat ? beat : '0;
+
+    always_comb begin
+        if (!copy.outer.v6) data = {taken[8*14-1:0], first ? header4 : carried[511:8*14]};
+        else if (first)     data = header6;
+        else if (second)    data = {taken[8*58-1:0], 8'd0, copy.outer.vni[7:0], copy.outer.vni[15:8],
+                                    copy.outer.vni[23:16], 16'd0};
+        else                data = {taken[8*58-1:0], carried[511:8*58]};
+    end
+    assign keep = last ? ~({offload::BeatBytes{1'b1}} << out_left[6:0]) : '1;
+
+    always_ff @(posedge clk) begin
+        if (emit) begin
+            first     <= last;
+            second    <= first;
+            throwing  <= throw;
+            saved_in  <= !needs_beat ? in_left : in_left < Width'(offload::BeatBytes) ? '0
+                                     : in_left - Width'(offload::BeatBytes);
+            saved_out <= out_left - Width'(offload::BeatBytes);
+        end
+        if (beat_pop) carried <= beat;
+        if (rst) first <= 1'b1;
+    end
+
+    stream_register #(
+        .Width(offload::BeatWidth + offload::BeatBytes + 1)
+    ) out (
+        .clk, .rst,
+        .in_valid(emit && !throw), .in_ready(sink_ready), .in_beat({last, keep, data}),
+        .out_valid(m_axis_mirror_tvalid), .out_ready(m_axis_mirror_tready),
+        .out_beat({m_axis_mirror_tlast, m_axis_mirror_tkeep, m_axis_mirror_tdata})
+    );
+endmodule

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+// Filter words for one slot of the interfaces: a whole rule list of one direction and the filter's network service
+// is one word, so that all rules are compared at once and a list is replaced by one write. One read a cycle, the
+// word a cycle later; a read meets the old word where a write goes to the same address.
+module filter_table (
+    input  logic                            clk,
+    input  logic                            write,
+    input  logic [offload::FilterBits:0]    write_address,   // filter, then 1 for egress
+    input  logic [offload::FilterWidth-1:0] write_word,
+    input  logic                            read,
+    input  logic [offload::FilterBits:0]    read_address,
+    output logic [offload::FilterWidth-1:0] out_word         // amazon-dns on top, first rule lowest
+);
+    logic [offload::FilterWidth-1:0] memory [2*map::Filters];
+
+    always_ff @(posedge clk) begin
+        if (read) out_word <= memory[read_address];
+        if (write) memory[write_address] <= write_word;
+    end
+endmodule

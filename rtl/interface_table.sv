@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// Interface words (T3), one read a cycle, the word a cycle later. After reset every word is swept to invalid before
+// `ready` (P25). Index map::Interfaces stands for the interfaces that have no session: an empty word (T1).
+// A write and a read of one address in one cycle: the read gives the old word, as a frame that shares its slot with
+// a commit must see it.
+module interface_table (
+    input  logic                              clk,
+    input  logic                              rst,
+    input  logic                              write,
+    input  logic [offload::InterfaceBits-1:0] write_index,
+    input  offload::interface_t               write_word,
+    input  logic                              read,
+    input  logic [offload::InterfaceBits:0]   read_index,
+    output offload::interface_t               out_word,
+    output logic                              ready
+);
+    logic [$bits(offload::interface_t)-1:0] memory [map::Interfaces];
+    logic [$bits(offload::interface_t)-1:0] word;
+    logic [offload::InterfaceBits:0] swept;
+    logic empty;
+
+    assign ready    = swept == (offload::InterfaceBits + 1)'(map::Interfaces);
+    assign out_word = empty ? '0 : word;
+
+    always_ff @(posedge clk) begin
+        if (!ready) begin
+            memory[swept[offload::InterfaceBits-1:0]] <= '0;
+            swept <= swept + 1'b1;
+        end else if (write) begin
+            memory[write_index] <= write_word;
+        end
+        if (read) begin
+            word  <= memory[read_index[offload::InterfaceBits-1:0]];
+            empty <= read_index >= (offload::InterfaceBits + 1)'(map::Interfaces);
+        end
+        if (rst) swept <= '0;
+    end
+endmodule

@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0
+// From a frame's window to its verdict, 8 cycles later, one frame a cycle, without back-pressure. Numbers in names
+// are cycles behind the tap's output.
+//   0..6  parse            3  interface word read      5  filter words read (one table a slot)
+//   6     rules, services and length limits compared   7  verdict chosen
+//   8     verdict out; outer header fields read        9  outer header fields out
+// A commit enters at 0 as a token, in the slot of a frame or alone, and writes each table as it passes the cycle in
+// which that table is read: its own slot's frame and all before see the old words, all behind it the new ones (T2).
+// A filter's second direction is written a cycle after its first; that is why a filter is committed alone: the one
+// frame in between has one direction, and sees the whole commit or nothing of it.
+// A fetch is a token that takes the slot of a frame, in a cycle without one.
+module lookup (
+    input  logic                             clk,
+    input  logic                             rst,
+    input  logic                             in_valid,        // a first beat leaves the tap
+    input  logic                             in_tap,
+    input  logic                             in_egress,
+    input  logic [offload::InterfaceBits:0]  in_index,
+    input  logic [2*offload::BeatWidth-1:0]  in_window,
+    input  logic [7:0]                       in_length,
+    input  offload::token_t                  token,           // a change or fetch; waits for `token_taken`
+    output logic                             token_taken,
+    output logic                             token_done,      // it has passed all tables
+    input  logic [offload::InterfaceBits-1:0] staged_interface_index,
+    input  offload::interface_t              staged_interface,
+    input  logic [offload::FilterBits-1:0]   staged_filter_index,
+    input  logic [offload::FilterWidth-1:0]  staged_ingress,
+    input  logic [offload::FilterWidth-1:0]  staged_egress,
+    input  logic [offload::SessionBits-1:0]  staged_session_index,
+    input  offload::cut_t                    staged_cut,
+    input  offload::outer_t                  staged_outer,
+    input  logic [$clog2(map::Services)-1:0] staged_service_index,
+    input  offload::service_t                staged_service,
+    input  offload::source_ports_t           staged_source_ports,
+    output logic                             ready,           // the interface table is swept
+    output logic                             fetched_interface,   // strobes beside the words below
+    output offload::interface_t              interface_word,
+    output logic                             fetched_filter,
+    output logic                             fetched_egress,
+    output logic [offload::FilterWidth-1:0]  filter_word,
+    output logic                             fetched_cut,
+    output offload::cut_t                    cut_word,
+    output logic                             fetched_outer,
+    output offload::service_t                service_entry,
+    output offload::verdict_t                out_verdict,     // tap is 0 where the pass has none
+    output logic [15:0]                      out_source_port,
+    output offload::outer_t                  out_outer,       // a cycle after the verdict
+    output logic [offload::VersionWidth-1:0] version,
+    output logic                             busy
+);
+    localparam int SlotSessions = map::Slots * offload::SessionBits;
+    localparam int SlotFilters = map::Slots * offload::FilterBits;
+    localparam int Cuts = map::Slots * $bits(offload::cut_t);
+
+    // Tokens and passes in flight.
+    offload::token_t token1, token2, token3, token4, token5, token6, token7, token8;
+    logic tap1, tap2, tap3, tap4, tap5, tap6, tap7;
+
+    assign token_taken = ready && (token.commit || (token.fetch && !in_valid));
+    assign token_done  = token8.commit || token8.fetch;
+    assign busy = tap1 || tap2 || tap3 || tap4 || tap5 || tap6 || tap7 || out_verdict.tap;
+
+    always_ff @(posedge clk) begin
+        token1 <= token_taken ? token : '0;
+        token2 <= token1;
+        token3 <= token2;
+        token4 <= token3;
+        token5 <= token4;
+        token6 <= token5;
+        token7 <= token6;
+        token8 <= token7;
+        tap1   <= in_valid && in_tap;
+        tap2   <= tap1;
+        tap3   <= tap2;
+        tap4   <= tap3;
+        tap5   <= tap4;
+        tap6   <= tap5;
+        tap7   <= tap6;
+        if (rst) begin
+            {token1, token2, token3, token4, token5, token6, token7, token8} <= '0;
+            {tap1, tap2, tap3, tap4, tap5, tap6, tap7} <= '0;
+        end
+    end
+
+    // 0..6: the key.
+    logic key_valid;
+    offload::key_t key;
+    parse parse (
+        .clk, .rst,
+        .in_valid(in_valid && in_tap), .in_window, .in_length,
+        .out_valid(key_valid), .out_key(key)
+    );
+
+    // 3: interface word.
+    logic [offload::InterfaceBits:0] index1, index2, index3;
+    logic egress1, egress2, egress3, egress4, egress5;
+    logic [offload::VersionWidth-1:0] version4, version5, version6, version7;
+    interface_table interfaces (
+        .clk, .rst,
+        .write(token3.commit && token3.interface_word), .write_index(staged_interface_index),
+        .write_word(staged_interface),
+        .read(tap3 || token3.fetch), .read_index(token3.fetch ? {1'b0, staged_interface_index} : index3),
+        .out_word(interface_word), .ready
+    );
+    assign fetched_interface = token4.fetch && token4.interface_word;
+
+    always_ff @(posedge clk) begin
+        index1  <= in_index;
+        index2  <= index1;
+        index3  <= index2;
+        egress1 <= in_egress;
+        egress2 <= egress1;
+        egress3 <= egress2;
+        egress4 <= egress3;
+        egress5 <= egress4;
+        // An egress frame right behind a filter commit still meets the old word of its direction.
+        if (tap3) version4 <= token4.commit && token4.filter && egress3 ? version - 1'b1 : version;
+        if (tap4) version5 <= version4;
+        if (tap5) version6 <= version5;
+        if (tap6) version7 <= version6;
+        if (token3.commit) version <= version + 1'b1;
+        if (rst) version <= '0;
+    end
+
+    // 5: filter words.
+    logic [map::Slots-1:0] used5, used6, used7;
+    logic [SlotFilters-1:0] filter5;
+    logic [SlotSessions-1:0] session5, session6, session7;
+    logic has_resolver5, has_resolver6;
+    logic [31:0] resolver5, resolver6;
+    logic [map::Slots*map::Rules-1:0] match7, accept7;
+    logic [map::Slots-1:0] dns7;
+    logic [offload::FilterWidth-1:0] slot_filter;   // of slot 0
+
+    always_ff @(posedge clk) begin
+        used5 <= tap4 ? interface_word.valid : '0;
+        if (tap4) begin
+            filter5       <= interface_word.filter;
+            session5      <= interface_word.session;
+            has_resolver5 <= interface_word.has_resolver;
+            resolver5     <= interface_word.resolver;
+        end
+        used6 <= used5;
+        if (tap5) begin
+            session6      <= session5;
+            has_resolver6 <= has_resolver5;
+            resolver6     <= resolver5;
+        end
+        if (tap6) session7 <= session6;
+    end
+
+    for (genvar i = 0; i < map::Slots; i++) begin : g_slot
+        logic [offload::FilterWidth-1:0] word;
+        logic fetch;
+        assign fetch = i == 0 && token5.fetch && token5.filter;
+
+        filter_table filters (
+            .clk,
+            .write((token5.commit && token5.filter) || (token6.commit && token6.filter)),
+            .write_address({staged_filter_index, !(token5.commit && token5.filter)}),
+            .write_word(token5.commit && token5.filter ? staged_ingress : staged_egress),
+            .read(used5[i] || fetch),
+            .read_address(fetch ? {staged_filter_index, token5.fetch_egress}
+                                : {filter5[i*offload::FilterBits +: offload::FilterBits], egress5}),
+            .out_word(word)
+        );
+
+        // 6: rules.
+        match_rules rules (
+            .clk,
+            .in_valid(used6[i]), .in_key(key), .in_filter(word),
+            .out_valid(used7[i]), .out_dns(dns7[i]),
+            .out_match(match7[i*map::Rules +: map::Rules]), .out_accept(accept7[i*map::Rules +: map::Rules])
+        );
+        if (i == 0) begin : g_fetch
+            assign slot_filter = word;
+        end
+    end
+    assign filter_word    = slot_filter;
+    assign fetched_filter = token6.fetch && token6.filter;
+    assign fetched_egress = token6.fetch_egress;
+
+    // 6: services, length limits.
+    logic excluded7, dns_frame7;
+    match_services services (
+        .clk, .rst,
+        .write(token6.commit && token6.service), .index(staged_service_index), .write_entry(staged_service),
+        .entry(service_entry),
+        .in_valid(key_valid), .in_key(key), .in_has_resolver(has_resolver6), .in_resolver(resolver6),
+        .out_excluded(excluded7), .out_dns(dns_frame7)
+    );
+
+    logic [Cuts-1:0] cut7;
+    logic fetch6, fetch8;
+    assign fetch6 = token6.fetch && token6.session;
+    assign fetch8 = token8.fetch && token8.session;
+    session_table sessions (
+        .clk,
+        .write_cut(token6.commit && token6.session), .write_outer(token8.commit && token8.session),
+        .write_index(staged_session_index), .write_cut_word(staged_cut), .write_outer_word(staged_outer),
+        .read_cut(fetch6 ? map::Slots'(1) : used6),
+        .read_cut_index(fetch6 ? SlotSessions'(staged_session_index) : session6), .cut(cut7),
+        .read_outer((out_verdict.tap && out_verdict.accepted) || fetch8),
+        .read_outer_index(fetch8 ? staged_session_index : out_verdict.session), .outer(out_outer)
+    );
+    assign cut_word    = cut7[0 +: $bits(offload::cut_t)];
+    assign fetched_cut = token7.fetch && token7.session;
+
+    always_ff @(posedge clk) fetched_outer <= fetch8 && !rst;
+
+    // 7: verdict.
+    logic ip7;
+    offload::source_ports_t source_ports;
+    always_ff @(posedge clk) begin
+        ip7 <= key.ip;
+        if (token7.commit && token7.source_ports) source_ports <= staged_source_ports;
+        if (rst) source_ports <= map::SourcePortsReset[20:0];
+    end
+
+    choose choose (
+        .clk,
+        .in_valid(tap7 && !rst), .in_ip(ip7), .in_excluded(excluded7), .in_dns(dns_frame7),
+        .in_slot_valid(used7), .in_slot_dns(dns7), .in_match(match7), .in_accept(accept7),
+        .in_session(session7), .in_cut(cut7), .in_version(version7),
+        .out_verdict
+    );
+
+    flow_hash hash (
+        .clk,
+        .in_valid(key_valid), .in_key(key), .source_ports, .out_source_port
+    );
+endmodule

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+// The service table (P9): traffic that is never mirrored (P7) and Amazon DNS (P8). All entries, and the resolver of
+// the frame's own interface, are compared at once; latency 1 cycle. Exclusion comes before DNS. The entries after
+// reset are those of P7 and P8.
+module match_services (
+    input  logic                             clk,
+    input  logic                             rst,
+    input  logic                             write,
+    input  logic [$clog2(map::Services)-1:0] index,         // of the entry to write, and of `entry`
+    input  offload::service_t                write_entry,
+    output offload::service_t                entry,
+    input  logic                             in_valid,
+    input  offload::key_t                    in_key,
+    input  logic                             in_has_resolver,
+    input  logic [31:0]                      in_resolver,
+    output logic                             out_excluded,
+    output logic                             out_dns
+);
+    localparam int Width = $bits(offload::service_t);
+    localparam logic [127:0] Metadata4 = {8'd169, 8'd254, 8'd169, 8'd254, 96'd0};
+    localparam logic [127:0] Time4 = {8'd169, 8'd254, 8'd169, 8'd123, 96'd0};
+    localparam logic [127:0] Activation4a = {8'd169, 8'd254, 8'd169, 8'd250, 96'd0};
+    localparam logic [127:0] Activation4b = {8'd169, 8'd254, 8'd169, 8'd251, 96'd0};
+    localparam logic [127:0] Dns4 = {8'd169, 8'd254, 8'd169, 8'd253, 96'd0};
+    localparam logic [127:0] Metadata6 = 128'hfd00_0ec2_0000_0000_0000_0000_0000_0254;
+    localparam logic [127:0] Time6 = 128'hfd00_0ec2_0000_0000_0000_0000_0000_0123;
+    localparam logic [127:0] Dns6 = 128'hfd00_0ec2_0000_0000_0000_0000_0000_0253;
+    // Flags, highest first: either side, has ports, UDP, TCP, any address, IPv6, DNS, valid.
+    localparam logic [map::Services*Width-1:0] Defaults = {
+        {(map::Services - 10) * Width{1'b0}},
+        Dns6, 16'd53, 16'd53, 8'b0111_0111,
+        Dns4, 16'd53, 16'd53, 8'b0111_0011,
+        Activation4b, 16'd1688, 16'd1688, 8'b1101_0001,
+        Activation4a, 16'd1688, 16'd1688, 8'b1101_0001,
+        Time6, 16'd123, 16'd123, 8'b1110_0101,
+        Time4, 16'd123, 16'd123, 8'b1110_0001,
+        Metadata6, 16'd0, 16'd0, 8'b0000_0101,
+        Metadata4, 16'd0, 16'd0, 8'b0000_0001,
+        128'd0, 16'd547, 16'd546, 8'b1110_1101,
+        128'd0, 16'd68, 16'd67, 8'b1110_1001
+    };
+    logic [map::Services*Width-1:0] entries;
+
+    assign entry = entries[index*Width +: Width];
+
+    // A rule of the table against the frame: address on one side, port on that side or on either.
+    function automatic logic hit(input offload::service_t service, input offload::key_t key);
+        logic from, to, source_port, destination_port;
+        from             = service.any_address || key.source == service.address;
+        to               = service.any_address || key.destination == service.address;
+        source_port      = key.source_port >= service.port_from && key.source_port <= service.port_to;
+        destination_port = key.destination_port >= service.port_from && key.destination_port <= service.port_to;
+        hit = (from || to) &&
+              ((!service.tcp && !service.udp) ||
+               (key.protocol_known && ((service.tcp && key.protocol == 8'd6) || (service.udp && key.protocol == 8'd17)))) &&
+              (!service.has_ports ||
+               (key.has_ports && (((service.either_side || from) && source_port) ||
+                                  ((service.either_side || to) && destination_port))));
+    endfunction
+
+    always_ff @(posedge clk) begin
+        if (in_valid) begin
+            logic excluded, dns;
+            excluded = 1'b0;
+            dns = in_has_resolver && !in_key.v6 && in_key.has_ports &&
+                  ((in_key.source[127:96] == in_resolver && in_key.source_port == 16'd53) ||
+                   (in_key.destination[127:96] == in_resolver && in_key.destination_port == 16'd53));
+            for (int i = 0; i < map::Services; i++) begin
+                offload::service_t service;
+                service = entries[i*Width +: Width];
+                if (service.valid && service.v6 == in_key.v6) begin
+                    if (hit(service, in_key)) begin
+                        excluded = excluded || !service.dns;
+                        dns      = dns || service.dns;
+                    end
+                end
+            end
+            out_excluded <= excluded;
+            out_dns      <= dns;
+        end
+        if (write) entries[index*Width +: Width] <= write_entry;
+        if (rst) entries <= Defaults;
+    end
+endmodule

@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0
+// Shapes that the modules share. Addresses are 128 bits with the first byte on top; an IPv4 address stands in
+// bits 127..96 over zeros, so that one prefix mask serves both versions.
+package offload;
+    localparam int BeatBytes = 64;
+    localparam int BeatWidth = 512;
+    localparam int IndexWidth = 16;       // interface index in tuser
+    localparam int UserWidth = IndexWidth + 3;
+    localparam int MaxCopy = 9216;        // bytes of a frame that a copy can hold (P14)
+    localparam int LengthWidth = 14;      // holds MaxCopy
+    localparam int FrameWidth = 32;       // bytes of a frame of any length (P2)
+    localparam int InterfaceBits = $clog2(map::Interfaces);
+    localparam int FilterBits = $clog2(map::Filters);
+    localparam int SessionBits = $clog2(map::Sessions);
+    localparam int RuleBits = $clog2(map::Rules);
+    localparam int SlotBits = $clog2(map::Slots);
+    localparam int RuleWidth = 352;       // 11 register words; rule_t has spare bits for protection
+    localparam int FilterWidth = map::Rules * RuleWidth + 1;
+    localparam int VersionWidth = 16;
+
+    // tuser (I2). Tap, direction and index hold from the first beat, error on every beat.
+    typedef struct packed {
+        logic tap;
+        logic egress;
+        logic [IndexWidth-1:0] index;
+        logic error;
+    } user_t;
+
+    // What the rules see of a frame (P3 to P5).
+    typedef struct packed {
+        logic ip;
+        logic v6;
+        logic [127:0] source;
+        logic [127:0] destination;
+        logic protocol_known;
+        logic [7:0] protocol;
+        logic has_ports;
+        logic [15:0] source_port;
+        logic [15:0] destination_port;
+        logic fragment;                   // offset over 0 or more fragments (P20)
+    } key_t;
+
+    // A frame on its walk through IPv6 extension headers. Positions count 4-byte words from byte 14 of the frame:
+    // every IP header starts on one, whatever tags there are.
+    typedef struct packed {
+        logic [1023:0] words;             // the frame from byte 14 on, byte 14 in bits 7..0
+        logic [7:0] length;               // bytes of the frame in the window, from byte 0
+        logic open;                       // the walk goes on
+        logic later;                      // a fragment offset over 0 was met
+        logic [5:0] position;             // of the next header; 63: past the window
+        key_t key;
+    } walk_t;
+
+    // One rule: its eleven register words, the first one lowest.
+    typedef struct packed {
+        logic [127:0] destination;
+        logic [127:0] source;
+        logic [15:0] destination_port_to;
+        logic [15:0] destination_port_from;
+        logic [15:0] source_port_to;
+        logic [15:0] source_port_from;
+        logic [7:0] destination_prefix;
+        logic [7:0] source_prefix;
+        logic [7:0] protocol;
+        logic [1:0] reserved;
+        logic has_destination_ports;
+        logic has_source_ports;
+        logic has_protocol;
+        logic v6;
+        logic accept;
+        logic valid;
+    } rule_t;
+
+    typedef struct packed {
+        logic [127:0] address;
+        logic [15:0] port_to;
+        logic [15:0] port_from;
+        logic either_side;
+        logic has_ports;
+        logic udp;
+        logic tcp;
+        logic any_address;
+        logic v6;
+        logic dns;
+        logic valid;
+    } service_t;
+
+    // An interface's slots in the order in which they are tried (T3).
+    typedef struct packed {
+        logic [map::Slots*SessionBits-1:0] session;
+        logic [map::Slots*FilterBits-1:0] filter;
+        logic [map::Slots*15-1:0] number;
+        logic [map::Slots-1:0] valid;
+        logic has_resolver;
+        logic [31:0] resolver;
+    } interface_t;
+
+    // The part of a session entry that decides the copy's length (P14).
+    typedef struct packed {
+        logic v6;                         // the outer header's length depends on it
+        logic [LengthWidth-1:0] mtu_cut;
+        logic [LengthWidth-1:0] packet_length;
+    } cut_t;
+
+    // The part of a session entry that goes into the outer headers (P15 to P19).
+    typedef struct packed {
+        logic v6;
+        logic [23:0] vni;
+        logic [47:0] target_mac;
+        logic [47:0] source_mac;
+        logic [127:0] target_address;
+        logic [127:0] source_address;
+    } outer_t;
+
+    typedef struct packed {
+        logic [4:0] bits;
+        logic [15:0] base;
+    } source_ports_t;
+
+    // A change on its way through the lookup stages: which staged words it carries (T2).
+    typedef struct packed {
+        logic commit;
+        logic fetch;
+        logic fetch_egress;
+        logic interface_word;
+        logic filter;
+        logic session;
+        logic service;
+        logic source_ports;
+    } token_t;
+
+    // Why a slot did not accept, for reports.
+    localparam logic [1:0] SlotEmpty = 2'd0;
+    localparam logic [1:0] SlotNoRule = 2'd1;
+    localparam logic [1:0] SlotRejected = 2'd2;
+    localparam logic [1:0] SlotRejectedDns = 2'd3;
+
+    // What the lookup says of a frame, one for each pass, with its first beat.
+    typedef struct packed {
+        logic tap;
+        logic ip;
+        logic excluded;
+        logic accepted;
+        logic by_service;                 // by amazon-dns, not by a rule
+        logic [SlotBits-1:0] slot;
+        logic [RuleBits-1:0] rule_index;
+        logic [map::Slots*2-1:0] why;
+        logic [map::Slots*RuleBits-1:0] why_rule;
+        logic [SessionBits-1:0] session;
+        logic v6;                         // outer header
+        logic [LengthWidth-1:0] limit;    // bytes of the frame that its copy may hold
+        logic [VersionWidth-1:0] version;
+    } verdict_t;
+
+    localparam logic [1:0] NotEligible = 2'd0;
+    localparam logic [1:0] NotAccepted = 2'd1;
+    localparam logic [1:0] Mirrored = 2'd2;
+    localparam logic [1:0] Dropped = 2'd3;
+
+    // Causes, in the order of the counters (P23).
+    localparam logic [3:0] CauseNoTap = 4'd0;
+    localparam logic [3:0] CauseMalformed = 4'd1;
+    localparam logic [3:0] CauseMarkedBad = 4'd2;
+    localparam logic [3:0] CauseNotIp = 4'd3;
+    localparam logic [3:0] CauseExcluded = 4'd4;
+    localparam logic [3:0] CauseTableFault = 4'd5;
+    localparam logic [3:0] CauseOverflow = 4'd6;
+    localparam logic [3:0] CauseReset = 4'd7;
+    localparam logic [3:0] CauseSessionFault = 4'd8;
+    localparam logic [3:0] CauseNone = 4'd15;
+
+    // m_decision (I5). Made when the pass's last beat has been seen; a copy that a later mirror_reset drops
+    // was announced as mirrored.
+    typedef struct packed {
+        logic [VersionWidth-1:0] version;
+        logic [LengthWidth-1:0] kept;
+        logic [map::Slots*RuleBits-1:0] why_rule;
+        logic [map::Slots*2-1:0] why;
+        logic late_bad;
+        logic by_service;
+        logic [RuleBits-1:0] rule_index;
+        logic [SlotBits-1:0] slot;
+        logic [3:0] cause;
+        logic [1:0] outcome;
+    } decision_t;
+
+    // A beat behind the tap, its bytes counted and its marks judged (I1).
+    typedef struct packed {
+        logic first;
+        logic last;
+        logic error;
+        logic malformed;
+        logic [6:0] bytes;
+        logic [BeatWidth-1:0] data;
+    } beat_t;
+
+    // How a pass ended.
+    typedef struct packed {
+        logic [1:0] outcome;
+        logic [3:0] cause;
+        logic [SessionBits-1:0] session;
+        logic v6;                         // outer header of its copy
+        logic [FrameWidth-1:0] bytes;
+        logic [LengthWidth-1:0] kept;
+        logic late_bad;
+    } ending_t;
+
+    // A copy that waits for the output.
+    typedef struct packed {
+        outer_t outer;
+        logic [LengthWidth-1:0] kept;
+        logic [15:0] source_port;
+        logic [15:0] checksum;            // IPv4: of the IP header; IPv6: of UDP
+    } copy_t;
+
+    // IPv4 or IPv6 option and extension headers that the parser walks through (P3).
+    function automatic logic is_extension(input logic [7:0] protocol);
+        is_extension = protocol == 8'd0 || protocol == 8'd43 || protocol == 8'd44 || protocol == 8'd51 ||
+                       protocol == 8'd60;
+    endfunction
+
+    // 32-bit word in network byte order, `position` words behind byte 14.
+    function automatic logic [31:0] word_at(input logic [1023:0] words, input logic [4:0] position);
+        logic [31:0] raw;
+        raw = words[{position, 5'd0} +: 32];
+        word_at = {raw[7:0], raw[15:8], raw[23:16], raw[31:24]};
+    endfunction
+
+    function automatic logic [6:0] count_bytes(input logic [BeatBytes-1:0] keep);
+        count_bytes = 7'($countones(keep));
+    endfunction
+endpackage

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+// Counters of all session entries in a memory, one update a cycle, also when one entry is hit on every cycle. A
+// snapshot starts a new epoch; the first update of an entry in an epoch saves the entry's old counters, so that a
+// reader sees the values of one cycle while counting goes on. Latency of an update: 2 cycles.
+module session_counters #(
+    parameter int Counters = 2            // 64 bits each
+) (
+    input  logic                            clk,
+    input  logic                            rst,
+    input  logic                            add,
+    input  logic [offload::SessionBits-1:0] add_index,
+    input  logic [Counters*offload::FrameWidth-1:0] add_amounts,
+    input  logic                            clear,         // an entry starts at 0
+    input  logic [offload::SessionBits-1:0] clear_index,
+    input  logic                            snapshot,
+    input  logic [offload::SessionBits-1:0] read_index,
+    output logic [64*Counters-1:0]          read_values    // as of the last snapshot, 3 cycles behind read_index
+);
+    localparam int EpochBits = 48;        // a snapshot each microsecond lasts 8.9 years
+    localparam int Width = EpochBits + 64 * Counters;
+
+    logic [Width-1:0] memory [map::Sessions];
+    logic [64*Counters-1:0] saved [map::Sessions];
+    logic [map::Sessions-1:0] zero;       // entries that start at 0 with their next update
+    logic [EpochBits-1:0] epoch;
+
+    // Update: 1 read, 2 add and write.
+    logic add1, add2, again2;
+    logic [offload::SessionBits-1:0] index1, index2;
+    logic [Counters*offload::FrameWidth-1:0] amounts1, amounts2;
+    logic [EpochBits-1:0] epoch1, epoch2;
+    logic [Width-1:0] word2, written, old, new_word;
+
+    always_comb begin
+        old = again2 ? written : word2;
+        new_word[Width-1 -: EpochBits] = epoch2;
+        for (int i = 0; i < Counters; i++) begin
+            new_word[64*i +: 64] = (zero[index2] ? 64'd0 : old[64*i +: 64]) +
+                                   64'(amounts2[offload::FrameWidth*i +: offload::FrameWidth]);
+        end
+    end
+
+    // Read.
+    logic [Width-1:0] read_word;
+    logic [64*Counters-1:0] read_saved;
+
+    always_ff @(posedge clk) begin
+        if (snapshot) epoch <= epoch + 1'b1;
+
+        add1 <= add;
+        if (add) begin
+            index1   <= add_index;
+            amounts1 <= add_amounts;
+            epoch1   <= epoch;
+        end
+        add2   <= add1;
+        again2 <= add1 && add2 && index1 == index2;
+        if (add1) begin
+            index2   <= index1;
+            amounts2 <= amounts1;
+            epoch2   <= epoch1;
+            word2    <= memory[index1];
+        end
+        if (add2) begin
+            written        <= new_word;
+            memory[index2] <= new_word;
+            if (zero[index2] || old[Width-1 -: EpochBits] != epoch2) begin
+                saved[index2] <= zero[index2] ? '0 : old[64*Counters-1:0];
+            end
+            zero[index2] <= 1'b0;
+        end
+        if (clear) zero[clear_index] <= 1'b1;
+
+        read_word  <= memory[read_index];
+        read_saved <= saved[read_index];
+        if (zero[read_index]) read_values <= '0;
+        else read_values <= read_word[Width-1 -: EpochBits] == epoch ? read_saved : read_word[64*Counters-1:0];
+
+        if (rst) begin
+            zero  <= '1;
+            epoch <= '0;
+            add1  <= 1'b0;
+            add2  <= 1'b0;
+        end
+    end
+endmodule

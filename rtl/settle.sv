@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+// Settles each pass once, when its last beat and its copy's fate are both known (P23). A pass without a copy settles
+// with its ending; a copy's ending waits here, in order, for the output to say that it has left or was thrown away.
+// Also tells how far back copies may still be inside, so that the host knows when a session entry can be used anew.
+module settle (
+    input  logic                            clk,
+    input  logic                            rst,
+    input  logic                            end_valid,
+    input  offload::ending_t                ending,
+    input  logic                            fate_valid,
+    input  logic                            fate_reset,
+    input  logic                            between_frames,  // at the admission
+    input  logic                            commit_done,     // a table change has passed the admission
+    input  logic [offload::VersionWidth-1:0] version,
+    output logic                            pass_settled,    // without a copy
+    output offload::ending_t                pass,
+    output logic                            copy_settled,
+    output logic                            copy_reset,
+    output logic [offload::FrameWidth-1:0]  copy_bytes,      // of its frame
+    output logic [offload::LengthWidth-1:0] copy_kept,
+    output logic [offload::SessionBits-1:0] copy_session,
+    output logic                            copy_v6,         // the copy's outer header
+    output logic                            copy_late_bad,
+    output logic [7:0]                      undrained
+);
+    localparam int CountBits = 16;        // more than copies can be inside
+    localparam int EndingDepth = 2 * map::HoldBeats;
+    typedef logic [CountBits-1:0] count_t;
+
+    logic fate_waiting, fate_was_reset, copy_end_valid;
+    offload::ending_t copy_end;
+
+    assign pass_settled  = end_valid && ending.outcome != offload::Mirrored;
+    assign pass          = ending;
+    assign copy_settled  = copy_end_valid && fate_waiting;
+    assign copy_reset    = fate_was_reset;
+    assign copy_bytes    = copy_end.bytes;
+    assign copy_kept     = copy_end.kept;
+    assign copy_session  = copy_end.session;
+    assign copy_v6       = copy_end.v6;
+    assign copy_late_bad = copy_end.late_bad;
+
+    fifo #(
+        .Width($bits(offload::ending_t)), .Depth(EndingDepth)
+    ) endings (
+        .clk, .rst,
+        .in_valid(end_valid && ending.outcome == offload::Mirrored), .in_word(ending),
+        .out_valid(copy_end_valid), .out_pop(copy_settled), .out_word(copy_end)
+    );
+
+    // A fate never waits long: only the newest copy can leave before its frame has ended.
+    fifo #(
+        .Width(1), .Depth(4)
+    ) fates (
+        .clk, .rst,
+        .in_valid(fate_valid), .in_word(fate_reset),
+        .out_valid(fate_waiting), .out_pop(copy_settled), .out_word(fate_was_reset)
+    );
+
+    count_t copies_in, copies_out, target;
+    logic [offload::VersionWidth-1:0] newest, tracked, drained, lag;
+    logic tracking;
+
+    assign lag       = newest - drained;
+    assign undrained = lag > 16'd255 ? 8'd255 : lag[7:0];
+
+    always_ff @(posedge clk) begin
+        if (end_valid && ending.outcome == offload::Mirrored) copies_in <= copies_in + 1'b1;
+        if (copy_settled) copies_out <= copies_out + 1'b1;
+        if (commit_done) newest <= version;
+        // Wait until no frame from before the change is half admitted and all endings are counted, then for the
+        // copies counted so far.
+        if (!tracking) begin
+            if (newest != drained && between_frames && !end_valid) begin
+                tracking <= 1'b1;
+                tracked  <= newest;
+                target   <= copies_in;
+            end
+        end else if (target - copies_out == '0 || $signed(target - copies_out) < 0) begin
+            tracking <= 1'b0;
+            drained  <= tracked;
+        end
+        if (rst) begin
+            copies_in  <= '0;
+            copies_out <= '0;
+            tracking   <= 1'b0;
+            newest     <= '0;
+            drained    <= '0;
+        end
+    end
+endmodule

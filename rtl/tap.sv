@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+// Watches the handshakes of production and hands every beat to the mirror, the first one of a frame together with
+// the frame's window: its first 128 bytes (P4). The first beat waits for the second, however late that comes, so
+// that the window is whole when it leaves; every other beat leaves 2 cycles after its handshake. It takes all that
+// comes: the mirror has no way to hold production (P1).
+module tap (
+    input  logic                            clk,
+    input  logic                            rst,
+    input  logic                            seen,         // a handshake in this cycle
+    input  logic [offload::BeatWidth-1:0]   seen_data,
+    input  logic [offload::BeatBytes-1:0]   seen_keep,
+    input  logic                            seen_last,
+    input  offload::user_t                  seen_user,
+    output logic                            out_valid,
+    output offload::beat_t                  out_beat,
+    output offload::user_t                  out_user,     // with the first beat
+    output logic [2*offload::BeatWidth-1:0] out_window,   // with the first beat
+    output logic [7:0]                      out_length,   // bytes of the frame in the window
+    output logic                            received,     // a frame's last beat was taken in this cycle
+    output logic [offload::FrameWidth-1:0]  received_bytes,
+    output logic                            busy
+);
+    logic between_frames;
+    logic held_valid;
+    offload::beat_t held;
+    offload::user_t held_user;
+    logic [offload::FrameWidth-1:0] bytes_before;
+    logic [6:0] seen_bytes;
+    logic seen_malformed, leaves;
+
+    // I1: all ones before tlast, contiguous from lane 0 at tlast.
+    assign seen_bytes     = offload::count_bytes(seen_keep);
+    assign seen_malformed = !seen_keep[0] || (seen_keep & (seen_keep + 1'b1)) != '0 || (!seen_last && !(&seen_keep));
+    assign leaves         = held_valid && (!held.first || held.last || seen);
+    assign received       = seen && seen_last;
+    assign received_bytes = bytes_before + offload::FrameWidth'(seen_bytes);
+    assign busy           = held_valid || out_valid || !between_frames;
+
+    always_ff @(posedge clk) begin
+        if (seen) begin
+            held.first     <= between_frames;
+            held.last      <= seen_last;
+            held.error     <= seen_user.error;
+            held.malformed <= seen_malformed;
+            held.bytes     <= seen_bytes;
+            held.data      <= seen_data;
+            if (between_frames) held_user <= seen_user;
+            between_frames <= seen_last;
+            bytes_before   <= seen_last ? '0 : received_bytes;
+        end
+        held_valid <= seen || (held_valid && !leaves);
+
+        out_valid <= leaves;
+        if (leaves) begin
+            out_beat <= held;
+            if (held.first) begin
+                out_user   <= held_user;
+                out_window <= {seen_data, held.data};
+                out_length <= held.last ? {1'b0, held.bytes} : 8'd64 + {1'b0, seen_bytes};
+            end
+        end
+        if (rst) begin
+            between_frames <= 1'b1;
+            bytes_before   <= '0;
+            held_valid     <= 1'b0;
+            out_valid      <= 1'b0;
+        end
+    end
+endmodule

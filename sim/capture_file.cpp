@@ -1,0 +1,536 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "capture_file.hpp"
+
+#include <fcntl.h>
+#include <pcap/pcap.h>
+#include <stdio_ext.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zlib.h>
+#include <zstd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <utility>
+
+namespace mirrornic {
+
+namespace {
+
+constexpr std::size_t kStreamBuffer = 1 << 20;
+constexpr std::size_t kCompressedBuffer = 128 << 10;
+constexpr std::uint64_t kNanosecondsPerSecond = 1'000'000'000;
+
+/// A file descriptor that is closed with its owner, unless it is standard input or output.
+class Descriptor {
+public:
+    explicit Descriptor(int fd) : fd_(fd) {}
+    ~Descriptor() { close(); }
+    Descriptor(const Descriptor&) = delete;
+    Descriptor& operator=(const Descriptor&) = delete;
+
+    int get() const { return fd_; }
+    bool close() {
+        const int fd = std::exchange(fd_, -1);
+        return fd <= STDERR_FILENO || ::close(fd) == 0;
+    }
+
+private:
+    int fd_;
+};
+
+bool ends_with(const std::string& text, const std::string& end) {
+    return text.size() >= end.size() &&
+           text.compare(text.size() - end.size(), end.size(), end) == 0;
+}
+
+}  // namespace
+
+// ---------------------------------------------------------------------------------------- reading
+
+/// The bytes of the capture, decompressed. Called from within C libraries, so it reports errors in
+/// a member and never throws from read().
+class CaptureReader::Source {
+public:
+    virtual ~Source() = default;
+    /// Up to `size` bytes; 0 at the end, -1 on an error.
+    virtual ssize_t read(char* out, std::size_t size) = 0;
+
+    bool cut = false;         ///< the compressed stream ended in the middle
+    bool any = false;         ///< at least one byte was read
+    std::string error;        ///< set when read() returned -1
+    std::vector<char> stdio;  ///< the buffer of the FILE that libpcap reads from
+};
+
+namespace {
+
+/// The file as it is. Its first bytes can be looked at before they are read, also from a pipe.
+class PlainSource : public CaptureReader::Source {
+public:
+    explicit PlainSource(int fd) : fd_(fd) {
+        while (peeked_ < sizeof magic_) {
+            const ssize_t n = from_file(magic_ + peeked_, sizeof magic_ - peeked_);
+            if (n <= 0) break;
+            peeked_ += static_cast<std::size_t>(n);
+        }
+    }
+
+    ssize_t read(char* out, std::size_t size) override {
+        if (given_ == peeked_) return error.empty() ? from_file(out, size) : -1;
+        const std::size_t n = std::min(size, peeked_ - given_);
+        std::memcpy(out, magic_ + given_, n);
+        given_ += n;
+        return static_cast<ssize_t>(n);
+    }
+
+    bool is_gzip() const { return starts_with("\x1f\x8b", 2); }
+    bool is_zstd() const {  // a data frame, or a skippable one as parallel compressors write it
+        return starts_with("\x28\xb5\x2f\xfd", 4) ||
+               (peeked_ == 4 && (magic_[0] & 0xf0) == 0x50 &&
+                std::memcmp(magic_ + 1, "\x2a\x4d\x18", 3) == 0);
+    }
+
+private:
+    bool starts_with(const char* bytes, std::size_t size) const {
+        return peeked_ >= size && std::memcmp(magic_, bytes, size) == 0;
+    }
+
+    ssize_t from_file(char* out, std::size_t size) {
+        ssize_t n;
+        do n = ::read(fd_.get(), out, size);
+        while (n < 0 && errno == EINTR);
+        if (n < 0) error = std::strerror(errno);
+        if (n > 0) any = true;
+        return n;
+    }
+
+    Descriptor fd_;
+    char magic_[4] = {};
+    std::size_t peeked_ = 0;
+    std::size_t given_ = 0;
+};
+
+/// The common part of both decompressors: input in chunks, and an error only after all that could
+/// be decoded ahead of it has been delivered.
+class CompressedSource : public CaptureReader::Source {
+public:
+    explicit CompressedSource(std::unique_ptr<PlainSource> file) : file_(std::move(file)) {}
+
+    ssize_t read(char* out, std::size_t size) final {
+        std::size_t produced = 0;
+        while (produced == 0 && error.empty()) {
+            if (input_used_ == input_size_ && !output_pending_) {
+                const ssize_t n = file_->read(input_.data(), input_.size());
+                if (n < 0) error = file_->error;
+                if (n == 0) cut = inside_;
+                if (n <= 0) return n;
+                input_size_ = static_cast<std::size_t>(n);
+                input_used_ = 0;
+            }
+            produced = decode(out, size);
+        }
+        if (produced > 0) any = true;
+        return produced > 0 ? static_cast<ssize_t>(produced) : -1;
+    }
+
+protected:
+    /// Decodes from input_ to `out`; keeps input_used_, inside_, output_pending_ and error.
+    virtual std::size_t decode(char* out, std::size_t size) = 0;
+
+    std::vector<char> input_ = std::vector<char>(kCompressedBuffer);
+    std::size_t input_used_ = 0;
+    std::size_t input_size_ = 0;
+    bool inside_ = false;          // a member (frame) has begun and not ended
+    bool output_pending_ = false;  // more output may come without more input
+
+private:
+    std::unique_ptr<PlainSource> file_;
+};
+
+class GzipSource : public CompressedSource {
+public:
+    explicit GzipSource(std::unique_ptr<PlainSource> file) : CompressedSource(std::move(file)) {
+        if (inflateInit2(&stream_, 15 + 16) != Z_OK) throw std::bad_alloc();
+    }
+    ~GzipSource() override { inflateEnd(&stream_); }
+
+private:
+    std::size_t decode(char* out, std::size_t size) override {
+        if (!inside_) inflateReset(&stream_);
+        stream_.next_in = reinterpret_cast<Bytef*>(input_.data() + input_used_);
+        stream_.avail_in = static_cast<uInt>(input_size_ - input_used_);
+        stream_.next_out = reinterpret_cast<Bytef*>(out);
+        stream_.avail_out = static_cast<uInt>(std::min<std::size_t>(size, kStreamBuffer));
+        const uInt room = stream_.avail_out;
+        const int result = inflate(&stream_, Z_NO_FLUSH);
+        if (result != Z_OK && result != Z_STREAM_END && result != Z_BUF_ERROR) {
+            error = std::string("damaged gzip data: ") +
+                    (stream_.msg != nullptr ? stream_.msg : zError(result));
+        }
+        input_used_ = input_size_ - stream_.avail_in;
+        inside_ = result != Z_STREAM_END;
+        output_pending_ = inside_ && stream_.avail_out == 0;
+        return room - stream_.avail_out;
+    }
+
+    z_stream stream_{};
+};
+
+class ZstdSource : public CompressedSource {
+public:
+    explicit ZstdSource(std::unique_ptr<PlainSource> file) : CompressedSource(std::move(file)) {
+        if (stream_ == nullptr) throw std::bad_alloc();
+    }
+
+private:
+    struct Free {
+        void operator()(ZSTD_DStream* stream) const { ZSTD_freeDStream(stream); }
+    };
+
+    std::size_t decode(char* out, std::size_t size) override {
+        ZSTD_inBuffer input{input_.data(), input_size_, input_used_};
+        ZSTD_outBuffer output{out, size, 0};
+        const std::size_t result = ZSTD_decompressStream(stream_.get(), &output, &input);
+        if (ZSTD_isError(result)) {
+            error = std::string("damaged zstd data: ") + ZSTD_getErrorName(result);
+        }
+        input_used_ = input.pos;
+        inside_ = result != 0;
+        output_pending_ = inside_ && output.pos == output.size;
+        return output.pos;
+    }
+
+    std::unique_ptr<ZSTD_DStream, Free> stream_{ZSTD_createDStream()};
+};
+
+std::unique_ptr<CaptureReader::Source> open_source(const std::string& path,
+                                                   const std::string& name) {
+    const int fd = path == "-" ? STDIN_FILENO : ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    if (fd < 0) throw CaptureError(name, std::strerror(errno));
+    auto file = std::make_unique<PlainSource>(fd);
+    if (!file->error.empty()) throw CaptureError(name, file->error);
+    if (file->is_gzip()) return std::make_unique<GzipSource>(std::move(file));
+    if (file->is_zstd()) return std::make_unique<ZstdSource>(std::move(file));
+    return file;
+}
+
+ssize_t read_source(void* source, char* out, std::size_t size) {
+    return static_cast<CaptureReader::Source*>(source)->read(out, size);
+}
+
+std::FILE* open_stream(CaptureReader::Source& source) {
+    cookie_io_functions_t functions{};
+    functions.read = read_source;
+    source.stdio.resize(kStreamBuffer);
+    std::FILE* stream = fopencookie(&source, "r", functions);
+    if (stream == nullptr) throw std::bad_alloc();
+    std::setvbuf(stream, source.stdio.data(), _IOFBF, source.stdio.size());
+    __fsetlocking(stream, FSETLOCKING_BYCALLER);
+    return stream;
+}
+
+/// Why a capture of this link type cannot be used, and what to do about it.
+std::string wrong_link_type(int type) {
+    const char* name = pcap_datalink_val_to_name(type);
+    const char* description = pcap_datalink_val_to_description(type);
+    std::string message =
+        "link type " + (name != nullptr ? std::string(name) : std::to_string(type));
+    if (description != nullptr) message += std::string(" (") + description + ")";
+    message += ", but only Ethernet (EN10MB) can be replayed";
+    if (type == DLT_LINUX_SLL || type == DLT_LINUX_SLL2) {
+        message +=
+            "; capture on one interface (tcpdump -i eth0 ...) in place of all of them (-i any)";
+    }
+    return message;
+}
+
+}  // namespace
+
+void CaptureReader::PcapClose::operator()(pcap* capture) const { pcap_close(capture); }
+
+CaptureReader::CaptureReader(const std::string& path)
+    : name_(path == "-" ? "standard input" : path), source_(open_source(path, name_)) {
+    std::FILE* stream = open_stream(*source_);
+    char message[PCAP_ERRBUF_SIZE] = "";
+    pcap_.reset(
+        pcap_fopen_offline_with_tstamp_precision(stream, PCAP_TSTAMP_PRECISION_NANO, message));
+    if (!pcap_) {
+        const bool at_end = std::feof(stream) != 0;
+        std::fclose(stream);
+        if (!source_->error.empty()) throw CaptureError(name_, source_->error);
+        if (!source_->any && !source_->cut) throw CaptureError(name_, "the file is empty");
+        if (at_end) throw CaptureError(name_, "not a capture, or cut off within its file header");
+        if (std::strcmp(message, "unknown file format") == 0) {
+            throw CaptureError(name_, "not a capture (neither pcap nor pcapng)");
+        }
+        throw CaptureError(name_, message);
+    }
+    const int type = pcap_datalink(pcap_.get());
+    if (type != DLT_EN10MB) throw CaptureError(name_, wrong_link_type(type));
+}
+
+CaptureReader::~CaptureReader() = default;
+CaptureReader::CaptureReader(CaptureReader&&) noexcept = default;
+
+bool CaptureReader::next(Frame& frame) {
+    while (!ended_) {
+        pcap_pkthdr* header = nullptr;
+        const u_char* data = nullptr;
+        const int result = pcap_next_ex(pcap_.get(), &header, &data);
+        if (result != 1) {
+            ended_ = true;
+            std::FILE* stream = pcap_file(pcap_.get());
+            truncated_ = source_->cut || (result == PCAP_ERROR && std::feof(stream) != 0);
+            if (result == PCAP_ERROR && !truncated_) {
+                throw CaptureError(name_, "after frame " + std::to_string(delivered_ + skipped_) +
+                                              ": " +
+                                              (source_->error.empty() ? pcap_geterr(pcap_.get())
+                                                                      : source_->error.c_str()));
+            }
+            return false;
+        }
+        if (header->caplen == 0) {
+            ++skipped_;
+            continue;
+        }
+        ++delivered_;
+        if (header->caplen < header->len) ++snapped_;
+        frame.data = data;
+        frame.size = header->caplen;
+        frame.original_size = std::max(header->caplen, header->len);
+        // pcap's seconds are 32 bits without sign, which libpcap hands on with one.
+        std::int64_t seconds = header->ts.tv_sec;
+        if (seconds < 0) seconds = static_cast<std::uint32_t>(seconds);
+        frame.timestamp_ns = static_cast<std::uint64_t>(seconds) * kNanosecondsPerSecond +
+                             static_cast<std::uint32_t>(header->ts.tv_usec);  // nanoseconds here
+        return true;
+    }
+    return false;
+}
+
+// ---------------------------------------------------------------------------------------- writing
+
+/// Where the bytes of the capture go, after compression.
+class CaptureWriter::Sink {
+public:
+    virtual ~Sink() = default;
+    virtual void write(const std::uint8_t* data, std::size_t size) = 0;
+    /// All that was written so far can be read from the file.
+    virtual void flush() = 0;
+    /// Ends the stream and closes the file.
+    virtual void close() = 0;
+};
+
+namespace {
+
+class PlainSink : public CaptureWriter::Sink {
+public:
+    PlainSink(int fd, std::string name) : fd_(fd), name_(std::move(name)) {}
+
+    void write(const std::uint8_t* data, std::size_t size) override {
+        while (size > 0) {
+            const ssize_t n = ::write(fd_.get(), data, size);
+            if (n < 0 && errno == EINTR) continue;
+            if (n < 0) throw CaptureError(name_, std::strerror(errno));
+            data += n;
+            size -= static_cast<std::size_t>(n);
+        }
+    }
+    void flush() override {}
+    void close() override {
+        if (!fd_.close()) throw CaptureError(name_, std::strerror(errno));
+    }
+
+private:
+    Descriptor fd_;
+    std::string name_;
+};
+
+class GzipSink : public CaptureWriter::Sink {
+public:
+    explicit GzipSink(std::unique_ptr<PlainSink> file) : file_(std::move(file)) {
+        if (deflateInit2(&stream_, Z_DEFAULT_COMPRESSION, Z_DEFLATED, 15 + 16, 8,
+                         Z_DEFAULT_STRATEGY) != Z_OK) {
+            throw std::bad_alloc();
+        }
+    }
+    ~GzipSink() override { deflateEnd(&stream_); }
+
+    void write(const std::uint8_t* data, std::size_t size) override {
+        stream_.next_in = const_cast<Bytef*>(data);
+        stream_.avail_in = static_cast<uInt>(size);
+        run(Z_NO_FLUSH);
+    }
+    void flush() override { run(Z_SYNC_FLUSH); }
+    void close() override {
+        run(Z_FINISH);
+        file_->close();
+    }
+
+private:
+    void run(int mode) {
+        do {
+            stream_.next_out = output_.data();
+            stream_.avail_out = static_cast<uInt>(output_.size());
+            deflate(&stream_, mode);
+            file_->write(output_.data(), output_.size() - stream_.avail_out);
+        } while (stream_.avail_out == 0);
+    }
+
+    std::unique_ptr<PlainSink> file_;
+    z_stream stream_{};
+    std::vector<std::uint8_t> output_ = std::vector<std::uint8_t>(kCompressedBuffer);
+};
+
+class ZstdSink : public CaptureWriter::Sink {
+public:
+    explicit ZstdSink(std::unique_ptr<PlainSink> file) : file_(std::move(file)) {
+        if (stream_ == nullptr) throw std::bad_alloc();
+        ZSTD_CCtx_setParameter(stream_.get(), ZSTD_c_checksumFlag, 1);
+    }
+
+    void write(const std::uint8_t* data, std::size_t size) override {
+        run({data, size, 0}, ZSTD_e_continue);
+    }
+    void flush() override { run({nullptr, 0, 0}, ZSTD_e_flush); }
+    void close() override {
+        run({nullptr, 0, 0}, ZSTD_e_end);
+        file_->close();
+    }
+
+private:
+    struct Free {
+        void operator()(ZSTD_CStream* stream) const { ZSTD_freeCStream(stream); }
+    };
+
+    void run(ZSTD_inBuffer input, ZSTD_EndDirective mode) {
+        std::size_t left;
+        do {
+            ZSTD_outBuffer output{output_.data(), output_.size(), 0};
+            left = ZSTD_compressStream2(stream_.get(), &output, &input, mode);
+            if (ZSTD_isError(left)) throw std::runtime_error(ZSTD_getErrorName(left));
+            file_->write(output_.data(), output.pos);
+        } while (input.pos < input.size || (mode != ZSTD_e_continue && left > 0));
+    }
+
+    std::unique_ptr<PlainSink> file_;
+    std::unique_ptr<ZSTD_CStream, Free> stream_{ZSTD_createCStream()};
+    std::vector<std::uint8_t> output_ = std::vector<std::uint8_t>(kCompressedBuffer);
+};
+
+std::unique_ptr<CaptureWriter::Sink> open_sink(const std::string& path, const std::string& name) {
+    const int fd = path == "-"
+                       ? STDOUT_FILENO
+                       : ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (fd < 0) throw CaptureError(name, std::strerror(errno));
+    auto file = std::make_unique<PlainSink>(fd, name);
+    if (ends_with(path, ".gz")) return std::make_unique<GzipSink>(std::move(file));
+    if (ends_with(path, ".zst")) return std::make_unique<ZstdSink>(std::move(file));
+    return file;
+}
+
+struct FileHeader {
+    std::uint32_t magic = 0xa1b23c4d;  // pcap with nanoseconds
+    std::uint16_t major = 2;
+    std::uint16_t minor = 4;
+    std::uint32_t reserved[2] = {0, 0};
+    std::uint32_t snap_length = CaptureWriter::kSnapLength;
+    std::uint32_t link_type = 1;  // Ethernet
+};
+static_assert(sizeof(FileHeader) == 24);
+
+struct RecordHeader {
+    std::uint32_t seconds;
+    std::uint32_t nanoseconds;
+    std::uint32_t size;
+    std::uint32_t original_size;
+};
+static_assert(sizeof(RecordHeader) == 16);
+
+void append(std::vector<std::uint8_t>& buffer, const void* data, std::size_t size) {
+    const auto* bytes = static_cast<const std::uint8_t*>(data);
+    buffer.insert(buffer.end(), bytes, bytes + size);
+}
+
+}  // namespace
+
+CaptureWriter::CaptureWriter(const std::string& path)
+    : name_(path == "-" ? "standard output" : path), sink_(open_sink(path, name_)) {
+    buffer_.reserve(kStreamBuffer);
+    const FileHeader header;
+    append(buffer_, &header, sizeof header);
+}
+
+CaptureWriter::CaptureWriter(CaptureWriter&&) noexcept = default;
+
+CaptureWriter::~CaptureWriter() {
+    try {
+        close();
+    } catch (const std::exception&) {  // close() reports it to whoever asks
+    }
+}
+
+void CaptureWriter::write(std::uint64_t timestamp_ns, const std::uint8_t* data, std::size_t size) {
+    if (!sink_) throw CaptureError(name_, "a frame was written after the capture was closed");
+    if (size > kSnapLength) {
+        throw CaptureError(name_, "a frame of " + std::to_string(size) +
+                                      " bytes is longer than pcap's " +
+                                      std::to_string(kSnapLength));
+    }
+    const std::uint64_t seconds = timestamp_ns / kNanosecondsPerSecond;
+    if (seconds > UINT32_MAX) {
+        throw CaptureError(name_, "the time stamp of " + std::to_string(seconds) +
+                                      " s does not fit into pcap's 32 bits");
+    }
+    const auto bytes = static_cast<std::uint32_t>(size);
+    const RecordHeader header{static_cast<std::uint32_t>(seconds),
+                              static_cast<std::uint32_t>(timestamp_ns % kNanosecondsPerSecond),
+                              bytes, bytes};
+    if (buffer_.size() + sizeof header + size > buffer_.capacity()) drain();
+    append(buffer_, &header, sizeof header);
+    append(buffer_, data, size);
+}
+
+void CaptureWriter::flush() {
+    if (!sink_) return;
+    drain();
+    or_close([&] { sink_->flush(); });
+}
+
+void CaptureWriter::close() {
+    if (!sink_) return;
+    drain();
+    or_close([&] { sink_->close(); });
+    sink_.reset();
+}
+
+void CaptureWriter::drain() {
+    or_close([&] { sink_->write(buffer_.data(), buffer_.size()); });
+    buffer_.clear();
+}
+
+template <typename Action>
+void CaptureWriter::or_close(Action action) {
+    try {
+        action();
+    } catch (...) {
+        sink_.reset();
+        throw;
+    }
+}
+
+// ------------------------------------------------------------------------------------------ paths
+
+bool same_file(const std::string& input, const std::string& output) {
+    struct stat in {};
+    struct stat out {};
+    const bool found =
+        (input == "-" ? fstat(STDIN_FILENO, &in) : stat(input.c_str(), &in)) == 0 &&
+        (output == "-" ? fstat(STDOUT_FILENO, &out) : stat(output.c_str(), &out)) == 0;
+    return found && S_ISREG(in.st_mode) && S_ISREG(out.st_mode) && in.st_dev == out.st_dev &&
+           in.st_ino == out.st_ino;
+}
+
+}  // namespace mirrornic
