@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdio>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "encoding.hpp"
@@ -263,61 +264,74 @@ struct MirrorDevice::State {
         registers.write(map::fetch::address(), bit);
     }
 
-    /// Every valid slot and what it points to; names are empty, free lists are not set.
-    Tables fetch_tables() {
-        Tables read;
-        read.interfaces.resize(sizes.interfaces);
-        read.filters.resize(sizes.filters);
-        read.sessions.resize(sizes.sessions);
-        std::vector<bool> read_sessions(sizes.sessions);
-        for (std::uint32_t i = 0; i < sizes.interfaces; ++i) {
-            fetch(map::interface_index::address(), i, map::fetch::interface(1));
-            // Most words are empty, and that is seen in the slots alone.
-            bool used = false;
-            for (std::uint32_t slot = 0; slot < sizes.slots; ++slot)
-                used |= map::slot::valid.of(registers.read(map::slot::address(slot)));
-            if (!used) continue;
-            const auto word =
-                encoding::decode_interface(read_words(encoding::interface_addresses()));
-            read.interfaces[i].resolver = word.resolver;
-            for (const auto& slot : word.slots) {
-                if (slot.filter >= sizes.filters || slot.session >= sizes.sessions)
-                    throw DeviceError("interface word " + std::to_string(i) + " points to filter " +
-                                      std::to_string(slot.filter) + " and session entry " +
-                                      std::to_string(slot.session) + ", which do not exist");
-                read.interfaces[i].slots.push_back({"", slot});
-            }
-        }
-        for (const auto& interface : read.interfaces)
-            for (const auto& slot : interface.slots) {
-                auto& filter = read.filters[slot.word.filter];
-                if (!filter.words) {
-                    fetch(map::filter_index::address(), slot.word.filter, map::fetch::filter(1));
-                    filter.words = std::make_shared<const FilterWords>(
-                        read_words(encoding::filter_addresses()));
-                    filter.filter =
-                        std::make_shared<const Filter>(encoding::decode_filter(*filter.words));
-                }
-                if (!read_sessions[slot.word.session]) {
-                    fetch(map::session_index::address(), slot.word.session, map::fetch::session(1));
-                    read.sessions[slot.word.session] = read_words(encoding::session_addresses());
-                    read_sessions[slot.word.session] = true;
-                }
-            }
-        return read;
+    encoding::InterfaceWord fetch_interface(std::uint32_t index) {
+        fetch(map::interface_index::address(), index, map::fetch::interface(1));
+        // Most words are empty, and that is seen in the slots alone.
+        bool used = false;
+        for (std::uint32_t slot = 0; slot < sizes.slots; ++slot)
+            used |= map::slot::valid.of(registers.read(map::slot::address(slot)));
+        if (!used) return {};
+        const auto word = encoding::decode_interface(read_words(encoding::interface_addresses()));
+        for (const auto& slot : word.slots)
+            if (slot.filter >= sizes.filters || slot.session >= sizes.sessions)
+                throw DeviceError("interface word " + std::to_string(index) + " points to filter " +
+                                  std::to_string(slot.filter) + " and session entry " +
+                                  std::to_string(slot.session) + ", which do not both exist");
+        return word;
     }
 
-    Tables read_tables() {
+    FilterWords fetch_filter(std::uint32_t index) {
+        fetch(map::filter_index::address(), index, map::fetch::filter(1));
+        return read_words(encoding::filter_addresses());
+    }
+
+    SessionWords fetch_session(std::uint32_t index) {
+        fetch(map::session_index::address(), index, map::fetch::session(1));
+        return read_words(encoding::session_addresses());
+    }
+
+    /// Runs `read`, which fetches, again when traffic left no gap for one of its fetches.
+    template <class Read>
+    auto reading(Read read) {
         take_error();
-        RefusedAccess refused;
-        for (int attempt = 0; attempt < 3; ++attempt) {
+        for (int attempt = 1;; ++attempt) {
             forget_staged();
-            Tables read = fetch_tables();
-            refused = take_error();
-            if (refused.reason == 0) return read;
-            if (Reason(refused.reason) != Reason::no_slot) break;
+            auto result = read();
+            const auto refused = take_error();
+            if (refused.reason == 0) return result;
+            if (Reason(refused.reason) != Reason::no_slot || attempt == 3)
+                throw DeviceError("the tables could not be read back: " + refused.text);
         }
-        throw DeviceError("the tables could not be read back: " + refused.text);
+    }
+
+    /// Every valid slot and what it points to; names are empty, free lists are not set.
+    Tables read_tables() {
+        return reading([&] {
+            Tables read;
+            read.interfaces.resize(sizes.interfaces);
+            read.filters.resize(sizes.filters);
+            read.sessions.resize(sizes.sessions);
+            std::vector<bool> have_session(sizes.sessions);
+            for (std::uint32_t i = 0; i < sizes.interfaces; ++i) {
+                const auto word = fetch_interface(i);
+                read.interfaces[i].resolver = word.resolver;
+                for (const auto& slot : word.slots) read.interfaces[i].slots.push_back({"", slot});
+            }
+            for (const auto& interface : read.interfaces)
+                for (const auto& [name, slot] : interface.slots) {
+                    auto& filter = read.filters[slot.filter];
+                    if (!filter.words) {
+                        filter.words =
+                            std::make_shared<const FilterWords>(fetch_filter(slot.filter));
+                        filter.filter =
+                            std::make_shared<const Filter>(encoding::decode_filter(*filter.words));
+                    }
+                    if (!have_session[slot.session])
+                        read.sessions[slot.session] = fetch_session(slot.session);
+                    have_session[slot.session] = true;
+                }
+            return read;
+        });
     }
 
     /// Free indices of a table: those that stay free keep their order, others are new at the end.
@@ -479,10 +493,10 @@ void MirrorDevice::commit(const std::shared_ptr<const Plan>& plan) {
         } catch (...) {
             state.stale = true;
             state.attempted = state.tables;
-            apply(*state.attempted, step, state.sequence + 1);
+            state.attempted->apply(step, state.sequence + 1);
             throw;
         }
-        apply(state.tables, step, state.sequence);
+        state.tables.apply(step, state.sequence);
         state.publish();
     }
     if (steps.empty()) state.publish();
@@ -585,25 +599,28 @@ TableDump MirrorDevice::dump() const {
 
 std::vector<std::string> MirrorDevice::verify() {
     State& state = *state_;
-    const Tables read = state.read_tables();
     const Tables& image = state.tables;
-    std::vector<std::string> differences;
-    for (std::uint32_t i = 0; i < state.sizes.interfaces; ++i) {
-        const auto& interface = image.interfaces[i];
-        compare("interface word " + std::to_string(i), encoding::interface_addresses(),
-                encoding::encode(read.interfaces[i].word()), encoding::encode(interface.word()),
-                differences);
-        for (const auto& slot : interface.slots) {
-            const auto filter = slot.word.filter, session = slot.word.session;
-            // Where a slot of the device points elsewhere, the interface word tells.
-            if (read.filters[filter].words)
-                compare("filter " + std::to_string(filter), encoding::filter_addresses(),
-                        *read.filters[filter].words, *image.filters[filter].words, differences);
-            if (read.sessions[session] != SessionWords{})
-                compare("session entry " + std::to_string(session), encoding::session_addresses(),
-                        read.sessions[session], image.sessions[session], differences);
+    auto differences = state.reading([&] {
+        std::vector<std::string> found;
+        std::set<std::uint32_t> filters, sessions;
+        for (std::uint32_t i = 0; i < image.interfaces.size(); ++i) {
+            const auto& interface = image.interfaces[i];
+            compare("interface word " + std::to_string(i), encoding::interface_addresses(),
+                    encoding::encode(state.fetch_interface(i)), encoding::encode(interface.word()),
+                    found);
+            for (const auto& [name, slot] : interface.slots) {
+                filters.insert(slot.filter);
+                sessions.insert(slot.session);
+            }
         }
-    }
+        for (const auto i : filters)
+            compare("filter " + std::to_string(i), encoding::filter_addresses(),
+                    state.fetch_filter(i), *image.filters[i].words, found);
+        for (const auto i : sessions)
+            compare("session entry " + std::to_string(i), encoding::session_addresses(),
+                    state.fetch_session(i), image.sessions[i], found);
+        return found;
+    });
     if (!differences.empty()) state.stale = true;
     return differences;
 }

@@ -227,26 +227,28 @@ private:
 
     void match_filters() {
         if (!converging_) return;
-        std::map<std::string, std::string> filter_of;  // by session
+        std::map<std::string, const WantedSession*> sessions;
         for (const auto& [id, wanted] : wanted_)
-            for (const auto& session : wanted.sessions) filter_of[session.id] = session.filter;
+            for (const auto& session : wanted.sessions) sessions[session.id] = &session;
 
         const auto name = [&](std::uint32_t index, const std::string& id) {
             if (base_.filters[index].name.empty() && !find_filter(base_, id))
                 base_.filters[index].name = id;
         };
-        std::map<std::uint32_t, std::set<std::string>>
-            users;  // filters that the slots' owners want
+        // By index: the filters that its slots are to have; "" where a slot changes otherwise too.
+        std::map<std::uint32_t, std::set<std::string>> wanted_by;
         for (const auto& interface : base_.interfaces)
             for (const auto& slot : interface.slots) {
-                const auto wanted = filter_of.find(slot.session);
-                if (slot.session.empty() || wanted == filter_of.end()) {
-                    users[slot.word.filter].insert("");
+                const auto found = sessions.find(slot.session);
+                if (found == sessions.end()) {
+                    wanted_by[slot.word.filter].insert("");
                     continue;
                 }
-                users[slot.word.filter].insert(wanted->second);
-                if (*base_.filters[slot.word.filter].words == *used_.at(wanted->second).words)
-                    name(slot.word.filter, wanted->second);
+                const WantedSession& session = *found->second;
+                const bool same_else = slot.word.number == session.number &&
+                                       base_.sessions[slot.word.session] == session.words;
+                wanted_by[slot.word.filter].insert(same_else ? session.filter : "");
+                if (same_filter(slot.word, session)) name(slot.word.filter, session.filter);
             }
         std::map<FilterWords, std::vector<std::uint32_t>> by_words;
         for (std::uint32_t i = 0; i < base_.filters.size(); ++i)
@@ -259,8 +261,8 @@ private:
             equal->second.pop_back();
             if (equal->second.empty()) by_words.erase(equal);
         }
-        // A filter whose rules changed, to be rewritten in place: no slot may want another.
-        for (const auto& [index, ids] : users)
+        // Rules that changed are written in place, where that is all that changes for each slot.
+        for (const auto& [index, ids] : wanted_by)
             if (ids.size() == 1 && !ids.begin()->empty()) name(index, *ids.begin());
     }
 
@@ -296,7 +298,7 @@ private:
     // Steps.
 
     void emit(Step step) {
-        apply(now_, step, 0);  // when an index was freed matters at the commit alone
+        now_.apply(step, 0);  // when an index was freed matters at the commit alone
         if (step.interface) {
             const auto references = filter_references();
             for (std::uint32_t i = 0; i < now_.filters.size(); ++i)
@@ -305,7 +307,7 @@ private:
                     step.freed_filters.push_back(i);
             Step freed;
             freed.freed_filters = step.freed_filters;
-            apply(now_, freed, 0);
+            now_.apply(freed, 0);
         }
         steps_.push_back(std::move(step));
     }
@@ -491,32 +493,31 @@ encoding::InterfaceWord Tables::Interface::word() const {
     return word;
 }
 
-void apply(Tables& tables, const Step& step, std::uint64_t sequence) {
+void Tables::apply(const Step& step, std::uint64_t sequence) {
     if (step.interface) {
         const auto& [index, next] = *step.interface;
-        auto& held = tables.interfaces[index];
-        if (held.slots.empty() && !next.slots.empty()) take(tables.free_interfaces, index);
-        if (!held.slots.empty() && next.slots.empty())
-            tables.free_interfaces.push_back({index, sequence});
+        auto& held = interfaces[index];
+        if (held.slots.empty() && !next.slots.empty()) take(free_interfaces, index);
+        if (!held.slots.empty() && next.slots.empty()) free_interfaces.push_back({index, sequence});
         for (const auto& slot : held.slots)
             if (std::none_of(next.slots.begin(), next.slots.end(), [&](const auto& other) {
                     return other.word.session == slot.word.session;
                 }))
-                tables.free_sessions.push_back({slot.word.session, sequence});
+                free_sessions.push_back({slot.word.session, sequence});
         held = next;
     }
     if (step.session) {
-        if (step.new_session) take(tables.free_sessions, step.session->first);
-        tables.sessions[step.session->first] = step.session->second;
+        if (step.new_session) take(free_sessions, step.session->first);
+        sessions[step.session->first] = step.session->second;
     }
     if (step.filter) {
-        auto& held = tables.filters[step.filter->first];
-        if (!held.words) take(tables.free_filters, step.filter->first);
+        auto& held = filters[step.filter->first];
+        if (!held.words) take(free_filters, step.filter->first);
         held = step.filter->second;
     }
     for (const auto index : step.freed_filters) {
-        tables.filters[index] = {};
-        tables.free_filters.push_back({index, sequence});
+        filters[index] = {};
+        free_filters.push_back({index, sequence});
     }
 }
 

@@ -17,6 +17,8 @@
 
 namespace mirrornic {
 
+struct Step;
+
 /// The driver's image of the device's tables, with the caller's ids beside the indices. The device
 /// stores no ids: after it was read back they are empty until plan_changes matches the content.
 struct Tables {
@@ -46,6 +48,9 @@ struct Tables {
     /// Taken at the front, given back at the end: never used first, then longest free. So frames
     /// that a shell has tagged before a change meet a new owner of their index as late as can be.
     std::deque<Free> free_interfaces, free_filters, free_sessions;
+
+    /// What the tables are after the step, as the commit numbered `sequence`.
+    void apply(const Step& step, std::uint64_t sequence);
 };
 
 /// What one commit writes.
@@ -56,9 +61,6 @@ struct Step {
     std::optional<std::pair<std::uint32_t, Tables::LoadedFilter>> filter;  ///< alone
     std::vector<std::uint32_t> freed_filters;
 };
-
-/// Brings the image to what it is after the commit numbered `sequence`.
-void apply(Tables& tables, const Step& step, std::uint64_t sequence);
 
 struct Changes {
     Tables base;  ///< the tables as they are, with the ids that matching found

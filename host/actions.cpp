@@ -29,8 +29,7 @@ Parameter choice(const char* name, std::vector<std::string> values) {
 }
 
 Parameter list(Parameter element) {
-    element.type =
-        element.type == Type::structure ? Type::structure_list : Type::string_list;
+    element.type = element.type == Type::structure ? Type::structure_list : Type::string_list;
     return element;
 }
 
@@ -59,8 +58,8 @@ Parameter tags(const char* name) {
 }
 
 Parameter tag_specifications() {
-    return list(structure("TagSpecifications",
-                          {required(text("ResourceType")), required(tags("Tags"))}));
+    return list(
+        structure("TagSpecifications", {required(text("ResourceType")), required(tags("Tags"))}));
 }
 
 Parameter port_range(const char* name) {
@@ -72,10 +71,10 @@ Parameter network_services(const char* name) { return list(choice(name, {"amazon
 
 /// What every Describe has beside its ids.
 std::vector<Parameter> describe(std::vector<Parameter> own) {
-    for (auto& p : {dry_run(),
-                    list(structure("Filters", {required(text("Name")),
-                                               required(list(text("Values")))})),
-                    integer("MaxResults", 5, 1000), text("NextToken")})
+    for (auto& p :
+         {dry_run(),
+          list(structure("Filters", {required(text("Name")), required(list(text("Values")))})),
+          integer("MaxResults", 5, 1000), text("NextToken")})
         own.push_back(p);
     return own;
 }
@@ -116,8 +115,7 @@ std::vector<Action> make_actions() {
          {interface_id(), text("NetworkLoadBalancerArn"), description(), tag_specifications(),
           dry_run(), client_token(), text("GatewayLoadBalancerEndpointId")},
          "traffic-mirror-target"},
-        {"DeleteTags",
-         {dry_run(), required(at_most(1000, list(text("Resources")))), tags("Tags")}},
+        {"DeleteTags", {dry_run(), required(at_most(1000, list(text("Resources")))), tags("Tags")}},
         {"DeleteTrafficMirrorFilter", {required(filter_id()), dry_run()}},
         {"DeleteTrafficMirrorFilterRule", {required(rule_id()), dry_run()}},
         {"DeleteTrafficMirrorSession", {required(session_id()), dry_run()}},
@@ -177,8 +175,8 @@ std::vector<Action> make_actions() {
          {required(rule_id()), direction(), rule_number(), rule_action(),
           port_range("DestinationPortRange"), port_range("SourcePortRange"), protocol(),
           text("DestinationCidrBlock"), text("SourceCidrBlock"), description(),
-          list(choice("RemoveFields", {"destination-port-range", "source-port-range", "protocol",
-                                       "description"})),
+          list(choice("RemoveFields",
+                      {"destination-port-range", "source-port-range", "protocol", "description"})),
           dry_run()}},
         {"ModifyTrafficMirrorSession",
          {required(session_id()), target_id(), filter_id(), packet_length(), session_number(),
@@ -224,13 +222,11 @@ void check_string(const Parameter& p, const Json& value, const std::string& path
     if (count < 0)
         fail(ErrorCode::invalid_parameter_value,
              path + ": " + shown(value) + " holds what is not UTF-8 or no XML 1.0 character");
-    if (!p.values.empty() &&
-        std::find(p.values.begin(), p.values.end(), value.get_ref<const std::string&>()) ==
-            p.values.end()) {
+    if (!p.values.empty() && std::find(p.values.begin(), p.values.end(),
+                                       value.get_ref<const std::string&>()) == p.values.end()) {
         std::string all;
         for (const auto& one : p.values) all += (all.empty() ? "" : ", ") + one;
-        fail(ErrorCode::invalid_parameter_value,
-             path + ": " + shown(value) + " is none of " + all);
+        fail(ErrorCode::invalid_parameter_value, path + ": " + shown(value) + " is none of " + all);
     }
     if (p.type == Type::string && (count < p.minimum || count > p.maximum))
         fail(ErrorCode::invalid_parameter_value,
@@ -244,8 +240,8 @@ void check_integer(const Parameter& p, const Json& value, const std::string& pat
     if (!value.is_number_integer())
         fail(ErrorCode::invalid_parameter_value,
              path + ": " + shown(value) + " is not a whole number from " + range);
-    const bool huge = value.is_number_unsigned() &&
-                      value.get<std::uint64_t>() > std::uint64_t(p.maximum);
+    const bool huge =
+        value.is_number_unsigned() && value.get<std::uint64_t>() > std::uint64_t(p.maximum);
     if (huge || value.get<std::int64_t>() < p.minimum || value.get<std::int64_t>() > p.maximum)
         fail(ErrorCode::invalid_parameter_value,
              path + ": " + shown(value) + " is not in " + range);
@@ -262,20 +258,25 @@ Json check_value(const Parameter& p, const Json& value, const std::string& path)
                 fail(ErrorCode::invalid_parameter_value,
                      path + ": " + shown(value) + " is neither true nor false");
             return value;
-        case Type::integer: check_integer(p, value, path); return value;
-        case Type::string: check_string(p, value, path); return value;
+        case Type::integer:
+            check_integer(p, value, path);
+            return value;
+        case Type::string:
+            check_string(p, value, path);
+            return value;
         case Type::structure:
             if (value.is_object() && value.empty()) return nullptr;
             return check_structure(p.members, value, path);
         case Type::string_list:
-        case Type::structure_list: break;
+        case Type::structure_list:
+            break;
     }
     if (!value.is_array())
         fail(ErrorCode::invalid_parameter_value, path + ": " + shown(value) + " is not a list");
     if (std::int64_t(value.size()) > p.maximum)
-        fail(ErrorCode::invalid_parameter_value,
-             path + ": " + std::to_string(value.size()) + " elements; allowed are " +
-                 std::to_string(p.maximum));
+        fail(ErrorCode::invalid_parameter_value, path + ": " + std::to_string(value.size()) +
+                                                     " elements; allowed are " +
+                                                     std::to_string(p.maximum));
     Json out = Json::array();
     for (std::size_t i = 0; i < value.size(); ++i) {
         const auto at = path + "[" + std::to_string(i) + "]";
@@ -292,17 +293,15 @@ Json check_value(const Parameter& p, const Json& value, const std::string& path)
 void check_names(const std::vector<Parameter>& members, const Json& value,
                  const std::string& path) {
     if (!value.is_object())
-        fail(ErrorCode::invalid_parameter_value,
-             (path.empty() ? "the parameters: " : path + ": ") + shown(value) +
-                 " is not a structure");
+        fail(ErrorCode::invalid_parameter_value, (path.empty() ? "the parameters: " : path + ": ") +
+                                                     shown(value) + " is not a structure");
     for (const auto& [name, member] : value.items()) {
         const auto at = (path.empty() ? "" : path + ".") + name;
         const auto known = std::find_if(members.begin(), members.end(),
                                         [&n = name](const auto& p) { return p.name == n; });
         if (known == members.end())
             fail(ErrorCode::unknown_parameter, shown(at) + " is no parameter of this action");
-        if (!known->supported)
-            fail(ErrorCode::unsupported_operation, at + " is not supported");
+        if (!known->supported) fail(ErrorCode::unsupported_operation, at + " is not supported");
         if (known->type == Type::structure && member.is_object())
             check_names(known->members, member, at);
         if (known->type == Type::structure_list && member.is_array())
@@ -338,9 +337,8 @@ void check_tags(const Json& tags, const std::string& path, bool distinct) {
         std::string start = key.substr(0, 4);
         for (char& c : start) c = c >= 'A' && c <= 'Z' ? char(c - 'A' + 'a') : c;
         if (count < 1 || count > 127)
-            fail(ErrorCode::tag_key_malformed,
-                 at + shown(key) + " has " + std::to_string(count) +
-                     " characters; allowed are 1 to 127");
+            fail(ErrorCode::tag_key_malformed, at + shown(key) + " has " + std::to_string(count) +
+                                                   " characters; allowed are 1 to 127");
         if (start == "aws:")
             fail(ErrorCode::tag_key_malformed, at + shown(key) + ": aws: is reserved");
         if (!keys.insert(key).second && distinct)
@@ -351,10 +349,9 @@ void check_tags(const Json& tags, const std::string& path, bool distinct) {
 void check_filters(const Action& action, const Json& filters) {
     for (const auto& filter : filters) {
         const auto& name = filter["Name"].get_ref<const std::string&>();
-        const bool known =
-            (name.compare(0, 4, "tag:") == 0 && name.size() > 4) ||
-            std::any_of(action.filters.begin(), action.filters.end(),
-                        [&](const auto& f) { return f.name == name; });
+        const bool known = (name.compare(0, 4, "tag:") == 0 && name.size() > 4) ||
+                           std::any_of(action.filters.begin(), action.filters.end(),
+                                       [&](const auto& f) { return f.name == name; });
         if (!known)
             fail(ErrorCode::invalid_parameter_value,
                  "Filters: " + shown(name) + " is no filter of " + action.name);

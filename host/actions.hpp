@@ -19,12 +19,13 @@ enum class ParameterType { boolean, integer, string, string_list, structure, str
 struct Parameter {
     std::string name;  ///< as botocore's input member
     ParameterType type;
-    bool required = false;   ///< in its structure; the model's, and what the service insists on
-    bool supported = true;   ///< false: the model has it and it is answered UnsupportedOperation
+    bool required = false;     ///< in its structure; the model's, and what the service insists on
+    bool supported = true;     ///< false: the model has it and it is answered UnsupportedOperation
     std::int64_t minimum = 0;  ///< integer: value; string: characters; list: elements
     std::int64_t maximum = std::numeric_limits<std::int64_t>::max();
-    std::vector<std::string> values = {};  ///< a string's, or list element's, when it is one of a set
-    std::vector<Parameter> members = {};   ///< of a structure, or list element
+    std::vector<std::string> values =
+        {};  ///< a string's, or list element's, when it is one of a set
+    std::vector<Parameter> members = {};  ///< of a structure, or list element
 };
 
 /// A filter of a Describe action: its name in the request and the reply's member that it compares.

@@ -113,7 +113,8 @@ std::optional<IpAddress> resolver(const Account& account, const NetworkInterface
 TableState table_state(const Account& account) {
     TableState tables;
     for (const auto& [_, filter] : account.filters()) refresh_filter(tables, account, filter.id);
-    for (const auto& [_, session] : account.sessions()) refresh_session(tables, account, session.id);
+    for (const auto& [_, session] : account.sessions())
+        refresh_session(tables, account, session.id);
     for (const auto& [_, session] : account.sessions())
         refresh_interface(tables, account, session.interface_id);
     return tables;

@@ -15,7 +15,8 @@ namespace mirrornic {
 struct Route {
     const NetworkInterface* target = nullptr;  ///< of a load balancer or endpoint: the one in the
                                                ///< source's zone, if there is one, else the first
-    IpAddress source_address, target_address;  ///< IPv4 if both have it, else the first IPv6 of each
+    IpAddress source_address,
+        target_address;  ///< IPv4 if both have it, else the first IPv6 of each
 };
 
 /// Nothing when the target stands for no interface, or none shares an IP version with the source.

@@ -23,7 +23,8 @@ void link(Index& index, const std::string& key, Sequence sequence, bool present)
 }
 
 template <class T>
-std::vector<const T*> linked(const Index& index, const std::string& key, const Ordered<T>& objects) {
+std::vector<const T*> linked(const Index& index, const std::string& key,
+                             const Ordered<T>& objects) {
     std::vector<const T*> out;
     const auto at = index.find(key);
     if (at != index.end())
@@ -73,8 +74,9 @@ std::optional<RuleFault> fault_of(const TrafficMirrorFilterRule& rule) {
                                       std::pair{"DestinationPortRange", rule.destination_ports}}) {
         if (!range) continue;
         if (range->from > range->to)
-            return RuleFault{false, std::string(name) + ": FromPort " + std::to_string(range->from) +
-                                        " is above ToPort " + std::to_string(range->to)};
+            return RuleFault{false, std::string(name) + ": FromPort " +
+                                        std::to_string(range->from) + " is above ToPort " +
+                                        std::to_string(range->to)};
         if (rule.protocol != 6 && rule.protocol != 17)
             return RuleFault{true, std::string(name) + " needs Protocol 6 (TCP) or 17 (UDP), not " +
                                        (rule.protocol ? std::to_string(*rule.protocol) : "none")};
@@ -130,10 +132,14 @@ void Account::erase(Kind kind, const std::string& id, Change& inverse) {
         objects.erase(id);
     };
     switch (kind) {
-        case Kind::target: return from(targets_);
-        case Kind::filter: return from(filters_);
-        case Kind::rule: return from(rules_);
-        case Kind::session: return from(sessions_);
+        case Kind::target:
+            return from(targets_);
+        case Kind::filter:
+            return from(filters_);
+        case Kind::rule:
+            return from(rules_);
+        case Kind::session:
+            return from(sessions_);
     }
 }
 

@@ -192,8 +192,8 @@ public:
     const TrafficMirrorTarget* target_on(const NetworkInterface& interface) const;
     bool vni_in_use(std::uint32_t vni) const { return vnis_.count(vni) != 0; }
     /// When the oldest tokens were given, oldest first.
-    const std::set<std::pair<std::chrono::system_clock::time_point,
-                             std::pair<std::string, std::string>>>&
+    const std::set<
+        std::pair<std::chrono::system_clock::time_point, std::pair<std::string, std::string>>>&
     tokens_by_age() const {
         return tokens_by_age_;
     }

@@ -69,68 +69,16 @@ public:
     const TableState& tables() const { return tables_; }
 
 private:
-    /// What draws ids and VNIs. Copied, so that a request that fails draws nothing.
-    using Generator = std::mt19937_64;
-    struct Effect {
-        Json reply = Json::object();
-        Change change;
-    };
-    struct Handler {
-        const char* action;
-        void (*check)(const Json& parameters);  ///< what needs no account, beyond the table
-        Effect (Requests::*perform)(const Json& parameters, Generator& generator) const;
-    };
-    static const std::vector<Handler>& handlers();
-
     Json perform(const Request& request);
     void commit(Change& change, bool dry_run);
     DataPlane::Staged stage();
 
-    const NetworkInterface& interface(const Json& parameters) const;
-    const TrafficMirrorTarget& target(const Json& parameters) const;
-    const TrafficMirrorFilter& filter(const Json& parameters) const;
-    const TrafficMirrorFilterRule& rule(const Json& parameters) const;
-    const TrafficMirrorSession& session(const Json& parameters) const;
-    void check_reached(const TrafficMirrorTarget& target) const;
-    void check_session(const TrafficMirrorSession& session, const std::string& old_target) const;
-    void check_rule(const TrafficMirrorFilterRule& rule) const;
-    std::vector<Object> tagged_objects(const Json& parameters) const;
-    std::string new_id(const char* prefix, Generator& generator) const;
-    std::uint32_t new_vni(Generator& generator) const;
-
-    Json shown(const TrafficMirrorTarget& target) const;
-    Json shown(const TrafficMirrorFilter& filter) const;
-    Json shown(const TrafficMirrorFilterRule& rule) const;
-    Json shown(const TrafficMirrorSession& session) const;
-
-    Effect create_tags(const Json& parameters, Generator&) const;
-    Effect create_filter(const Json& parameters, Generator& generator) const;
-    Effect create_rule(const Json& parameters, Generator& generator) const;
-    Effect create_session(const Json& parameters, Generator& generator) const;
-    Effect create_target(const Json& parameters, Generator& generator) const;
-    Effect delete_tags(const Json& parameters, Generator&) const;
-    Effect delete_filter(const Json& parameters, Generator&) const;
-    Effect delete_rule(const Json& parameters, Generator&) const;
-    Effect delete_session(const Json& parameters, Generator&) const;
-    Effect delete_target(const Json& parameters, Generator&) const;
-    template <class T>
-    Effect describe(const char* action, const char* ids, ErrorCode not_found,
-                    const Ordered<T>& objects, const Json& parameters) const;
-    Effect describe_tags(const Json& parameters, Generator&) const;
-    Effect describe_filters(const Json& parameters, Generator&) const;
-    Effect describe_rules(const Json& parameters, Generator&) const;
-    Effect describe_sessions(const Json& parameters, Generator&) const;
-    Effect describe_targets(const Json& parameters, Generator&) const;
-    Effect modify_network_services(const Json& parameters, Generator&) const;
-    Effect modify_rule(const Json& parameters, Generator&) const;
-    Effect modify_session(const Json& parameters, Generator& generator) const;
-
     Account account_;
-    TableState tables_;
+    TableState tables_;  ///< of account_
     Store& store_;
     DataPlane& data_plane_;
     Settings settings_;
-    Generator generator_;
+    std::mt19937_64 generator_;  ///< draws ids and VNIs
 };
 
 }  // namespace mirrornic

@@ -49,7 +49,7 @@ module mirror_offload (
     output logic [1:0]                    s_axil_rresp,
     output logic                          s_axil_rvalid,
     input  logic                          s_axil_rready,
-    output logic                          interrupt,            // level (I6)
+    output logic                          irq,                  // level (I6)
     output logic                          idle                  // nothing is inside and nothing will move by itself
 );
     // Production.
@@ -239,7 +239,7 @@ module mirror_offload (
         .clk, .rst,
         .s_axil_awaddr, .s_axil_awvalid, .s_axil_awready, .s_axil_wdata, .s_axil_wstrb, .s_axil_wvalid, .s_axil_wready,
         .s_axil_bresp, .s_axil_bvalid, .s_axil_bready, .s_axil_araddr, .s_axil_arvalid, .s_axil_arready, .s_axil_rdata,
-        .s_axil_rresp, .s_axil_rvalid, .s_axil_rready, .interrupt,
+        .s_axil_rresp, .s_axil_rvalid, .s_axil_rready, .irq,
         .token, .token_taken, .token_done,
         .staged_interface_index, .staged_interface, .staged_filter_index, .staged_ingress, .staged_egress,
         .staged_session_index, .staged_cut, .staged_outer, .staged_service_index, .staged_service,

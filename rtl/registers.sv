@@ -22,7 +22,7 @@ module registers (
     output logic [1:0]  s_axil_rresp,
     output logic        s_axil_rvalid,
     input  logic        s_axil_rready,
-    output logic        interrupt,
+    output logic        irq,
     // Tables.
     output offload::token_t                   token,
     input  logic                              token_taken,
@@ -90,7 +90,7 @@ module registers (
     logic was_ready;
     logic [15:0] patience;
 
-    assign interrupt = (interrupt_status & interrupt_mask) != '0;
+    assign irq = (interrupt_status & interrupt_mask) != '0;
 
     // Limits across fields, checked at the commit: the list that the commit would write.
     function automatic logic inconsistent_list(input logic [ListWidth-1:0] list);

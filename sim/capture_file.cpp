@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <climits>
 #include <cstdio>
 #include <cstring>
 #include <utility>
@@ -19,8 +20,8 @@ namespace mirrornic {
 
 namespace {
 
-constexpr std::size_t kStreamBuffer = 1 << 20;
-constexpr std::size_t kCompressedBuffer = 128 << 10;
+constexpr std::size_t kReadBuffer = 128 << 10;
+constexpr std::size_t kWriteBuffer = 1 << 20;
 constexpr std::uint64_t kNanosecondsPerSecond = 1'000'000'000;
 
 /// A file descriptor that is closed with its owner, unless it is standard input or output.
@@ -139,7 +140,7 @@ protected:
     /// Decodes from input_ to `out`; keeps input_used_, inside_, output_pending_ and error.
     virtual std::size_t decode(char* out, std::size_t size) = 0;
 
-    std::vector<char> input_ = std::vector<char>(kCompressedBuffer);
+    std::vector<char> input_ = std::vector<char>(kReadBuffer);
     std::size_t input_used_ = 0;
     std::size_t input_size_ = 0;
     bool inside_ = false;          // a member (frame) has begun and not ended
@@ -162,7 +163,7 @@ private:
         stream_.next_in = reinterpret_cast<Bytef*>(input_.data() + input_used_);
         stream_.avail_in = static_cast<uInt>(input_size_ - input_used_);
         stream_.next_out = reinterpret_cast<Bytef*>(out);
-        stream_.avail_out = static_cast<uInt>(std::min<std::size_t>(size, kStreamBuffer));
+        stream_.avail_out = static_cast<uInt>(std::min<std::size_t>(size, UINT_MAX));
         const uInt room = stream_.avail_out;
         const int result = inflate(&stream_, Z_NO_FLUSH);
         if (result != Z_OK && result != Z_STREAM_END && result != Z_BUF_ERROR) {
@@ -223,7 +224,7 @@ ssize_t read_source(void* source, char* out, std::size_t size) {
 std::FILE* open_stream(CaptureReader::Source& source) {
     cookie_io_functions_t functions{};
     functions.read = read_source;
-    source.stdio.resize(kStreamBuffer);
+    source.stdio.resize(kReadBuffer);
     std::FILE* stream = fopencookie(&source, "r", functions);
     if (stream == nullptr) throw std::bad_alloc();
     std::setvbuf(stream, source.stdio.data(), _IOFBF, source.stdio.size());
@@ -381,7 +382,7 @@ private:
 
     std::unique_ptr<PlainSink> file_;
     z_stream stream_{};
-    std::vector<std::uint8_t> output_ = std::vector<std::uint8_t>(kCompressedBuffer);
+    std::vector<std::uint8_t> output_ = std::vector<std::uint8_t>(kReadBuffer);
 };
 
 class ZstdSink : public CaptureWriter::Sink {
@@ -417,7 +418,7 @@ private:
 
     std::unique_ptr<PlainSink> file_;
     std::unique_ptr<ZSTD_CStream, Free> stream_{ZSTD_createCStream()};
-    std::vector<std::uint8_t> output_ = std::vector<std::uint8_t>(kCompressedBuffer);
+    std::vector<std::uint8_t> output_ = std::vector<std::uint8_t>(kReadBuffer);
 };
 
 std::unique_ptr<CaptureWriter::Sink> open_sink(const std::string& path, const std::string& name) {
@@ -451,14 +452,14 @@ static_assert(sizeof(RecordHeader) == 16);
 
 void append(std::vector<std::uint8_t>& buffer, const void* data, std::size_t size) {
     const auto* bytes = static_cast<const std::uint8_t*>(data);
-    buffer.insert(buffer.end(), bytes, bytes + size);
+    if (size > 0) buffer.insert(buffer.end(), bytes, bytes + size);
 }
 
 }  // namespace
 
 CaptureWriter::CaptureWriter(const std::string& path)
     : name_(path == "-" ? "standard output" : path), sink_(open_sink(path, name_)) {
-    buffer_.reserve(kStreamBuffer);
+    buffer_.reserve(kWriteBuffer);
     const FileHeader header;
     append(buffer_, &header, sizeof header);
 }

@@ -1,0 +1,550 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "configuration.hpp"
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "data_plane.hpp"
+
+namespace mirrornic {
+namespace {
+
+/// A value in a file, and the way to it.
+class Value {
+public:
+    Value(const std::string& file, const Json& json) : file_(file), json_(json) {}
+    Value(const Value& parent, const std::string& name, const Json& json)
+        : file_(parent.file_), json_(json), parent_(&parent), name_(&name) {}
+    Value(const Value& parent, std::size_t index)
+        : file_(parent.file_), json_(parent.json_[index]), parent_(&parent), index_(index) {}
+
+    const Json& json() const { return json_; }
+
+    /// "eni.json: NetworkInterfaces[3].MacAddress"
+    std::string where() const { return file_ + (parent_ ? ": " + path() : ""); }
+    [[noreturn]] void fail(const std::string& why) const {
+        throw ConfigurationError(where() + ": " + shown(json_) + " " + why);
+    }
+
+    /// Calls `read(name, value)` for each member.
+    template <class Read>
+    void each_member(Read read) const {
+        if (!json_.is_object()) fail("is not an object");
+        for (auto at = json_.begin(); at != json_.end(); ++at)
+            read(at.key(), Value(*this, at.key(), at.value()));
+    }
+    template <class Read>
+    void each_element(Read read) const {
+        if (!json_.is_array()) fail("is not a list");
+        for (std::size_t i = 0; i < json_.size(); ++i) read(Value(*this, i));
+    }
+
+    const std::string& text() const {
+        if (!json_.is_string()) fail("is not a string");
+        return json_.get_ref<const std::string&>();
+    }
+    /// @param prefix as in "eni-"
+    const std::string& id(const char* prefix) const {
+        const auto& id = text();
+        const std::string start = prefix;
+        const bool good = id.compare(0, start.size(), start) == 0 && id.size() > start.size() &&
+                          std::all_of(id.begin(), id.end(), [](char c) {
+                              return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                                     (c >= '0' && c <= '9') || c == '-';
+                          });
+        if (!good) fail("is not an id that starts with " + start);
+        return id;
+    }
+    template <class T>
+    T integer(std::int64_t minimum, std::int64_t maximum) const {
+        const bool fits =
+            json_.is_number_integer() &&
+            (!json_.is_number_unsigned() || json_.get<std::uint64_t>() <= std::uint64_t(maximum)) &&
+            json_.get<std::int64_t>() >= minimum && json_.get<std::int64_t>() <= maximum;
+        if (!fits)
+            fail("is not a whole number from " + std::to_string(minimum) + " to " +
+                 std::to_string(maximum));
+        return T(json_.get<std::int64_t>());
+    }
+    IpAddress address(bool v6) const {
+        try {
+            const auto address = IpAddress::parse(text());
+            if (address.v6 == v6) return address;
+        } catch (const std::invalid_argument&) {
+        }
+        fail(v6 ? "is not an IPv6 address" : "is not an IPv4 address");
+    }
+    MacAddress mac() const {
+        try {
+            return parse_mac(text());
+        } catch (const std::invalid_argument& error) {
+            throw ConfigurationError(where() + ": " + error.what());
+        }
+    }
+    Cidr cidr() const {
+        try {
+            return Cidr::parse(text());
+        } catch (const std::invalid_argument&) {
+            fail("is not a CIDR block");
+        }
+    }
+    /// The position of the text in the list.
+    std::size_t one_of(const std::vector<std::string>& values) const {
+        const auto at = std::find(values.begin(), values.end(), text());
+        std::string all;
+        for (const auto& value : values) all += (all.empty() ? "" : ", ") + value;
+        if (at == values.end()) fail("is none of " + all);
+        return std::size_t(at - values.begin());
+    }
+    Tags tags() const {
+        Tags tags;
+        each_element([&](const Value& tag) {
+            const std::string *key = nullptr, *value = nullptr;
+            tag.each_member([&](const std::string& name, const Value& member) {
+                if (name == "Key") key = &member.text();
+                if (name == "Value") value = &member.text();
+            });
+            if (!key) tag.fail("has no Key");
+            tags[*key] = value ? *value : "";
+        });
+        return tags;
+    }
+    PortRange ports() const {
+        std::optional<std::uint16_t> from, to;
+        each_member([&](const std::string& name, const Value& member) {
+            if (name == "FromPort") from = member.integer<std::uint16_t>(0, 65535);
+            if (name == "ToPort") to = member.integer<std::uint16_t>(0, 65535);
+        });
+        if (!from || !to) fail("has no FromPort or no ToPort");
+        return {*from, *to};
+    }
+
+private:
+    std::string path() const {
+        if (!parent_) return "";
+        const std::string before = parent_->path();
+        if (!name_) return before + "[" + std::to_string(index_) + "]";
+        return before + (before.empty() ? "" : ".") + *name_;
+    }
+
+    const std::string& file_;
+    const Json& json_;
+    const Value* parent_ = nullptr;
+    const std::string* name_ = nullptr;
+    std::size_t index_ = 0;
+};
+
+/// An object on its way in: what was read of it so far.
+template <class T>
+struct Draft {
+    T object;
+    std::string where;              // of its first appearance
+    std::set<std::string> members;  // that some file gave
+};
+
+/// Drafts by id, in order of first appearance.
+template <class T>
+class Drafts {
+public:
+    /// The draft of the object whose id is the value's member `name`.
+    Draft<T>& of(const Value& value, const char* name, const char* prefix) {
+        if (!value.json().is_object()) value.fail("is not an object");
+        const auto member = value.json().find(name);
+        if (member == value.json().end())
+            throw ConfigurationError(value.where() + ": " + name + " is missing");
+        const std::string& id = Value(value, name, *member).id(prefix);
+        const auto [at, added] = index_.emplace(id, drafts_.size());
+        if (added) {
+            drafts_.push_back({{}, value.where(), {}});
+            drafts_.back().object.id = id;
+        }
+        return drafts_[at->second];
+    }
+    const std::vector<Draft<T>>& all() const { return drafts_; }
+
+private:
+    std::vector<Draft<T>> drafts_;
+    std::unordered_map<std::string, std::size_t> index_;
+};
+
+template <class T>
+void require(const Draft<T>& draft, std::initializer_list<const char*> members) {
+    for (const auto* name : members)
+        if (!draft.members.count(name))
+            throw ConfigurationError(draft.where + " (" + draft.object.id + "): " + name +
+                                     " is missing");
+}
+
+const std::vector<std::string> target_types = {"network-interface", "network-load-balancer",
+                                               "gateway-load-balancer-endpoint"};
+
+class Reader {
+public:
+    void read(const ConfigurationText& file) {
+        Json json;
+        try {
+            json = parse_json(file.text);
+        } catch (const JsonError& error) {
+            throw ConfigurationError(file.name + ": " + error.what());
+        }
+        bool used = false;
+        Value(file.name, json).each_member([&](const std::string& name, const Value& value) {
+            const auto each = [&](auto method) {
+                used = true;
+                value.each_element([&](const Value& element) { (this->*method)(element); });
+            };
+            if (name == "NextToken" && !value.json().is_null())
+                value.fail(
+                    "is left over: the listing was cut; print it again without --max-items and "
+                    "--no-paginate");
+            if (name == "NetworkInterfaces") each(&Reader::interface);
+            if (name == "Vpcs") each(&Reader::vpc);
+            if (name == "TrafficMirrorTargets") each(&Reader::target);
+            if (name == "TrafficMirrorFilters") each(&Reader::filter);
+            if (name == "TrafficMirrorFilterRules") each(&Reader::listed_rule);
+            if (name == "TrafficMirrorSessions") each(&Reader::session);
+        });
+        if (!used)
+            warnings_.push_back(
+                file.name +
+                ": holds none of NetworkInterfaces, Vpcs, TrafficMirrorTargets, "
+                "TrafficMirrorFilters, TrafficMirrorFilterRules and TrafficMirrorSessions");
+    }
+
+    Configuration finish(bool skip_unresolved) {
+        Configuration out;
+        for (const auto& draft : interfaces_.all()) {
+            require(draft, {"MacAddress"});
+            out.account.put(draft.object);
+        }
+        for (const auto& draft : vpcs_.all()) out.account.put(draft.object);
+        check_macs();
+        Change change;
+        for (const auto& draft : targets_.all()) change.put.emplace_back(checked_target(draft));
+        for (const auto& draft : filters_.all()) change.put.emplace_back(draft.object);
+        out.account.apply(change);
+        change = {};
+        for (const auto& draft : rules_.all())
+            if (checked_rule(draft, out.account)) change.put.emplace_back(draft.object);
+        out.account.apply(change);
+        for (const auto& [filter, count] : rules_without_)
+            warnings_.push_back(std::to_string(count) + " rules are left out: their filter " +
+                                filter + " is not in the configuration");
+        sessions(out.account, skip_unresolved);
+        out.warnings = std::move(warnings_);
+        return out;
+    }
+
+private:
+    void interface(const Value& value) {
+        auto& draft = interfaces_.of(value, "NetworkInterfaceId", "eni-");
+        auto& o = draft.object;
+        value.each_member([&](const std::string& name, const Value& member) {
+            draft.members.insert(name);
+            if (name == "MacAddress") o.mac = member.mac();
+            if (name == "PrivateIpAddress") o.ipv4 = member.address(false);
+            if (name == "VpcId") o.vpc_id = member.id("vpc-");
+            if (name == "SubnetId") o.subnet_id = member.id("subnet-");
+            if (name == "InterfaceType") o.type = member.text();
+            if (name == "Description") o.description = member.text();
+            if (name == "AvailabilityZone") o.availability_zone = member.text();
+            if (name == "OwnerId") o.owner_id = member.text();
+            if (name == "TagSet") o.tags = member.tags();
+            if (name == "Mtu") o.mtu = member.integer<std::uint16_t>(576, 9216);
+            if (name == "Ipv6Addresses") {
+                o.ipv6.clear();
+                member.each_element([&](const Value& element) {
+                    const auto before = o.ipv6.size();
+                    element.each_member([&](const std::string& inner, const Value& address) {
+                        if (inner == "Ipv6Address") o.ipv6.push_back(address.address(true));
+                    });
+                    if (o.ipv6.size() == before) element.fail("has no Ipv6Address");
+                });
+            }
+        });
+    }
+
+    void vpc(const Value& value) {
+        auto& draft = vpcs_.of(value, "VpcId", "vpc-");
+        std::optional<Cidr> first_associated;
+        value.each_member([&](const std::string& name, const Value& member) {
+            if (name == "CidrBlock") {
+                draft.object.cidr = member.cidr();
+                if (draft.object.cidr->base.v6) member.fail("is not an IPv4 CIDR block");
+                draft.members.insert(name);
+            }
+            if (name == "Tags") draft.object.tags = member.tags();
+            if (name == "CidrBlockAssociationSet")
+                member.each_element([&](const Value& association) {
+                    association.each_member([&](const std::string& inner, const Value& block) {
+                        if (inner != "CidrBlock") return;
+                        const auto cidr = block.cidr();
+                        if (!first_associated) first_associated = cidr;
+                    });
+                });
+        });
+        // The primary block is the first associated one where CidrBlock does not say it.
+        if (!draft.members.count("CidrBlock") && first_associated)
+            draft.object.cidr = first_associated;
+    }
+
+    void target(const Value& value) {
+        auto& draft = targets_.of(value, "TrafficMirrorTargetId", "tmt-");
+        auto& o = draft.object;
+        const auto address = [&](TargetType type, const std::string& text) {
+            o.type = type;
+            o.address = text;
+        };
+        value.each_member([&](const std::string& name, const Value& member) {
+            draft.members.insert(name);
+            if (name == "NetworkInterfaceId")
+                address(TargetType::network_interface, member.id("eni-"));
+            if (name == "NetworkLoadBalancerArn") {
+                if (!load_balancer_of(member.text()))
+                    member.fail(
+                        "is not arn:aws:elasticloadbalancing:REGION:ACCOUNT:"
+                        "loadbalancer/net/NAME/ID");
+                address(TargetType::network_load_balancer, member.text());
+            }
+            if (name == "GatewayLoadBalancerEndpointId")
+                address(TargetType::gateway_load_balancer_endpoint, member.id("vpce-"));
+            if (name == "Type") target_type_[o.id] = target_types[member.one_of(target_types)];
+            if (name == "Description") o.description = member.text();
+            if (name == "OwnerId") o.owner_id = member.text();
+            if (name == "Tags") o.tags = member.tags();
+        });
+    }
+
+    void filter(const Value& value) {
+        auto& draft = filters_.of(value, "TrafficMirrorFilterId", "tmf-");
+        auto& o = draft.object;
+        value.each_member([&](const std::string& name, const Value& member) {
+            if (name == "Description") o.description = member.text();
+            if (name == "Tags") o.tags = member.tags();
+            if (name == "NetworkServices") {
+                o.amazon_dns = false;
+                member.each_element([&](const Value& service) {
+                    service.one_of({"amazon-dns"});
+                    o.amazon_dns = true;
+                });
+            }
+            const auto rules = [&](Direction direction) {
+                member.each_element([&](const Value& element) { rule(element, &o.id, direction); });
+            };
+            if (name == "IngressFilterRules") rules(Direction::ingress);
+            if (name == "EgressFilterRules") rules(Direction::egress);
+        });
+    }
+
+    void listed_rule(const Value& value) { rule(value, nullptr, std::nullopt); }
+
+    /// @param filter,direction of the list that holds the rule, which need not repeat them
+    void rule(const Value& value, const std::string* filter, std::optional<Direction> direction) {
+        auto& draft = rules_.of(value, "TrafficMirrorFilterRuleId", "tmfr-");
+        auto& o = draft.object;
+        if (filter) {
+            o.filter_id = *filter;
+            o.direction = *direction;
+            draft.members.insert({"TrafficMirrorFilterId", "TrafficDirection"});
+        }
+        value.each_member([&](const std::string& name, const Value& member) {
+            draft.members.insert(name);
+            if (name == "TrafficMirrorFilterId") {
+                o.filter_id = member.id("tmf-");
+                if (filter && o.filter_id != *filter) member.fail("stands in a list of " + *filter);
+            }
+            if (name == "TrafficDirection") {
+                o.direction = Direction(member.one_of({"ingress", "egress"}));
+                if (direction && o.direction != *direction)
+                    member.fail("stands in the list of the other direction");
+            }
+            if (name == "RuleNumber") o.number = member.integer<std::uint16_t>(1, 32766);
+            if (name == "RuleAction") o.accept = member.one_of({"accept", "reject"}) == 0;
+            if (name == "Protocol") o.protocol = member.integer<std::uint8_t>(0, 255);
+            if (name == "SourcePortRange") o.source_ports = member.ports();
+            if (name == "DestinationPortRange") o.destination_ports = member.ports();
+            if (name == "SourceCidrBlock") o.source = member.cidr();
+            if (name == "DestinationCidrBlock") o.destination = member.cidr();
+            if (name == "Description") o.description = member.text();
+            if (name == "Tags") o.tags = member.tags();
+        });
+    }
+
+    void session(const Value& value) {
+        auto& draft = sessions_.of(value, "TrafficMirrorSessionId", "tms-");
+        auto& o = draft.object;
+        value.each_member([&](const std::string& name, const Value& member) {
+            draft.members.insert(name);
+            if (name == "NetworkInterfaceId") o.interface_id = member.id("eni-");
+            if (name == "TrafficMirrorTargetId") o.target_id = member.id("tmt-");
+            if (name == "TrafficMirrorFilterId") o.filter_id = member.id("tmf-");
+            if (name == "OwnerId") o.owner_id = member.text();
+            if (name == "SessionNumber") o.number = member.integer<std::uint16_t>(1, 32766);
+            if (name == "VirtualNetworkId") o.vni = member.integer<std::uint32_t>(0, 16777215);
+            if (name == "PacketLength") o.packet_length = member.integer<std::uint16_t>(1, 8500);
+            if (name == "Description") o.description = member.text();
+            if (name == "Tags") o.tags = member.tags();
+        });
+    }
+
+    void check_macs() {
+        std::map<MacAddress, std::vector<std::string>> owners;
+        for (const auto& draft : interfaces_.all())
+            owners[draft.object.mac].push_back(draft.object.id);
+        for (const auto& [mac, ids] : owners)
+            if (ids.size() > 1)
+                warnings_.push_back(
+                    to_string(mac) + " is the MAC address of " + std::to_string(ids.size()) +
+                    " interfaces; its frames are taken for those of " + ids.front());
+    }
+
+    const TrafficMirrorTarget& checked_target(const Draft<TrafficMirrorTarget>& draft) {
+        const char* const members[] = {"NetworkInterfaceId", "NetworkLoadBalancerArn",
+                                       "GatewayLoadBalancerEndpointId"};
+        std::size_t kinds = 0;
+        for (const auto* name : members) kinds += draft.members.count(name);
+        if (kinds != 1)
+            throw ConfigurationError(
+                draft.where + " (" + draft.object.id +
+                "): exactly one of NetworkInterfaceId, NetworkLoadBalancerArn "
+                "and GatewayLoadBalancerEndpointId makes a target; there are " +
+                std::to_string(kinds));
+        const auto type = target_type_.find(draft.object.id);
+        if (type != target_type_.end() &&
+            type->second != target_types[std::size_t(draft.object.type)])
+            throw ConfigurationError(draft.where + " (" + draft.object.id + "): Type \"" +
+                                     type->second + "\" does not go with " +
+                                     members[std::size_t(draft.object.type)]);
+        return draft.object;
+    }
+
+    /// Whether the rule belongs to a filter that is there.
+    bool checked_rule(const Draft<TrafficMirrorFilterRule>& draft, const Account& account) {
+        const auto& rule = draft.object;
+        require(draft, {"TrafficMirrorFilterId", "TrafficDirection", "RuleNumber", "RuleAction",
+                        "SourceCidrBlock", "DestinationCidrBlock"});
+        if (const auto fault = fault_of(rule))
+            throw ConfigurationError(draft.where + " (" + rule.id + "): " + fault->sentence);
+        const auto number = std::tuple(rule.filter_id, rule.direction, rule.number);
+        const auto [other, free] = rule_numbers_.emplace(number, rule.id);
+        if (!free)
+            throw ConfigurationError(draft.where + " (" + rule.id + "): RuleNumber " +
+                                     std::to_string(rule.number) + " of " + rule.filter_id +
+                                     " is taken by " + other->second);
+        if (account.filters().find(rule.filter_id)) return true;
+        ++rules_without_[rule.filter_id];
+        return false;
+    }
+
+    /// What a session names and the configuration lacks: a sentence each, with the command that
+    /// prints it.
+    static std::vector<std::string> missing(const Account& account,
+                                            const TrafficMirrorSession& session) {
+        std::vector<std::string> out;
+        const auto lacks = [&](const std::string& what, const std::string& command) {
+            out.push_back(session.id + ": " + what + " is missing: aws ec2 " + command);
+        };
+        const auto interface = [&](const std::string& id, const std::string& of) {
+            if (!account.interfaces().find(id))
+                lacks(of + id, "describe-network-interfaces --network-interface-ids " + id);
+        };
+        interface(session.interface_id, "interface ");
+        if (!account.filters().find(session.filter_id))
+            lacks(
+                "filter " + session.filter_id,
+                "describe-traffic-mirror-filters --traffic-mirror-filter-ids " + session.filter_id);
+        const auto* target = account.targets().find(session.target_id);
+        if (!target)
+            lacks(
+                "target " + session.target_id,
+                "describe-traffic-mirror-targets --traffic-mirror-target-ids " + session.target_id);
+        else if (target->type == TargetType::network_interface)
+            interface(target->address, "the interface of target " + target->id + ", ");
+        else if (account.interfaces_of(*target).empty()) {
+            const bool balancer = target->type == TargetType::network_load_balancer;
+            lacks("an interface of target " + target->id + ", " + target->address + ",",
+                  "describe-network-interfaces --filters 'Name=description,Values=" +
+                      (balancer ? "ELB " + target->endpoint() : "*" + target->address + "*") + "'");
+        }
+        return out;
+    }
+
+    void sessions(Account& account, bool skip_unresolved) {
+        std::vector<std::string> lacking;
+        Change change;
+        for (const auto& draft : sessions_.all()) {
+            const auto& session = draft.object;
+            require(draft, {"NetworkInterfaceId", "TrafficMirrorTargetId", "TrafficMirrorFilterId",
+                            "SessionNumber", "VirtualNetworkId"});
+            const auto lacks = missing(account, session);
+            if (lacks.empty()) change.put.emplace_back(session);
+            lacking.insert(lacking.end(), lacks.begin(), lacks.end());
+        }
+        if (skip_unresolved) {
+            for (const auto& line : lacking) warnings_.push_back("left out: " + line);
+        } else if (!lacking.empty()) {
+            std::string all =
+                "sessions name what the configuration does not hold; add it with "
+                "--config, or leave these sessions out with --skip-unresolved";
+            for (const auto& line : lacking) all += "\n  " + line;
+            throw ConfigurationError(all);
+        }
+        std::map<std::pair<std::string, std::uint16_t>, std::string> numbers;
+        for (const auto& draft : sessions_.all()) {
+            const auto& session = draft.object;
+            if (!missing(account, session).empty()) continue;
+            const auto fail = [&](const std::string& why) {
+                throw ConfigurationError(draft.where + " (" + session.id + "): " + why);
+            };
+            const auto [other, free] =
+                numbers.emplace(std::pair(session.interface_id, session.number), session.id);
+            if (!free)
+                fail("SessionNumber " + std::to_string(session.number) + " of " +
+                     session.interface_id + " is taken by " + other->second);
+            const auto& source = *account.interfaces().find(session.interface_id);
+            const auto& target = *account.targets().find(session.target_id);
+            if (const auto* on = account.target_on(source))
+                fail("its source " + source.id + " is the target " + on->id +
+                     ", and a target cannot be a source");
+            if (!route(account, source, target))
+                fail("its source " + source.id + " and its target " + target.id +
+                     " have addresses of no common IP version");
+        }
+        account.apply(change);
+    }
+
+    Drafts<NetworkInterface> interfaces_;
+    Drafts<Vpc> vpcs_;
+    Drafts<TrafficMirrorTarget> targets_;
+    Drafts<TrafficMirrorFilter> filters_;
+    Drafts<TrafficMirrorFilterRule> rules_;
+    Drafts<TrafficMirrorSession> sessions_;
+    std::map<std::string, std::string> target_type_;  // as Type says it, by id
+    std::map<std::tuple<std::string, Direction, std::uint16_t>, std::string> rule_numbers_;
+    std::map<std::string, std::size_t> rules_without_;  // number of rules, by missing filter
+    std::vector<std::string> warnings_;
+};
+
+}  // namespace
+
+Configuration parse_configuration(const std::vector<ConfigurationText>& files,
+                                  bool skip_unresolved) {
+    Reader reader;
+    for (const auto& file : files) reader.read(file);
+    return reader.finish(skip_unresolved);
+}
+
+Configuration read_configuration(const std::vector<std::string>& files, bool skip_unresolved) {
+    std::vector<ConfigurationText> texts;
+    for (const auto& name : files) {
+        try {
+            texts.push_back({name, read_file(name)});
+        } catch (const std::runtime_error& error) {
+            throw ConfigurationError(error.what());
+        }
+    }
+    return parse_configuration(texts, skip_unresolved);
+}
+
+}  // namespace mirrornic

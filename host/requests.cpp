@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "requests.hpp"
+
+#include "../driver/mirror_device.hpp"
+#include "handlers.hpp"
+
+namespace mirrornic {
+namespace {
+
+[[noreturn]] void fail_dry_run() {
+    throw RequestError(ErrorCode::dry_run, "the request would have succeeded, but DryRun is set");
+}
+
+}  // namespace
+
+void Quotas::set(const std::string& assignment) {
+    const std::pair<const char*, std::size_t Quotas::*> names[] = {
+        {"sessions-per-interface", &Quotas::sessions_per_interface},
+        {"sources-per-target", &Quotas::sources_per_target},
+        {"rules-per-filter", &Quotas::rules_per_filter},
+        {"sessions", &Quotas::sessions},
+        {"targets", &Quotas::targets},
+        {"filters", &Quotas::filters}};
+    const auto equals = assignment.find('=');
+    const auto name = assignment.substr(0, equals);
+    const auto number = equals == std::string::npos ? "" : assignment.substr(equals + 1);
+    std::string all;
+    for (const auto& [known, member] : names) {
+        all += (all.empty() ? "" : ", ") + std::string(known);
+        if (name != known) continue;
+        if (number.empty() || number.size() > 9 ||
+            number.find_first_not_of("0123456789") != std::string::npos)
+            throw std::invalid_argument("quota " + shown(assignment) +
+                                        " does not read NAME=N with N from 0 to 999999999");
+        this->*member = std::stoul(number);
+        return;
+    }
+    throw std::invalid_argument("no quota is named " + shown(name) + "; there are " + all);
+}
+
+Requests::Requests(Account account, Store& store, DataPlane& data_plane, Settings settings)
+    : account_(std::move(account)),
+      tables_(table_state(account_)),
+      store_(store),
+      data_plane_(data_plane),
+      settings_(std::move(settings)),
+      generator_(settings_.seed) {
+    data_plane_.commit(data_plane_.stage(tables_));
+}
+
+Reply Requests::handle(const Request& request) {
+    const auto failure = [](ErrorCode code, const std::string& message) {
+        return Reply{Json::object(), http_status(code), to_string(code), message};
+    };
+    try {
+        return {perform(request), 200, "", ""};
+    } catch (const RequestError& error) {
+        return failure(error.code, error.what());
+    } catch (const StoreUnavailable& error) {
+        return failure(ErrorCode::unavailable, error.what());
+    } catch (const std::exception& error) {
+        return failure(ErrorCode::internal_error, error.what());
+    }
+}
+
+/// The order of checks is S5's.
+Json Requests::perform(const Request& request) {
+    if (request.action.empty())
+        throw RequestError(ErrorCode::missing_action, "the request names no Action");
+    const auto* action = find_action(request.action);
+    if (!action)
+        throw RequestError(ErrorCode::invalid_action,
+                           "Action: " + shown(request.action) + " is not known");
+    Json p = checked_parameters(*action, request.parameters);
+    const auto& handler = handler_of(*action);
+    if (handler.check) handler.check(p);
+
+    const bool dry_run = p.value("DryRun", false);
+    p.erase("DryRun");
+    std::optional<std::string> token;
+    if (p.contains("ClientToken")) token = text(p, "ClientToken");
+    const std::string decoded = to_text(p);
+    const auto now = settings_.now();
+    std::vector<std::pair<std::string, std::string>> expired;
+    for (const auto& [time, key] : account_.tokens_by_age()) {
+        if (now - time < settings_.token_life) break;
+        expired.push_back(key);
+    }
+    if (token) {
+        const auto at = account_.tokens().find({action->name, *token});
+        if (at != account_.tokens().end() && now - at->second.time < settings_.token_life) {
+            if (at->second.parameters != decoded)
+                throw RequestError(
+                    ErrorCode::idempotent_parameter_mismatch,
+                    "ClientToken: " + shown(*token) + " was used with other parameters");
+            if (dry_run) fail_dry_run();
+            return Json::parse(at->second.reply);
+        }
+    }
+
+    auto generator = generator_;  // a request that fails draws nothing
+    Effect effect = handler.perform({account_, settings_, generator}, p);
+    if (token) {
+        effect.reply["ClientToken"] = *token;
+        effect.change.tokens_put.push_back(
+            {action->name, *token, decoded, to_text(effect.reply), now});
+        effect.change.tokens_erased = std::move(expired);
+    }
+    if (!effect.change.erased.empty() || !effect.change.put.empty())
+        commit(effect.change, dry_run);
+    else if (dry_run)
+        fail_dry_run();
+    generator_ = generator;
+    return effect.reply;
+}
+
+DataPlane::Staged Requests::stage() {
+    try {
+        return data_plane_.stage(tables_);
+    } catch (const TableFull& full) {
+        const auto code = full.table == "filter"        ? ErrorCode::filter_limit
+                          : full.table == "filter rule" ? ErrorCode::filter_rule_limit
+                          : full.table == "slot"        ? ErrorCode::sessions_per_interface_limit
+                                                        : ErrorCode::session_limit;
+        throw RequestError(code, "the device's " + full.table + " table is full: " + full.what());
+    }
+}
+
+/// S8: stage in the device, commit the store, commit the device; else all is as it was.
+void Requests::commit(Change& change, bool dry_run) {
+    Change inverse = account_.apply(change);
+    refresh(tables_, account_, change, inverse);
+    bool device_failed = false;
+    try {
+        const auto staged = stage();
+        if (dry_run) fail_dry_run();
+        store_.commit(change);
+        try {
+            data_plane_.commit(staged);
+        } catch (...) {
+            device_failed = true;
+            store_.commit(inverse);
+            throw;
+        }
+    } catch (...) {
+        const Change again = account_.apply(inverse);
+        refresh(tables_, account_, inverse, again);
+        if (device_failed) {
+            // It may have taken a part. If it does not come back now, the next change brings it.
+            try {
+                data_plane_.commit(data_plane_.stage(tables_));
+            } catch (const std::exception&) {
+            }
+        }
+        throw;
+    }
+}
+
+}  // namespace mirrornic

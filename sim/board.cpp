@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "board.hpp"
+
+#include <cstring>
+
+namespace mirrornic {
+
+class Board::Registers : public RegisterAccess {
+public:
+    explicit Registers(tlm_utils::simple_initiator_socket<Board>& socket) : socket_(socket) {}
+    void write(std::uint32_t address, std::uint32_t value) override {
+        transport(tlm::TLM_WRITE_COMMAND, address, value);
+    }
+    std::uint32_t read(std::uint32_t address) override {
+        return transport(tlm::TLM_READ_COMMAND, address, 0);
+    }
+
+private:
+    std::uint32_t transport(tlm::tlm_command command, std::uint32_t address, std::uint32_t value) {
+        tlm::tlm_generic_payload payload;
+        payload.set_command(command);
+        payload.set_address(address);
+        payload.set_data_ptr(reinterpret_cast<unsigned char*>(&value));
+        payload.set_data_length(4);
+        payload.set_streaming_width(4);
+        sc_core::sc_time delay = sc_core::SC_ZERO_TIME;
+        socket_->b_transport(payload, delay);
+        if (payload.is_response_error()) {
+            throw SimulationError("an access of register " + std::to_string(address) +
+                                  " is not one of an aligned 32-bit word");
+        }
+        return value;
+    }
+    tlm_utils::simple_initiator_socket<Board>& socket_;
+};
+
+Board::Board(const Options& options, sc_core::sc_module_name name)
+    : sc_module(name),
+      offload_("offload", options.clock_mhz, options.wave_file),
+      source_("source"),
+      access_("access"),
+      forward_sink_("forward_sink"),
+      mirror_sink_("mirror_sink"),
+      registers_(std::make_unique<Registers>(access_)) {
+    source_.bind(offload_.frames);
+    access_.bind(offload_.registers);
+    offload_.forward.bind(forward_sink_);
+    offload_.mirror.bind(mirror_sink_);
+    forward_sink_.register_b_transport(this, &Board::take_forward);
+    mirror_sink_.register_b_transport(this, &Board::take_copy);
+    SC_HAS_PROCESS(Board);
+    SC_THREAD(thread);
+    set_stack_size(8 << 20);
+}
+
+Board::~Board() = default;
+
+RegisterAccess& Board::registers() { return *registers_; }
+
+void Board::run(std::function<void()> work) {
+    work_ = std::move(work);
+    offload_.on_failure = [this](std::exception_ptr failure) {
+        if (!failure_) failure_ = failure;
+        sc_core::sc_stop();
+    };
+    sc_core::sc_start();
+    if (failure_) std::rethrow_exception(failure_);
+}
+
+void Board::thread() {
+    try {
+        work_();
+    } catch (const sc_core::sc_unwind_exception&) {
+        throw;
+    } catch (...) {
+        if (!failure_) failure_ = std::current_exception();
+    }
+    sc_core::sc_stop();
+}
+
+void Board::feed(const std::uint8_t* data, std::size_t size, const Transfer& transfer) {
+    tlm::tlm_generic_payload payload;
+    Transfer copy = transfer;
+    payload.set_command(tlm::TLM_WRITE_COMMAND);
+    payload.set_data_ptr(const_cast<unsigned char*>(data));
+    payload.set_data_length(static_cast<unsigned>(size));
+    payload.set_extension(&copy);
+    sc_core::sc_time delay = sc_core::SC_ZERO_TIME;
+    source_->b_transport(payload, delay);
+    payload.clear_extension(&copy);
+    if (payload.is_response_error()) throw SimulationError("a frame of no bytes cannot be fed");
+}
+
+void Board::take_forward(tlm::tlm_generic_payload& payload, sc_core::sc_time&) {
+    if (on_forward) {
+        on_forward({payload.get_data_ptr(), payload.get_data_length(), *payload.get_extension<Transfer>()});
+    }
+    payload.set_response_status(tlm::TLM_OK_RESPONSE);
+}
+
+void Board::take_copy(tlm::tlm_generic_payload& payload, sc_core::sc_time&) {
+    if (on_copy) {
+        on_copy({payload.get_data_ptr(), payload.get_data_length(), *payload.get_extension<Transfer>()});
+    }
+    payload.set_response_status(tlm::TLM_OK_RESPONSE);
+}
+
+}  // namespace mirrornic

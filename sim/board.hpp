@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+/// A board around the simulated offload: feeds passes, takes what comes out, and reaches the registers. All calls
+/// are made from the one function that `run` executes as a SystemC thread. One board a process (SystemC elaborates once).
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "../driver/register_access.hpp"
+#include "offload.hpp"
+
+namespace mirrornic {
+
+/// A frame that came out.
+struct Received {
+    const std::uint8_t* data;
+    std::size_t size;
+    const Transfer& transfer;
+};
+
+class Board : public sc_core::sc_module {
+public:
+    struct Options {
+        double clock_mhz = 322.265625;  ///< of a 100GbE MAC's user side
+        std::string wave_file;          ///< empty: no waves
+    };
+
+    explicit Board(const Options& options, sc_core::sc_module_name name = "board");
+    ~Board() override;
+
+    /// Elaborates, runs `work` as a thread beside the offload, and returns when it has returned.
+    /// What it throws comes out of here. @throws SimulationError
+    void run(std::function<void()> work);
+
+    /// Queues a pass; returns when it is queued, not when it is in. The data are copied.
+    void feed(const std::uint8_t* data, std::size_t size, const Transfer& transfer);
+
+    std::function<void(const Received&)> on_forward, on_copy;
+
+    /// Register accesses through the offload's TLM-2.0 target; to be used inside `run` alone.
+    RegisterAccess& registers();
+    Offload& offload() { return offload_; }
+
+private:
+    class Registers;
+    void thread();
+    void take_forward(tlm::tlm_generic_payload& payload, sc_core::sc_time& delay);
+    void take_copy(tlm::tlm_generic_payload& payload, sc_core::sc_time& delay);
+
+    Offload offload_;
+    tlm_utils::simple_initiator_socket<Board> source_, access_;
+    tlm_utils::simple_target_socket<Board> forward_sink_, mirror_sink_;
+    std::unique_ptr<Registers> registers_;
+    std::function<void()> work_;
+    std::exception_ptr failure_;
+};
+
+}  // namespace mirrornic

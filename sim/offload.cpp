@@ -1,0 +1,476 @@
+// SPDX-License-Identifier: Apache-2.0
+// The model's headers stand before SystemC's: they take the time of the model's context then.
+#include "Vmirror_offload.h"
+#include "verilated.h"
+//
+#include <algorithm>
+#include <cstring>
+
+#include "offload.hpp"
+#if VM_TRACE_FST
+#include "verilated_fst_c.h"
+#endif
+
+namespace mirrornic {
+namespace {
+
+constexpr std::size_t beat_bytes = 64;
+constexpr unsigned quantum = 256;                 // cycles between yields
+constexpr std::size_t queue_bytes = 256 * 1024;   // queued before the feeder waits
+constexpr unsigned register_patience = 200'000;   // cycles that an access may take
+
+std::uint64_t keep_of(std::size_t bytes) {
+    return bytes >= beat_bytes ? ~std::uint64_t{0} : (std::uint64_t{1} << bytes) - 1;
+}
+
+DecisionRecord decode(std::uint64_t bits) {
+    const auto take = [&bits](unsigned width) {
+        const std::uint64_t field = bits & ((std::uint64_t{1} << width) - 1);
+        bits >>= width;
+        return field;
+    };
+    DecisionRecord record{};
+    record.outcome = static_cast<DecisionRecord::Outcome>(take(2));
+    record.cause = static_cast<DecisionRecord::Cause>(take(4));
+    record.slot = static_cast<std::uint8_t>(take(2));
+    record.rule_index = static_cast<std::uint8_t>(take(4));
+    record.by_service = take(1) != 0;
+    record.late_bad = take(1) != 0;
+    for (auto& why : record.why) why = static_cast<DecisionRecord::Why>(take(2));
+    for (auto& rule : record.why_rule) rule = static_cast<std::uint8_t>(take(4));
+    record.kept = static_cast<std::uint16_t>(take(14));
+    record.version = static_cast<std::uint16_t>(take(16));
+    return record;
+}
+
+}  // namespace
+
+struct Offload::Model {
+    VerilatedContext context;
+    Vmirror_offload top{&context, "offload"};
+#if VM_TRACE_FST
+    std::unique_ptr<VerilatedFstC> wave;
+#endif
+
+    Model() { top.clk = 0; }
+    ~Model() {
+#if VM_TRACE_FST
+        if (wave) wave->close();
+#endif
+        top.final();
+    }
+    void edge(std::uint64_t cycle) {
+        top.clk = 1;
+        top.eval();
+        dump(2 * cycle);
+        top.clk = 0;
+        top.eval();
+        dump(2 * cycle + 1);
+    }
+    void dump([[maybe_unused]] std::uint64_t time) {
+#if VM_TRACE_FST
+        if (wave) wave->dump(time);
+#endif
+    }
+};
+
+struct Offload::QueuedFrame {
+    std::vector<std::uint8_t> data;
+    Transfer transfer;
+    std::size_t next_beat = 0;
+};
+
+struct Offload::Access {
+    bool write;
+    std::uint32_t address;
+    std::uint32_t* value;  ///< of a read, and where its result goes
+    std::uint32_t data;
+    bool* done;
+    bool sent;
+    unsigned waited;
+};
+
+/// A pass whose decision or copy is still to come.
+struct Offload::Fed {
+    std::uint64_t tag;
+    std::vector<std::uint64_t> cycles;  ///< of each beat's handshake
+    bool copy_left;
+};
+
+/// A frame that leaves, and what the last beat was, to see that it holds still while it waits.
+struct Offload::Outgoing {
+    const char* name;
+    bool is_copy;  ///< I1 and I3 hold; production forwards what it gets
+    std::vector<std::uint8_t> data;
+    Transfer transfer;
+    bool waiting = false, in_frame = false;
+    std::uint64_t keep = 0;
+    bool last = false;
+    std::uint8_t beat[beat_bytes];
+};
+
+Offload::Offload(sc_core::sc_module_name name, double clock_mhz, const std::string& wave_file)
+    : sc_module(name),
+      frames("frames"),
+      registers("registers"),
+      forward("forward"),
+      mirror("mirror"),
+      model_(std::make_unique<Model>()),
+      period_(1000.0 / clock_mhz, sc_core::SC_NS),
+      forwarded_(std::make_unique<Outgoing>()),
+      mirrored_(std::make_unique<Outgoing>()) {
+    frames.register_b_transport(this, &Offload::take_frame);
+    registers.register_b_transport(this, &Offload::access_register);
+    forwarded_->name = "m_axis_forward";
+    forwarded_->is_copy = false;
+    mirrored_->name = "m_axis_mirror";
+    mirrored_->is_copy = true;
+    if (!wave_file.empty()) {
+#if VM_TRACE_FST
+        model_->context.traceEverOn(true);
+        model_->wave = std::make_unique<VerilatedFstC>();
+        model_->top.trace(model_->wave.get(), 99);
+        model_->wave->open(wave_file.c_str());
+        if (!model_->wave->isOpen()) throw SimulationError("cannot write waves to " + wave_file);
+#else
+        throw SimulationError("this build records no waves; ./dev wave makes one that does");
+#endif
+    }
+    auto& top = model_->top;
+    top.rst = 1;
+    for (int i = 0; i < 4; ++i) model_->edge(cycle_++);
+    top.rst = 0;
+    SC_HAS_PROCESS(Offload);
+    SC_THREAD(run);
+    set_stack_size(1 << 20);
+}
+
+Offload::~Offload() = default;
+
+bool Offload::interrupt() const { return model_->top.irq != 0; }
+
+void Offload::take_frame(tlm::tlm_generic_payload& payload, sc_core::sc_time&) {
+    const auto* transfer = payload.get_extension<Transfer>();
+    if (!transfer || payload.get_data_length() == 0) {
+        payload.set_response_status(tlm::TLM_GENERIC_ERROR_RESPONSE);
+        return;
+    }
+    while (queued_bytes_ > queue_bytes) {
+        wake_ = true;
+        wait(progress_);
+    }
+    std::unique_ptr<QueuedFrame> frame;
+    if (spare_.empty()) {
+        frame = std::make_unique<QueuedFrame>();
+    } else {
+        frame = std::move(spare_.back());
+        spare_.pop_back();
+    }
+    frame->data.assign(payload.get_data_ptr(), payload.get_data_ptr() + payload.get_data_length());
+    frame->transfer = *transfer;
+    frame->next_beat = 0;
+    queued_bytes_ += frame->data.size();
+    queue_.push_back(std::move(frame));
+    work_.notify(sc_core::SC_ZERO_TIME);
+    payload.set_response_status(tlm::TLM_OK_RESPONSE);
+}
+
+void Offload::access_register(tlm::tlm_generic_payload& payload, sc_core::sc_time&) {
+    if (payload.get_data_length() != 4 || payload.get_address() % 4 != 0) {
+        payload.set_response_status(tlm::TLM_BURST_ERROR_RESPONSE);
+        return;
+    }
+    ++accesses_;
+    std::uint32_t value = 0;
+    std::memcpy(&value, payload.get_data_ptr(), 4);
+    const auto address = static_cast<std::uint32_t>(payload.get_address());
+    bool done = false;
+    const bool write = payload.is_write();
+    accesses_queue_.push_back({write, address, &value, value, write ? nullptr : &done, false, 0});
+    work_.notify(sc_core::SC_ZERO_TIME);
+    if (!write) {
+        while (!done) {
+            wake_ = true;
+            wait(progress_);
+        }
+        std::memcpy(payload.get_data_ptr(), &value, 4);
+    }
+    payload.set_response_status(tlm::TLM_OK_RESPONSE);
+}
+
+void Offload::wait_until_fed() {
+    while (!queue_.empty()) {
+        wake_ = true;
+        wait(progress_);
+    }
+}
+
+void Offload::wait_until_idle() {
+    while (!quiet()) {
+        wake_ = true;
+        wait(progress_);
+    }
+}
+
+void Offload::wait_cycles(std::uint64_t cycles) {
+    const std::uint64_t until = cycle_ + cycles;
+    while (cycle_ < until) {
+        wake_at_ = std::min(wake_at_, until);
+        work_.notify(sc_core::SC_ZERO_TIME);
+        wait(progress_);
+    }
+}
+
+void Offload::reset() {
+    auto& top = model_->top;
+    // The neighbours are reset too: what was half in or half out is gone.
+    if (!queue_.empty() && queue_.front()->next_beat != 0) queue_.front()->next_beat = 0;
+    top.s_axis_tvalid = 0;
+    top.s_axil_awvalid = top.s_axil_wvalid = top.s_axil_arvalid = 0;
+    top.rst = 1;
+    model_->edge(cycle_++);
+    top.rst = 0;
+    for (auto* out : {forwarded_.get(), mirrored_.get()}) {
+        out->data.clear();
+        out->waiting = out->in_frame = false;
+    }
+    forward_tags_.clear();
+    undecided_.clear();
+    awaiting_copy_.clear();
+}
+
+bool Offload::quiet() const {
+    return queue_.empty() && accesses_queue_.empty() && model_->top.idle;
+}
+
+void Offload::run() {
+    try {
+        while (true) run_quantum();
+    } catch (const sc_core::sc_unwind_exception&) {
+        throw;
+    } catch (...) {
+        if (!on_failure) throw;
+        on_failure(std::current_exception());
+    }
+}
+
+void Offload::run_quantum() {
+    const bool idle = accesses_queue_.empty() && model_->top.idle && !model_->top.s_axis_tvalid;
+    if (idle && queue_.empty() && wake_at_ == UINT64_MAX) {
+        progress_.notify(sc_core::SC_ZERO_TIME);
+        wait(work_);
+        return;
+    }
+    const std::uint64_t start = cycle_;
+    if (idle && !source_pattern) {  // until the next frame is due nothing moves
+        std::uint64_t due = wake_at_;
+        if (!queue_.empty()) due = std::min(due, queue_.front()->transfer.not_before);
+        if (due > cycle_) {
+            skipped_ += due - cycle_;
+            cycle_ = due;
+        }
+    }
+    wake_ = false;
+    for (unsigned i = 0; i < quantum && !wake_ && cycle_ < wake_at_; ++i) step();
+    if (cycle_ >= wake_at_) wake_at_ = UINT64_MAX;
+    progress_.notify(sc_core::SC_ZERO_TIME);
+    wait(period_ * static_cast<double>(cycle_ - start));
+}
+
+void Offload::present_beat() {
+    auto& top = model_->top;
+    if (top.s_axis_tvalid || queue_.empty()) return;
+    QueuedFrame& frame = *queue_.front();
+    const Transfer& transfer = frame.transfer;
+    if (source_pattern && !source_pattern(cycle_)) return;
+    const std::size_t offset = frame.next_beat * beat_bytes;
+    if (offset == 0 &&
+        (cycle_ < transfer.not_before || (transfer.when_room && !top.mirror_room))) {
+        return;
+    }
+    const std::size_t bytes = std::min(beat_bytes, frame.data.size() - offset);
+    std::memcpy(&top.s_axis_tdata, frame.data.data() + offset, bytes);
+    top.s_axis_tkeep = keep_of(bytes);
+    top.s_axis_tlast = offset + bytes == frame.data.size();
+    std::uint32_t user = std::uint32_t{transfer.tap} << 18 | std::uint32_t{transfer.egress} << 17 |
+                         (transfer.index & 0xffff) << 1;
+    for (const BeatMark& mark : transfer.marks) {
+        if (mark.beat != frame.next_beat) continue;
+        if (mark.error) user |= 1;
+        if (mark.keep != 0) top.s_axis_tkeep = mark.keep;
+    }
+    top.s_axis_tuser = user;
+    top.s_axis_tvalid = 1;
+}
+
+void Offload::step() {
+    auto& top = model_->top;
+    present_beat();
+    top.m_axis_forward_tready = !forward_pattern || forward_pattern(cycle_);
+    top.m_axis_mirror_tready = !mirror_pattern || mirror_pattern(cycle_);
+    if (!accesses_queue_.empty()) step_registers();
+
+    // Outputs hang on registers alone: what they show now is what this cycle's edge sees.
+    const bool taken = top.s_axis_tvalid && top.s_axis_tready;
+    if (taken) {
+        const QueuedFrame& frame = *queue_.front();
+        if (frame.next_beat == 0) {
+            undecided_.push_back({frame.transfer.tag, {}, false});
+            forward_tags_.push_back(frame.transfer.tag);
+        }
+        undecided_.back().cycles.push_back(cycle_);
+        ++queue_.front()->next_beat;
+    }
+    if (top.m_axis_forward_tvalid || forwarded_->waiting) {
+        collect(*forwarded_, top.m_axis_forward_tvalid, top.m_axis_forward_tready, top.m_axis_forward_tlast,
+                top.m_axis_forward_tkeep, &top.m_axis_forward_tdata, (top.m_axis_forward_tuser & 1) != 0);
+    }
+    if (top.m_axis_mirror_tvalid || mirrored_->waiting || mirrored_->in_frame) {
+        collect(*mirrored_, top.m_axis_mirror_tvalid, top.m_axis_mirror_tready, top.m_axis_mirror_tlast,
+                top.m_axis_mirror_tkeep, &top.m_axis_mirror_tdata, false);
+    }
+    if (top.m_decision_valid) decide();
+    const bool frame_done = taken && top.s_axis_tlast;
+
+    model_->edge(cycle_++);
+
+    if (taken) top.s_axis_tvalid = 0;
+    if (frame_done) {
+        queued_bytes_ -= queue_.front()->data.size();
+        spare_.push_back(std::move(queue_.front()));
+        queue_.pop_front();
+    }
+}
+
+void Offload::collect(Outgoing& out, bool valid, bool ready, bool last, std::uint64_t keep, const void* data,
+                      bool error) {
+    const auto broken = [&out, this](const std::string& what) {
+        throw SimulationError(std::string(out.name) + " broke the stream contract at cycle " +
+                              std::to_string(cycle_) + ": " + what);
+    };
+    if (out.waiting &&
+        (!valid || keep != out.keep || last != out.last || std::memcmp(data, out.beat, beat_bytes) != 0)) {
+        broken("a beat changed while it waited for tready");
+    }
+    if (!valid) {
+        if (out.is_copy && out.in_frame && ready) broken("tvalid fell inside a copy (I3)");
+        return;
+    }
+    if (out.is_copy && (last ? (keep & (keep + 1)) != 0 || keep == 0 : keep != ~std::uint64_t{0})) {
+        broken("tkeep is not as I1 wants it");
+    }
+    if (!out.in_frame && !out.waiting) {
+        out.data.clear();
+        out.transfer.error = false;
+        out.transfer.first_cycle = cycle_;
+    }
+    out.waiting = !ready;
+    if (!ready) {
+        out.keep = keep;
+        out.last = last;
+        std::memcpy(out.beat, data, beat_bytes);
+        return;
+    }
+    const auto* bytes = static_cast<const std::uint8_t*>(data);
+    if (keep == ~std::uint64_t{0}) {
+        out.data.insert(out.data.end(), bytes, bytes + beat_bytes);
+    } else {
+        for (std::size_t i = 0; i < beat_bytes; ++i) {
+            if (keep >> i & 1) out.data.push_back(bytes[i]);
+        }
+    }
+    out.transfer.error |= error;
+    out.in_frame = !last;
+    if (last) {
+        out.transfer.last_cycle = cycle_;
+        out.is_copy ? finish_copy() : finish_forward();
+    }
+}
+
+void Offload::send_out(tlm_utils::simple_initiator_socket<Offload>& socket, Outgoing& out) {
+    tlm::tlm_generic_payload payload;
+    payload.set_command(tlm::TLM_WRITE_COMMAND);
+    payload.set_data_ptr(out.data.data());
+    payload.set_data_length(static_cast<unsigned>(out.data.size()));
+    payload.set_extension(&out.transfer);
+    sc_core::sc_time delay = sc_core::SC_ZERO_TIME;
+    socket->b_transport(payload, delay);
+    payload.clear_extension(&out.transfer);
+}
+
+void Offload::finish_forward() {
+    forwarded_->transfer.tag = forward_tags_.front();
+    forward_tags_.pop_front();
+    send_out(forward, *forwarded_);
+}
+
+void Offload::finish_copy() {
+    // Copies leave in the order of passes (P21): this one belongs to the oldest pass that was announced as
+    // mirrored, or to a pass whose last beat is still to come.
+    Fed* fed = nullptr;
+    if (!awaiting_copy_.empty()) {
+        fed = &awaiting_copy_.front();
+    } else if (!undecided_.empty()) {
+        fed = &undecided_.front();
+        fed->copy_left = true;
+    } else {
+        throw SimulationError("m_axis_mirror sent a copy of no pass at cycle " + std::to_string(cycle_));
+    }
+    const auto& data = mirrored_->data;
+    const bool v6 = data.size() > 13 && data[12] == 0x86;
+    const std::size_t kept = data.size() - (v6 ? 70 : 50);
+    const std::size_t last_beat = std::max((kept - 1) / beat_bytes, std::min<std::size_t>(1, fed->cycles.size() - 1));
+    mirrored_->transfer.tag = fed->tag;
+    mirrored_->transfer.latency =
+        last_beat < fed->cycles.size() ? mirrored_->transfer.first_cycle - fed->cycles[last_beat] : 0;
+    if (!awaiting_copy_.empty()) awaiting_copy_.pop_front();
+    send_out(mirror, *mirrored_);
+}
+
+void Offload::decide() {
+    DecisionRecord record = decode(model_->top.m_decision);
+    Fed fed = std::move(undecided_.front());
+    undecided_.pop_front();
+    record.tag = fed.tag;
+    if (record.outcome == DecisionRecord::Outcome::mirrored && !fed.copy_left) {
+        awaiting_copy_.push_back(std::move(fed));
+    }
+    if (on_decision) on_decision(record);
+}
+
+void Offload::step_registers() {
+    auto& top = model_->top;
+    Access& access = accesses_queue_.front();
+    if (++access.waited > register_patience) {
+        throw SimulationError("the offload does not answer an access of register " + std::to_string(access.address));
+    }
+    if (!access.sent) {
+        if (access.write) {
+            top.s_axil_awaddr = static_cast<std::uint16_t>(access.address);
+            top.s_axil_wdata = access.data;
+            top.s_axil_wstrb = 0xf;
+            top.s_axil_awvalid = top.s_axil_wvalid = 1;
+        } else {
+            top.s_axil_araddr = static_cast<std::uint16_t>(access.address);
+            top.s_axil_arvalid = 1;
+        }
+        top.s_axil_bready = top.s_axil_rready = 1;
+        top.eval();  // the ready signals see the valid ones in the same cycle
+        if (access.write ? top.s_axil_awready && top.s_axil_wready : top.s_axil_arready) {
+            access.sent = true;
+        }
+        return;
+    }
+    // The handshake was at the edge before this cycle.
+    top.s_axil_awvalid = top.s_axil_wvalid = top.s_axil_arvalid = 0;
+    const bool answered = access.write ? top.s_axil_bvalid : top.s_axil_rvalid;
+    if (!answered) return;
+    if (!access.write) {
+        *access.value = top.s_axil_rdata;
+        *access.done = true;
+        wake_ = true;
+    }
+    accesses_queue_.pop_front();
+}
+
+}  // namespace mirrornic

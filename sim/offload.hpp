@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+/// The verilated offload as a SystemC module without clock and data signals: one thread runs the model in a plain
+/// loop for a quantum of cycles and then yields; whole frames and register accesses come and go by TLM-2.0.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <systemc>
+#include <tlm>
+#include <tlm_utils/simple_initiator_socket.h>
+#include <tlm_utils/simple_target_socket.h>
+
+#include "transfer.hpp"
+
+namespace mirrornic {
+
+/// The model broke the stream contract, or did not answer.
+struct SimulationError : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+
+/// m_decision, field by field (I5).
+struct DecisionRecord {
+    enum class Outcome : std::uint8_t { not_eligible, not_accepted, mirrored, dropped };
+    /// Numbers as in the RTL; `none` where the outcome needs no cause.
+    enum class Cause : std::uint8_t {
+        no_tap, malformed, marked_bad, not_ip, excluded, table_fault, overflow, reset, session_fault, none = 15
+    };
+    enum class Why : std::uint8_t { empty, no_rule, rejected, rejected_dns };
+    static constexpr unsigned slots = 3;
+
+    std::uint64_t tag;        ///< of the pass, as it was fed
+    Outcome outcome;
+    Cause cause;
+    bool by_service;          ///< accepted by amazon-dns, before the rules
+    bool late_bad;
+    std::uint8_t slot;        ///< of the session that accepted
+    std::uint8_t rule_index;  ///< of the rule that accepted
+    Why why[slots];           ///< of each slot, why it did not accept
+    std::uint8_t why_rule[slots];
+    std::uint16_t kept;       ///< bytes of the frame in the copy
+    std::uint16_t version;    ///< commits, modulo 2^16, that the pass's tables hold
+};
+
+class Offload : public sc_core::sc_module {
+public:
+    /// Frames in. A call returns when the frame is queued; frames are fed in order, back to back.
+    tlm_utils::simple_target_socket<Offload> frames;
+    /// Register accesses, 4 bytes each. Writes are posted; a read returns behind all accesses before it.
+    tlm_utils::simple_target_socket<Offload> registers;
+    /// Forwarded frames and mirror copies, when their last beat has left.
+    tlm_utils::simple_initiator_socket<Offload> forward;
+    tlm_utils::simple_initiator_socket<Offload> mirror;
+    std::function<void(const DecisionRecord&)> on_decision;
+    /// Gets what stopped the model; without it the exception leaves the SystemC kernel.
+    std::function<void(std::exception_ptr)> on_failure;
+
+    /// Says for each cycle whether the stream may move; empty: always.
+    using Pattern = std::function<bool(std::uint64_t cycle)>;
+    Pattern source_pattern, forward_pattern, mirror_pattern;
+
+    /// @param wave_file FST file of all signals; empty: none. @throws SimulationError where the build has no waves.
+    Offload(sc_core::sc_module_name name, double clock_mhz, const std::string& wave_file = {});
+    ~Offload() override;
+
+    /// For the thread that feeds: back when every queued beat is in.
+    void wait_until_fed();
+    /// Back when the offload is idle and nothing waits at its inputs.
+    void wait_until_idle();
+    /// Lets some cycles pass.
+    void wait_cycles(std::uint64_t cycles);
+    /// Holds `rst` for a cycle; what is queued stays (P25).
+    void reset();
+
+    std::uint64_t cycle() const { return cycle_; }                  ///< simulated so far, skipped ones included
+    std::uint64_t skipped_cycles() const { return skipped_; }       ///< idle, and not evaluated
+    std::uint64_t register_accesses() const { return accesses_; }
+    bool interrupt() const;
+
+private:
+    struct Model;
+    struct QueuedFrame;
+    struct Access;
+    struct Outgoing;
+    struct Fed;
+
+    void take_frame(tlm::tlm_generic_payload& payload, sc_core::sc_time& delay);
+    void access_register(tlm::tlm_generic_payload& payload, sc_core::sc_time& delay);
+    void run();
+    void run_quantum();
+    void step();
+    bool quiet() const;
+    void present_beat();
+    void step_registers();
+    void collect(Outgoing& out, bool valid, bool ready, bool last, std::uint64_t keep, const void* data, bool error);
+    void send_out(tlm_utils::simple_initiator_socket<Offload>& socket, Outgoing& out);
+    void finish_forward();
+    void start_copy();
+    void finish_copy();
+    void decide();
+
+    std::unique_ptr<Model> model_;
+    std::uint64_t cycle_ = 0, skipped_ = 0, accesses_ = 0;
+    sc_core::sc_time period_;
+    sc_core::sc_event work_, progress_;
+    bool wake_ = false;      ///< somebody waits: end the quantum
+    std::uint64_t wake_at_ = UINT64_MAX;  ///< cycle that somebody waits for
+
+    std::deque<std::unique_ptr<QueuedFrame>> queue_, spare_;
+    std::size_t queued_bytes_ = 0;
+    std::deque<Access> accesses_queue_;
+    std::unique_ptr<Outgoing> forwarded_, mirrored_;
+    std::deque<std::uint64_t> forward_tags_;
+    std::deque<Fed> undecided_, awaiting_copy_;  ///< passes; those whose copy is still to leave
+};
+
+}  // namespace mirrornic

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+/// What every back end of RegisterAccess, and MirrorDevice over it, must do. The checks are Catch2
+/// assertions; call them in a test case.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "../driver/mirror_device.hpp"
+#include "../driver/register_access.hpp"
+
+namespace mirrornic {
+
+/// Writable registers keep what is written, in order. Holds for plain memory too, a mapped file,
+/// say. Leaves staging registers changed.
+void check_register_access(RegisterAccess& registers);
+/// The whole register map of a device fresh from reset: reset values, access, limits, holes, the
+/// first-error register (T5).
+void check_register_map(RegisterAccess& registers);
+/// MirrorDevice over a device without traffic, fresh from reset. Leaves its tables empty.
+void check_mirror_device(RegisterAccess& registers);
+
+/// Counts what passes through to another back end.
+class CountingRegisters : public RegisterAccess {
+public:
+    explicit CountingRegisters(RegisterAccess& registers) : registers_(registers) {}
+    void write(std::uint32_t address, std::uint32_t value) override;
+    std::uint32_t read(std::uint32_t address) override;
+    void clear() { writes = reads = commits = 0; }
+    unsigned writes = 0, reads = 0, commits = 0;
+
+private:
+    RegisterAccess& registers_;
+};
+
+// What tables mean, as text that two sides can be compared by. Ids do not show.
+
+std::string describe(const Filter& filter);
+std::string describe(const TableDump::Session& session);
+/// By interface index: the resolver, then each slot with its session entry and filter.
+std::map<std::uint32_t, std::vector<std::string>> describe(const TableDump& dump);
+/// By interface key, as above: what a device that holds the state must show.
+std::map<std::string, std::vector<std::string>> describe(const TableState& state);
+/// A slot, as it stands in both of the above.
+std::string describe_slot(std::uint16_t number, const TableDump::Session& session,
+                          const Filter& filter);
+/// The session entry that a session asks for (P14).
+TableDump::Session entry_of(const Session& session);
+
+/// The device holds the state, its interfaces under the indices that the driver says, and nothing
+/// else. Catch2 assertions.
+void check_holds(const TableDump& dump, const MirrorDevice& device, const TableState& state);
+
+// Values.
+
+IpAddress ipv4(std::uint8_t a, std::uint8_t b, std::uint8_t c, std::uint8_t d);
+IpAddress ipv6(std::uint16_t first, std::uint16_t last);
+Rule accept_all(bool v6 = false);
+
+/// Random states over a fixed set of ids, so that two of them share much.
+struct RandomStates {
+    explicit RandomStates(std::uint32_t seed) : random(seed) {}
+    std::mt19937 random;
+    unsigned interfaces = 5, filters = 5, rules = 16;
+
+    unsigned below(unsigned n) { return random() % n; }
+    Rule rule();
+    Filter filter();
+    Session session(unsigned interface, std::uint16_t number);
+    TableState state();
+    /// One request of the API done to a state: a session created, modified or deleted, or a filter
+    /// whose rules change.
+    void request(TableState& state);
+
+private:
+    std::string free_session_id(const TableState& state);
+    std::uint16_t free_number(const TableState& state, const std::string& interface,
+                              const std::string& except);
+};
+
+}  // namespace mirrornic

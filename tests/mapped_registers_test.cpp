@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "../driver/mapped_registers.hpp"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <stdexcept>
+
+#include "../driver/mirror_device.hpp"
+#include "catch.hpp"
+#include "driver_contract.hpp"
+#include "register_map.hpp"
+
+using namespace mirrornic;
+using Catch::Matchers::Contains;
+namespace map = mirrornic::registers;
+
+namespace {
+
+/// A folder that goes away with the object.
+struct Folder {
+    Folder() {
+        std::string name = (std::filesystem::temp_directory_path() / "mirrornicXXXXXX").string();
+        if (!::mkdtemp(name.data())) throw std::runtime_error("no temporary folder");
+        path = name;
+    }
+    ~Folder() { std::filesystem::remove_all(path); }
+    std::string file(const std::string& name, std::size_t size) const {
+        const auto file = path / name;
+        std::filesystem::create_directories(file.parent_path());
+        std::ofstream(file, std::ios::binary) << std::string(size, '\0');
+        return file.string();
+    }
+    std::filesystem::path path;
+};
+
+std::string error_of(const std::string& path) {
+    try {
+        MappedRegisters registers(path);
+    } catch (const std::runtime_error& error) {
+        return error.what();
+    }
+    return "nothing was thrown";
+}
+
+}  // namespace
+
+TEST_CASE("a mapped file keeps the register contract") {
+    const Folder folder;
+    MappedRegisters registers(folder.file("bar", map::end_address));
+    check_register_access(registers);
+}
+
+TEST_CASE("a mapped register is 4 bytes at its address, little-endian") {
+    const Folder folder;
+    const auto path = folder.file("bar", map::end_address + 4096);
+    MappedRegisters registers(path);
+    registers.write(0x1234, 0x11223344);
+    std::ifstream file(path, std::ios::binary);
+    file.seekg(0x1234);
+    char bytes[4];
+    file.read(bytes, 4);
+    REQUIRE(std::string(bytes, 4) == "\x44\x33\x22\x11");
+    MappedRegisters& same = registers;
+    REQUIRE(same.read(0x1234) == 0x11223344);
+    REQUIRE(same.read(0x1230) == 0);
+    REQUIRE(same.read(0x1238) == 0);
+}
+
+TEST_CASE("addresses outside the register map do not reach memory") {
+    const Folder folder;
+    MappedRegisters registers(folder.file("bar", 2 * map::end_address));
+    REQUIRE_THROWS_AS(registers.read(map::end_address), std::out_of_range);
+    REQUIRE_THROWS_AS(registers.write(map::end_address, 1), std::out_of_range);
+    REQUIRE_THROWS_AS(registers.read(2), std::out_of_range);
+    REQUIRE(registers.read(map::end_address - 4) == 0);
+}
+
+TEST_CASE("a file that cannot be a device is refused with a reason") {
+    const Folder folder;
+    REQUIRE_THAT(error_of((folder.path / "none").string()), Contains("No such file"));
+    REQUIRE_THAT(error_of(folder.file("short", map::end_address - 1)),
+                 Contains("8191 bytes") && Contains("8192"));
+    MappedRegisters registers(folder.file("empty", map::end_address));
+    REQUIRE_THROWS_AS(MirrorDevice(registers), UnknownDevice);
+}
+
+TEST_CASE("a device is driven by one user at a time, who is named") {
+    const Folder folder;
+    const auto path = folder.file("bar", map::end_address);
+    SECTION("in one process") {
+        {
+            MappedRegisters first(path);
+            REQUIRE_THAT(error_of(path),
+                         Contains("in use by process " + std::to_string(::getpid())));
+        }
+        REQUIRE(error_of(path) == "nothing was thrown");
+    }
+    SECTION("in two") {
+        int locked[2], done[2];
+        REQUIRE(::pipe(locked) == 0);
+        REQUIRE(::pipe(done) == 0);
+        const pid_t child = ::fork();
+        REQUIRE(child >= 0);
+        char byte = 0;
+        if (child == 0) {
+            MappedRegisters registers(path);
+            const bool told = ::write(locked[1], &byte, 1) == 1;
+            const bool asked = ::read(done[0], &byte, 1) == 1;
+            ::_exit(told && asked ? 0 : 1);
+        }
+        REQUIRE(::read(locked[0], &byte, 1) == 1);
+        const auto error = error_of(path);
+        REQUIRE(::write(done[1], &byte, 1) == 1);
+        int status = 1;
+        REQUIRE(::waitpid(child, &status, 0) == child);
+        for (const int end : {locked[0], locked[1], done[0], done[1]}) ::close(end);
+        REQUIRE(status == 0);
+        REQUIRE_THAT(error, Contains("in use by process " + std::to_string(child)));
+        REQUIRE(error_of(path) == "nothing was thrown");
+    }
+}
+
+TEST_CASE("a PCI function is found by its address, when its memory is enabled") {
+    const Folder folder;
+    folder.file("0000:03:00.0/resource0", 0x10000);
+    const auto devices = folder.path.string();
+    const auto enable = [&](const char* value) {
+        std::ofstream(folder.path / "0000:03:00.0/enable") << value << "\n";
+    };
+    const auto error = [&](const std::string& address) -> std::string {
+        try {
+            auto registers = MappedRegisters::pci(address, devices);
+            registers.write(map::interrupt_mask::address(), 5);
+            return registers.read(map::interrupt_mask::address()) == 5 ? "works" : "does not work";
+        } catch (const std::runtime_error& thrown) {
+            return thrown.what();
+        }
+    };
+    enable("1");
+    REQUIRE(error("0000:03:00.0") == "works");
+    enable("0");
+    REQUIRE_THAT(error("0000:03:00.0"), Contains("not enabled") && Contains("echo 1 > "));
+    REQUIRE_THAT(error("0000:04:00.0"), Contains("no PCI device 0000:04:00.0"));
+    REQUIRE_THAT(error("03:00.0"), Contains("no PCI address"));
+    REQUIRE_THAT(error("../../etc"), Contains("no PCI address"));
+}
