@@ -460,6 +460,13 @@ MirrorDevice::MirrorDevice(RegisterAccess& registers) : state_(std::make_unique<
 
 MirrorDevice::~MirrorDevice() = default;
 
+std::uint32_t built_for_map_hash() { return map::hash_value; }
+
+TableSizes built_for_sizes() {
+    return {map::sizes::interfaces, map::sizes::slots,    map::sizes::filters,
+            map::sizes::rules,      map::sizes::sessions, map::sizes::services};
+}
+
 const TableSizes& MirrorDevice::sizes() const { return state_->sizes; }
 
 std::uint32_t MirrorDevice::map_hash() const { return map::hash_value; }

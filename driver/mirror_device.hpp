@@ -37,6 +37,10 @@ struct TableSizes {
     std::uint32_t interfaces, slots, filters, rules_per_direction, sessions, services;
 };
 
+/// The device that this driver is built for: the map's hash and its table sizes.
+std::uint32_t built_for_map_hash();
+TableSizes built_for_sizes();
+
 /// Where things stand in the device after a change. Immutable; a decision record's `version`
 /// names the placement that decided it.
 struct Placement {

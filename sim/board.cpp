@@ -48,6 +48,8 @@ Board::Board(const Options& options, sc_core::sc_module_name name)
     offload_.mirror.bind(mirror_sink_);
     forward_sink_.register_b_transport(this, &Board::take_forward);
     mirror_sink_.register_b_transport(this, &Board::take_copy);
+    // The end of a run is no news.
+    sc_core::sc_report_handler::set_actions("/OSCI/SystemC", sc_core::SC_INFO, sc_core::SC_DO_NOTHING);
     SC_HAS_PROCESS(Board);
     SC_THREAD(thread);
     set_stack_size(8 << 20);

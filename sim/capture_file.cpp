@@ -58,6 +58,7 @@ public:
     virtual ~Source() = default;
     /// Up to `size` bytes; 0 at the end, -1 on an error.
     virtual ssize_t read(char* out, std::size_t size) = 0;
+    virtual std::optional<double> progress() const = 0;
 
     bool cut = false;         ///< the compressed stream ended in the middle
     bool any = false;         ///< at least one byte was read
@@ -84,6 +85,15 @@ public:
         std::memcpy(out, magic_ + given_, n);
         given_ += n;
         return static_cast<ssize_t>(n);
+    }
+
+    /// Part of the file that was read, if its size is known.
+    std::optional<double> progress() const override {
+        struct stat status {};
+        if (::fstat(fd_.get(), &status) != 0 || !S_ISREG(status.st_mode) || status.st_size == 0) return {};
+        const off_t at = ::lseek(fd_.get(), 0, SEEK_CUR);
+        if (at < 0) return {};
+        return static_cast<double>(at) / static_cast<double>(status.st_size);
     }
 
     bool is_gzip() const { return starts_with("\x1f\x8b", 2); }
@@ -118,6 +128,8 @@ private:
 class CompressedSource : public CaptureReader::Source {
 public:
     explicit CompressedSource(std::unique_ptr<PlainSource> file) : file_(std::move(file)) {}
+
+    std::optional<double> progress() const final { return file_->progress(); }
 
     ssize_t read(char* out, std::size_t size) final {
         std::size_t produced = 0;
@@ -274,6 +286,8 @@ CaptureReader::CaptureReader(const std::string& path)
 
 CaptureReader::~CaptureReader() = default;
 CaptureReader::CaptureReader(CaptureReader&&) noexcept = default;
+
+std::optional<double> CaptureReader::progress() const { return source_->progress(); }
 
 bool CaptureReader::next(Frame& frame) {
     while (!ended_) {

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -54,6 +55,9 @@ public:
     std::uint64_t snapped() const { return snapped_; }
     /// Records passed over so far because they hold no byte of their frame.
     std::uint64_t skipped() const { return skipped_; }
+
+    /// Part of the file that was read, 0 to 1; nothing for a pipe.
+    std::optional<double> progress() const;
 
     class Source;
 

@@ -97,6 +97,11 @@ struct Offload::Fed {
     bool copy_left;
 };
 
+/// A pass whose frame is still to leave, with the handshakes of its first and its newest beat.
+struct Offload::Forwarding {
+    std::uint64_t tag, first_cycle, last_cycle;
+};
+
 /// A frame that leaves, and what the last beat was, to see that it holds still while it waits.
 struct Offload::Outgoing {
     const char* name;
@@ -223,7 +228,11 @@ void Offload::wait_cycles(std::uint64_t cycles) {
 
 void Offload::reset() {
     auto& top = model_->top;
-    // The neighbours are reset too: what was half in or half out is gone.
+    // The neighbours are reset too: what was half in or half out is gone, posted writes as well.
+    accesses_queue_.erase(std::remove_if(accesses_queue_.begin(), accesses_queue_.end(),
+                                         [](const Access& access) { return access.write; }),
+                          accesses_queue_.end());
+    for (Access& access : accesses_queue_) access.sent = false;
     if (!queue_.empty() && queue_.front()->next_beat != 0) queue_.front()->next_beat = 0;
     top.s_axis_tvalid = 0;
     top.s_axil_awvalid = top.s_axil_wvalid = top.s_axil_arvalid = 0;
@@ -234,7 +243,7 @@ void Offload::reset() {
         out->data.clear();
         out->waiting = out->in_frame = false;
     }
-    forward_tags_.clear();
+    forwarding_.clear();
     undecided_.clear();
     awaiting_copy_.clear();
 }
@@ -261,6 +270,7 @@ void Offload::run_quantum() {
         wait(work_);
         return;
     }
+    if (idle) awaiting_copy_.clear();  // no copy is inside: a reset of the mirror dropped these
     const std::uint64_t start = cycle_;
     if (idle && !source_pattern) {  // until the next frame is due nothing moves
         std::uint64_t due = wake_at_;
@@ -316,18 +326,19 @@ void Offload::step() {
         const QueuedFrame& frame = *queue_.front();
         if (frame.next_beat == 0) {
             undecided_.push_back({frame.transfer.tag, {}, false});
-            forward_tags_.push_back(frame.transfer.tag);
+            forwarding_.push_back({frame.transfer.tag, cycle_, cycle_});
         }
+        forwarding_.back().last_cycle = cycle_;
         undecided_.back().cycles.push_back(cycle_);
         ++queue_.front()->next_beat;
     }
     if (top.m_axis_forward_tvalid || forwarded_->waiting) {
         collect(*forwarded_, top.m_axis_forward_tvalid, top.m_axis_forward_tready, top.m_axis_forward_tlast,
-                top.m_axis_forward_tkeep, &top.m_axis_forward_tdata, (top.m_axis_forward_tuser & 1) != 0);
+                top.m_axis_forward_tkeep, &top.m_axis_forward_tdata, top.m_axis_forward_tuser);
     }
     if (top.m_axis_mirror_tvalid || mirrored_->waiting || mirrored_->in_frame) {
         collect(*mirrored_, top.m_axis_mirror_tvalid, top.m_axis_mirror_tready, top.m_axis_mirror_tlast,
-                top.m_axis_mirror_tkeep, &top.m_axis_mirror_tdata, false);
+                top.m_axis_mirror_tkeep, &top.m_axis_mirror_tdata, 0);
     }
     if (top.m_decision_valid) decide();
     const bool frame_done = taken && top.s_axis_tlast;
@@ -343,7 +354,7 @@ void Offload::step() {
 }
 
 void Offload::collect(Outgoing& out, bool valid, bool ready, bool last, std::uint64_t keep, const void* data,
-                      bool error) {
+                      std::uint32_t user) {
     const auto broken = [&out, this](const std::string& what) {
         throw SimulationError(std::string(out.name) + " broke the stream contract at cycle " +
                               std::to_string(cycle_) + ": " + what);
@@ -379,7 +390,10 @@ void Offload::collect(Outgoing& out, bool valid, bool ready, bool last, std::uin
             if (keep >> i & 1) out.data.push_back(bytes[i]);
         }
     }
-    out.transfer.error |= error;
+    out.transfer.error |= (user & 1) != 0;
+    out.transfer.index = user >> 1 & 0xffff;
+    out.transfer.egress = (user >> 17 & 1) != 0;
+    out.transfer.tap = (user >> 18 & 1) != 0;
     out.in_frame = !last;
     if (last) {
         out.transfer.last_cycle = cycle_;
@@ -399,8 +413,11 @@ void Offload::send_out(tlm_utils::simple_initiator_socket<Offload>& socket, Outg
 }
 
 void Offload::finish_forward() {
-    forwarded_->transfer.tag = forward_tags_.front();
-    forward_tags_.pop_front();
+    Transfer& transfer = forwarded_->transfer;
+    const Forwarding& in = forwarding_.front();
+    transfer.tag = in.tag;
+    transfer.latency = std::max(transfer.first_cycle - in.first_cycle, transfer.last_cycle - in.last_cycle);
+    forwarding_.pop_front();
     send_out(forward, *forwarded_);
 }
 

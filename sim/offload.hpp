@@ -76,6 +76,7 @@ public:
     /// Holds `rst` for a cycle; what is queued stays (P25).
     void reset();
 
+    std::size_t queued() const { return queue_.size(); }            ///< frames that are not wholly in
     std::uint64_t cycle() const { return cycle_; }                  ///< simulated so far, skipped ones included
     std::uint64_t skipped_cycles() const { return skipped_; }       ///< idle, and not evaluated
     std::uint64_t register_accesses() const { return accesses_; }
@@ -87,6 +88,7 @@ private:
     struct Access;
     struct Outgoing;
     struct Fed;
+    struct Forwarding;
 
     void take_frame(tlm::tlm_generic_payload& payload, sc_core::sc_time& delay);
     void access_register(tlm::tlm_generic_payload& payload, sc_core::sc_time& delay);
@@ -96,7 +98,7 @@ private:
     bool quiet() const;
     void present_beat();
     void step_registers();
-    void collect(Outgoing& out, bool valid, bool ready, bool last, std::uint64_t keep, const void* data, bool error);
+    void collect(Outgoing& out, bool valid, bool ready, bool last, std::uint64_t keep, const void* data, std::uint32_t user);
     void send_out(tlm_utils::simple_initiator_socket<Offload>& socket, Outgoing& out);
     void finish_forward();
     void start_copy();
@@ -114,7 +116,7 @@ private:
     std::size_t queued_bytes_ = 0;
     std::deque<Access> accesses_queue_;
     std::unique_ptr<Outgoing> forwarded_, mirrored_;
-    std::deque<std::uint64_t> forward_tags_;
+    std::deque<Forwarding> forwarding_;
     std::deque<Fed> undecided_, awaiting_copy_;  ///< passes; those whose copy is still to leave
 };
 

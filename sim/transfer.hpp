@@ -31,8 +31,9 @@ struct Transfer : tlm::tlm_extension<Transfer> {
     std::uint64_t first_cycle = 0;  ///< handshake of the first beat
     std::uint64_t last_cycle = 0;   ///< handshake of the last beat
     std::uint64_t latency = 0;      ///< of a copy, in cycles: from the handshake of the later of the beat with
-                                    ///< its last byte and the beat that completes the window to its first beat
-    bool error = false;             ///< some beat was marked bad
+                                    ///< its last byte and the beat that completes the window to its first beat;
+                                    ///< of a forwarded frame: of its first or last beat, whichever took longer
+    bool error = false;             ///< some beat was marked bad; tap, egress and index are as they left too
 
     tlm_extension_base* clone() const override { return new Transfer(*this); }
     void copy_from(const tlm_extension_base& other) override {

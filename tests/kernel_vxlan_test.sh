@@ -12,8 +12,8 @@
 #
 # The kernel checks the outer IP header, the UDP length, over IPv6 the UDP checksum, the VXLAN flags
 # and the VNI, and drops what is wrong. Over IPv4 it is told to accept no other source than
-# REMOTE_IP. It also drops inner frames that it finds too short: those of less than 14 bytes, and
-# those that are cut within a VLAN tag or the fixed part of an IP header. Leave these out.
+# REMOTE_IP. Some versions also drop inner frames that they find too short, so leave these out:
+# below 14 bytes; EtherType IPv4 below 34; IPv6 below 54; VLAN-tagged below 20.
 #
 # Exit status: 0 equal, 1 different, 77 the kernel or the tools cannot do it here, 2 wrong usage.
 # Needs root, or user namespaces; from Debian: iproute2 ethtool procps python3.

@@ -2,9 +2,14 @@
 #include "rig.hpp"
 
 #include <algorithm>
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
+#include <set>
+#include <sstream>
 
 #include "catch.hpp"
+#include "register_map.hpp"
 
 namespace mirrornic::test {
 namespace {
@@ -29,20 +34,37 @@ std::vector<reference::Rule> translate(const std::vector<Rule>& rules) {
     return result;
 }
 
-std::size_t popcount(std::uint64_t bits) {
-    std::size_t count = 0;
+unsigned popcount(std::uint64_t bits) {
+    unsigned count = 0;
     for (; bits != 0; bits &= bits - 1) ++count;
     return count;
 }
 
+std::uint64_t keep_of(std::size_t bytes) { return bytes >= 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << bytes) - 1; }
+
+/// Cheaper than REQUIRE, and the context is only made for a failure.
+template <class... Parts>
+void expect(bool ok, const Parts&... parts) {
+    if (ok) return;
+    std::ostringstream text;
+    (text << ... << parts);
+    FAIL(text.str());
+}
+
 }  // namespace
 
-Rig::Rig(const Board::Options& options) : board_(options) { current_ = translate(state_); }
+Rig::Rig(const Board::Options& options) : board_(options) {
+    const auto services = reference::default_services();
+    for (std::size_t i = 0; i < services.size(); ++i) services_[i] = services[i];
+    current_ = translate(state_);
+}
 
-std::shared_ptr<const Rig::Version> Rig::translate(const TableState& state) const {
+std::shared_ptr<Rig::Version> Rig::translate(const TableState& state) const {
     auto version = std::make_shared<Version>();
     version->tables.source_port_base = port_base_;
     version->tables.source_port_bits = port_bits_;
+    version->tables.services.clear();
+    for (const auto& [index, entry] : services_) version->tables.services.push_back(entry);
     std::map<std::string, std::shared_ptr<const reference::Filter>> filters;
     for (const auto& [id, filter] : state.filters) {
         filters[id] = std::make_shared<reference::Filter>(reference::Filter{
@@ -66,59 +88,99 @@ std::shared_ptr<const Rig::Version> Rig::translate(const TableState& state) cons
         for (const auto& [number, session_id] : order) version->sessions.back().push_back(session_id);
         version->tables.interfaces.push_back(std::move(translated));
     }
+    if (device_) version->placement = device_->placement();
     return version;
 }
 
 void Rig::run(const std::function<void()>& body) {
-    board_.on_forward = [this](const Received& received) {
-        const auto found = forwarding_.find(received.transfer.tag);
-        REQUIRE(found != forwarding_.end());
-        const Bytes got(received.data, received.data + received.size);
-        if (got != found->second) FAIL("P1 pass " << received.transfer.tag << " was not forwarded unchanged");
-        forwarding_.erase(found);
-    };
+    board_.on_forward = [this](const Received& received) { forwarded(received); };
     board_.on_copy = [this](const Received& received) {
         arrived_.push_back({Bytes(received.data, received.data + received.size), received.transfer.tag});
-        latency_minimum_ = std::min(latency_minimum_, received.transfer.latency);
-        latency_maximum_ = std::max(latency_maximum_, received.transfer.latency);
+        if (!mirror_reset_) {
+            latency_minimum_ = std::min(latency_minimum_, received.transfer.latency);
+            latency_maximum_ = std::max(latency_maximum_, received.transfer.latency);
+        }
         ++copies_;
         compare_copies();
     };
-    board_.offload().on_decision = [this](const DecisionRecord& record) { decided(record); };
+    offload().on_decision = [this](const DecisionRecord& record) { decided(record); };
     board_.run([this, &body] {
-        device_ = std::make_unique<MirrorDevice>(board_.registers());
-        versions_[device_->placement()->version] = current_;
+        open();
         body();
         wait();
-        REQUIRE(sent_.empty());
-        REQUIRE(forwarding_.empty());
-        REQUIRE(expected_.empty());
-        REQUIRE(arrived_.empty());
         check_counters();
     });
 }
 
-void Rig::apply(const TableState& state) {
-    const std::uint16_t before = device_->placement()->version;
-    const auto old = current_;
-    const auto plan = device_->plan(state);
-    state_ = state;
-    current_ = translate(state);
-    device_->commit(plan);
-    // A change is its last commit: what is loaded before it is not referred to yet.
+void Rig::open() {
+    device_ = std::make_unique<MirrorDevice>(registers());
+    changed(current_, device_->placement()->version);
+    if (!state_.sessions.empty()) apply(state_);
+}
+
+/// The tables are now those of state_, since the commit that the device names.
+void Rig::changed(const std::shared_ptr<const Version>& old, std::uint16_t before) {
+    current_ = translate(state_);
     const std::uint16_t after = device_->placement()->version;
+    // A change is its last commit: what is loaded before it is not referred to yet.
     for (std::uint16_t version = before; version != after; ++version) versions_[version] = old;
     versions_[after] = current_;
     decide_deferred();
 }
 
+void Rig::apply(const TableState& state) {
+    for (const auto& [id, session] : state_.sessions) session_gone_ |= state.sessions.count(id) == 0;
+    const std::uint16_t before = device_->placement()->version;
+    const auto old = current_;
+    const auto plan = device_->plan(state);
+    state_ = state;
+    device_->commit(plan);
+    changed(old, before);
+}
+
 void Rig::source_ports(std::uint16_t base, std::uint8_t bits) {
+    const std::uint16_t before = device_->placement()->version;
+    const auto old = current_;
+    device_->set_source_ports(base, bits);
     port_base_ = base;
     port_bits_ = bits;
-    device_->set_source_ports(base, bits);
-    current_ = translate(state_);
-    versions_[device_->placement()->version] = current_;
-    decide_deferred();
+    changed(old, before);
+}
+
+void Rig::put_service(std::size_t index, const std::optional<reference::ServiceEntry>& entry) {
+    namespace map = registers;
+    using Protocol = reference::ServiceEntry::Protocol;
+    registers().write(map::service_index::address(), std::uint32_t(index));
+    std::uint32_t flags = 0, address[4] = {}, ports = 0;
+    services_.erase(index);
+    if (entry) {
+        services_[index] = *entry;
+        const bool any = entry->protocol == Protocol::any, both = entry->protocol == Protocol::tcp_or_udp;
+        flags = map::service_flags::valid(1) |
+                map::service_flags::dns(entry->action == reference::ServiceEntry::Action::dns) |
+                map::service_flags::v6(entry->version == 6) | map::service_flags::any_address(!entry->address) |
+                map::service_flags::tcp(!any && (both || entry->protocol == Protocol::tcp)) |
+                map::service_flags::udp(!any && (both || entry->protocol == Protocol::udp)) |
+                map::service_flags::has_ports(entry->ports.has_value()) |
+                map::service_flags::either_side(entry->side == reference::ServiceEntry::PortSide::either);
+        if (entry->ports) {
+            ports = map::service_ports::from(entry->ports->from) | map::service_ports::to(entry->ports->to);
+        }
+        for (std::size_t i = 0; entry->address && i < 16; ++i) {
+            address[3 - i / 4] |= std::uint32_t{entry->address->bytes[i]} << (24 - 8 * (i % 4));
+        }
+    }
+    registers().write(map::service_flags::address(), flags);
+    registers().write(map::service_ports::address(), ports);
+    for (std::uint32_t i = 0; i < 4; ++i) registers().write(map::service_address::address(i), address[i]);
+    registers().write(map::commit::address(), map::commit::service(1));
+    open();
+}
+
+Transfer Rig::when_room() {
+    Transfer transfer;
+    transfer.when_room = true;
+    return transfer;
 }
 
 void Rig::send(const Bytes& frame, const std::optional<Tapping>& tap, Transfer transfer) {
@@ -126,45 +188,100 @@ void Rig::send(const Bytes& frame, const std::optional<Tapping>& tap, Transfer t
     transfer.tap = tap.has_value();
     if (tap) {
         transfer.egress = tap->direction == Direction::egress;
-        transfer.index = device_->interface_index(tap->interface);
+        transfer.index = tap->index ? *tap->index : device_->interface_index(tap->interface);
     }
-    Sent sent{frame, tap, {}, {}};
-    Bytes forwarded = frame;
+    auto shared = std::make_shared<Bytes>(frame);
+    Sent sent{transfer.tag, shared,  transfer.tap, transfer.egress, transfer.index,
+              device_ ? device_->placement()->version : std::uint16_t{0},
+              {}, {}, frame.size()};
     const std::size_t beats = (frame.size() + 63) / 64;
     for (const BeatMark& mark : transfer.marks) {
         if (mark.beat >= beats) continue;
         if (mark.error && (!sent.first_bad || mark.beat < *sent.first_bad)) sent.first_bad = mark.beat;
         if (mark.keep == 0) continue;
-        const std::size_t bytes = std::min<std::size_t>(64, frame.size() - 64 * mark.beat);
+        const std::uint64_t whole = keep_of(frame.size() - 64 * mark.beat);
         const bool last = mark.beat + 1 == beats;
-        const bool well_formed = last ? (mark.keep & (mark.keep + 1)) == 0 : mark.keep == ~std::uint64_t{0};
-        REQUIRE(!well_formed);                  // a mark that changes the frame's length is not for this rig
-        REQUIRE(popcount(mark.keep) <= bytes);  // lanes beyond would show what an earlier beat left
+        REQUIRE((last ? (mark.keep & (mark.keep + 1)) != 0 : mark.keep != whole));
+        REQUIRE((mark.keep & ~whole) == 0);  // lanes beyond would show what an earlier beat left
         if (!sent.first_malformed || mark.beat < *sent.first_malformed) sent.first_malformed = mark.beat;
+        sent.counted -= popcount(whole) - popcount(mark.keep);
     }
-    if (sent.first_malformed) {
-        // I1: forwarded as it came; its bytes are those that tkeep names.
-        forwarded.clear();
-        for (std::size_t beat = 0; beat < beats; ++beat) {
-            const std::size_t bytes = std::min<std::size_t>(64, frame.size() - 64 * beat);
-            std::uint64_t keep = bytes == 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << bytes) - 1;
-            for (const BeatMark& mark : transfer.marks) {
-                if (mark.beat == beat && mark.keep != 0) keep = mark.keep;
-            }
-            for (std::size_t i = 0; i < bytes; ++i) {
-                if (keep >> i & 1) forwarded.push_back(frame[64 * beat + i]);
-            }
+    Forwarding forwarding{transfer.tag, shared,         transfer.tap,
+                          transfer.egress, sent.first_bad.has_value(), transfer.index};
+    if (sent.first_malformed) {  // I1: forwarded as it came; its bytes are those that tkeep names
+        auto left = std::make_shared<Bytes>();
+        for (std::size_t i = 0; i < frame.size(); ++i) {
+            const auto hides = [i](const BeatMark& mark) {
+                return mark.beat == i / 64 && mark.keep != 0 && (mark.keep >> i % 64 & 1) == 0;
+            };
+            if (std::none_of(transfer.marks.begin(), transfer.marks.end(), hides)) left->push_back(frame[i]);
         }
-        sent.counted = forwarded.size();
-    } else {
-        sent.counted = frame.size();
+        forwarding.frame = left;
     }
-    sent_[transfer.tag] = std::move(sent);
-    forwarding_[transfer.tag] = std::move(forwarded);
+    sent_.push_back(std::move(sent));
+    forwarding_.push_back(std::move(forwarding));
     board_.feed(frame.data(), frame.size(), transfer);
 }
 
-void Rig::wait() { board_.offload().wait_until_idle(); }
+void Rig::wait() {
+    offload().wait_until_idle();
+    if (!deferred_.empty()) FAIL("T2 a pass was decided by tables of version " << deferred_.front().version);
+    if (mirror_reset_) {
+        while (!expected_.empty()) {
+            settle(expected_.front(), reference::Drop::reset);
+            expected_.pop_front();
+        }
+        mirror_reset_ = false;
+    }
+    REQUIRE(sent_.empty());
+    REQUIRE(forwarding_.empty());
+    REQUIRE(expected_.empty());
+    REQUIRE(arrived_.empty());
+}
+
+std::uint32_t Rig::status() { return registers().read(registers::status::address()); }
+
+void Rig::reset() {
+    offload().reset();
+    const std::size_t queued = offload().queued();
+    sent_.erase(sent_.begin(), sent_.end() - std::ptrdiff_t(queued));
+    forwarding_.erase(forwarding_.begin(), forwarding_.end() - std::ptrdiff_t(queued));
+    expected_.clear();
+    arrived_.clear();
+    deferred_.clear();
+    ledger_ = {};
+    session_totals_.clear();
+    snapshot_.reset();
+    device_.reset();
+    state_ = {};
+    port_base_ = 49152;
+    port_bits_ = 14;
+    versions_.clear();
+    current_ = translate(state_);
+    versions_[0] = current_;
+    for (Sent& sent : sent_) sent.version = 0;
+    mirror_reset_ = session_gone_ = false;
+    sweeping_ = true;
+}
+
+void Rig::reset_mirror() {
+    mirror_reset_ = true;
+    registers().write(registers::control::address(), registers::control::mirror_reset(1));
+}
+
+void Rig::forwarded(const Received& received) {
+    expect(!forwarding_.empty(), "P1 a frame was forwarded that was not sent");
+    const Forwarding sent = std::move(forwarding_.front());
+    forwarding_.pop_front();
+    expect(received.size == sent.frame->size() &&
+               std::memcmp(received.data, sent.frame->data(), received.size) == 0,
+           "P1 pass ", sent.tag, " was not forwarded unchanged and in order");
+    const Transfer& transfer = received.transfer;
+    expect(transfer.tap == sent.tap && transfer.egress == sent.egress && transfer.index == sent.index &&
+               transfer.error == sent.bad,
+           "I2 pass ", sent.tag, " was forwarded with another tuser");
+    if (on_forward) on_forward(received);
+}
 
 void Rig::decided(const DecisionRecord& record) {
     if (!deferred_.empty() || versions_.count(record.version) == 0) {
@@ -185,57 +302,62 @@ void Rig::decide_deferred() {
 void Rig::judge(const DecisionRecord& record) {
     using Outcome = DecisionRecord::Outcome;
     using Cause = DecisionRecord::Cause;
-    const auto found = sent_.find(record.tag);
-    REQUIRE(found != sent_.end());
-    const Sent sent = std::move(found->second);
-    REQUIRE(found == sent_.begin());  // I5: in order
-    sent_.erase(found);
+    expect(!sent_.empty() && sent_.front().tag == record.tag, "I5 pass ", record.tag, " was decided out of order");
+    const Sent sent = std::move(sent_.front());
+    sent_.pop_front();
     const auto& version = *versions_.at(record.version);
+    const auto check = [&](bool ok, const char* what) {
+        expect(ok, "pass ", sent.tag, " of ", sent.frame->size(), " bytes by version ", record.version, ": ", what,
+               " (outcome ", int(record.outcome), ", cause ", int(record.cause), ", slot ", int(record.slot), ", rule ",
+               int(record.rule_index), ", kept ", record.kept, ")");
+    };
 
-    reference::Pass pass{sent.frame.data(), sent.frame.size(), {}, sent.first_bad, sent.first_malformed};
+    reference::Pass pass{sent.frame->data(), sent.counted, {}, sent.first_bad, sent.first_malformed};
     std::optional<std::size_t> interface;
-    if (sent.tap) {
-        const auto known = version.interfaces.find(sent.tap->interface);
-        if (known != version.interfaces.end()) interface = known->second;
-        pass.tap = reference::Tap{sent.tap->direction == Direction::egress ? reference::Direction::egress
-                                                                           : reference::Direction::ingress,
+    const bool unready = sweeping_ && record.cause == Cause::no_tap;
+    const std::size_t indices = version.placement ? version.placement->interfaces.size() : registers::sizes::interfaces;
+    if (sent.tap && sent.index <= indices && !unready) {
+        if (version.placement && sent.index < indices) {
+            const auto known = version.interfaces.find(version.placement->interfaces[sent.index].interface);
+            if (known != version.interfaces.end()) interface = known->second;
+        }
+        pass.tap = reference::Tap{sent.egress ? reference::Direction::egress : reference::Direction::ingress,
                                   interface.value_or(reference::NoSessions)};
     }
     const reference::Decision expected = reference::decide(version.tables, pass);
-    INFO("pass " << record.tag << " of " << sent.frame.size() << " bytes, version " << record.version);
+    ++outcomes_[std::size_t(record.outcome)];
+    if (unready) ++swept_;
+    if (expected.cause != reference::Cause::no_tap) {
+        sweeping_ = false;
+        check(std::int16_t(record.version - sent.version) >= 0, "T2 a change was done before it was sent");
+    }
 
-    std::optional<reference::Drop> drop;
     switch (expected.outcome) {
         case reference::Outcome::not_eligible: {
-            REQUIRE(record.outcome == Outcome::not_eligible);
             static const std::map<reference::Cause, Cause> causes{
                 {reference::Cause::no_tap, Cause::no_tap},         {reference::Cause::malformed, Cause::malformed},
                 {reference::Cause::marked_bad, Cause::marked_bad}, {reference::Cause::not_ip, Cause::not_ip},
                 {reference::Cause::excluded, Cause::excluded}};
-            REQUIRE(record.cause == causes.at(expected.cause));
+            check(record.outcome == Outcome::not_eligible, "is not eligible");
+            check(record.cause == causes.at(expected.cause), "another cause");
             break;
         }
         case reference::Outcome::not_accepted:
-            REQUIRE(record.outcome == Outcome::not_accepted);
+            check(record.outcome == Outcome::not_accepted, "is not accepted");
             break;
-        case reference::Outcome::selected: {
+        case reference::Outcome::selected:
             if (record.outcome == Outcome::dropped) {
-                REQUIRE(drops_allowed_);
-                drop = record.cause == Cause::reset ? reference::Drop::reset : reference::Drop::overload;
-                REQUIRE((record.cause == Cause::reset || record.cause == Cause::overflow));
-                ++drops_;
+                const bool overflow = record.cause == Cause::overflow;
+                check(overflow ? drops_allowed_ : record.cause == Cause::reset && mirror_reset_, "was dropped");
             } else {
-                REQUIRE(record.outcome == Outcome::mirrored);
-                REQUIRE(record.late_bad == expected.late_bad);
-                if (expected.late_bad) ++late_bad_;
-                expected_.push_back({expected.copy, record.tag});
+                check(record.outcome == Outcome::mirrored, "is selected");
+                check(record.late_bad == expected.late_bad, "late_bad");
             }
-            REQUIRE(record.slot == expected.session);
-            REQUIRE(record.by_service == expected.by_service);
-            if (expected.rule) REQUIRE(record.rule_index == *expected.rule);
-            REQUIRE(record.kept == expected.kept);
+            check(record.slot == expected.session, "another session");
+            check(record.by_service == expected.by_service, "by_service");
+            check(!expected.rule || record.rule_index == *expected.rule, "another rule");
+            check(record.kept == expected.kept, "P14 another length");
             break;
-        }
     }
     if (expected.outcome != reference::Outcome::not_eligible) {
         for (std::size_t i = 0; i < expected.tried.size(); ++i) {
@@ -245,42 +367,59 @@ void Rig::judge(const DecisionRecord& record) {
             const auto why = tried.reason == Reason::no_rule ? DecisionRecord::Why::no_rule
                              : tried.reason == Reason::rule  ? DecisionRecord::Why::rejected
                                                              : DecisionRecord::Why::rejected_dns;
-            REQUIRE(record.why[i] == why);
-            if (tried.reason == Reason::rule) REQUIRE(record.why_rule[i] == tried.rule);
+            check(record.why[i] == why, "a slot rejects for another reason");
+            check(tried.reason != Reason::rule || record.why_rule[i] == tried.rule, "another rule rejects");
         }
     }
-    // The ledger counts a malformed pass by the bytes that tkeep names.
-    reference::Pass counted = pass;
-    counted.size = sent.counted;
-    ledger_.record(counted, expected, drop);
     if (expected.outcome == reference::Outcome::selected) {
-        const std::string& session = version.sessions.at(*interface).at(expected.session);
-        auto& totals = session_totals_[session];
-        ++totals.selected.frames;
-        totals.selected.bytes += sent.counted;
-        auto& fate = drop ? totals.dropped : totals.mirrored;
-        ++fate.frames;
-        fate.bytes += sent.counted;
-        if (!drop) {
-            totals.mirrored_bytes += expected.copy.size();
-            totals.truncated += expected.truncated ? 1 : 0;
+        const Expected selected{sent.tag, pass, expected, version.sessions.at(*interface).at(expected.session)};
+        if (record.outcome == Outcome::dropped) {
+            settle(selected, record.cause == Cause::reset ? reference::Drop::reset : reference::Drop::overload);
+        } else {
+            expected_.push_back(selected);
         }
+    } else {
+        ledger_.record(pass, expected);
     }
     if (on_decision) on_decision(record);
     compare_copies();
 }
 
+/// A selected pass has met its fate.
+void Rig::settle(const Expected& selected, std::optional<reference::Drop> drop) {
+    ledger_.record(selected.pass, selected.decision, drop);
+    auto& totals = session_totals_[selected.session];
+    auto& fate = drop ? totals.dropped : totals.mirrored;
+    for (Tally* tally : {&totals.selected, &fate}) {
+        ++tally->frames;
+        tally->bytes += selected.pass.size;
+    }
+    if (drop) {
+        ++(*drop == reference::Drop::reset ? reset_drops_ : drops_);
+    } else {
+        totals.mirrored_bytes += selected.decision.copy.size();
+        totals.truncated += selected.decision.truncated ? 1 : 0;
+        late_bad_ += selected.decision.late_bad ? 1 : 0;
+    }
+}
+
 void Rig::compare_copies() {
     while (!expected_.empty() && !arrived_.empty()) {
-        INFO("copy of pass " << expected_.front().tag);
-        REQUIRE(arrived_.front().tag == expected_.front().tag);
-        if (arrived_.front().data != expected_.front().data) {
-            const Bytes &got = arrived_.front().data, &want = expected_.front().data;
-            std::size_t at = 0;
-            while (at < std::min(got.size(), want.size()) && got[at] == want[at]) ++at;
-            FAIL("the copy has " << got.size() << " bytes, the model's " << want.size() << "; first difference at byte "
-                                 << at);
+        const Expected& expected = expected_.front();
+        const Bytes &got = arrived_.front().data, &want = expected.decision.copy;
+        if (got != want) {
+            if (mirror_reset_) {  // P25: announced as mirrored, dropped before it left
+                settle(expected, reference::Drop::reset);
+                expected_.pop_front();
+                continue;
+            }
+            const std::size_t common = std::min(got.size(), want.size());
+            const auto at = std::mismatch(got.begin(), got.begin() + std::ptrdiff_t(common), want.begin()).first;
+            FAIL("the copy of pass " << expected.tag << " has " << got.size() << " bytes, the model's " << want.size()
+                                     << "; first difference at byte " << at - got.begin());
         }
+        expect(mirror_reset_ || arrived_.front().tag == expected.tag, "P21 a copy came out of order");
+        settle(expected, {});
         last_copy_ = std::move(arrived_.front().data);
         expected_.pop_front();
         arrived_.pop_front();
@@ -301,8 +440,7 @@ void Rig::check_counters() {
     same(counters.selected, totals.selected);
     same(counters.mirrored, totals.mirrored);
     same(counters.dropped, totals.dropped);
-    CHECK(counters.in_flight.frames == 0);
-    CHECK(counters.in_flight.bytes == 0);
+    same(counters.in_flight, {});
     const auto cause = [&totals](reference::Cause key) {
         const auto found = totals.not_eligible_by_cause.find(key);
         return found == totals.not_eligible_by_cause.end() ? 0 : found->second.passes;
@@ -312,6 +450,8 @@ void Rig::check_counters() {
     CHECK(counters.causes.marked_bad == cause(reference::Cause::marked_bad));
     CHECK(counters.causes.not_ip == cause(reference::Cause::not_ip));
     CHECK(counters.causes.excluded == cause(reference::Cause::excluded));
+    CHECK(counters.causes.table_fault == 0);
+    CHECK(counters.causes.session_fault == 0);
     const auto drops = [&totals](reference::Drop key) {
         const auto found = totals.dropped_by_cause.find(key);
         return found == totals.dropped_by_cause.end() ? 0 : found->second.passes;
@@ -330,6 +470,277 @@ void Rig::check_counters() {
         CHECK(got.truncated == want.truncated);
         CHECK(got.mirrored_bytes == want.mirrored_bytes);
     }
+}
+
+void Rig::check_snapshot() {
+    const Counters now = device_->counters();
+    const Counters& before = snapshot_ ? *snapshot_ : Counters{};
+    const auto sum = [](std::initializer_list<Tally> parts) {
+        Tally total;
+        for (const Tally& part : parts) {
+            total.frames += part.frames;
+            total.bytes += part.bytes;
+        }
+        return total;
+    };
+    const auto equal = [](const Tally& a, const Tally& b, const char* what) {
+        expect(a.frames == b.frames && a.bytes == b.bytes, "P23 ", what, ": ", a.frames, " passes, ", a.bytes,
+               " bytes against ", b.frames, ", ", b.bytes);
+    };
+    const auto grows = [](const Tally& a, const Tally& b, const char* what) {
+        expect(a.frames <= b.frames && a.bytes <= b.bytes, "P23 ", what, " ran backwards: ", a.frames, " passes, ",
+               a.bytes, " bytes, then ", b.frames, ", ", b.bytes);
+    };
+    equal(now.received, sum({now.not_eligible, now.not_accepted, now.selected, now.in_flight}), "received");
+    equal(now.selected, sum({now.mirrored, now.dropped}), "selected");
+    grows(now.forwarded, now.received, "forwarded before received");
+    const auto& causes = now.causes;
+    expect(now.not_eligible.frames == causes.no_tap + causes.malformed + causes.marked_bad + causes.not_ip +
+                                          causes.excluded + causes.table_fault,
+           "P23 causes of not eligible");
+    expect(now.dropped.frames == causes.overflow + causes.reset + causes.session_fault, "P23 causes of drops");
+    Tally Counters::*const all[] = {&Counters::received,     &Counters::forwarded, &Counters::not_eligible,
+                                    &Counters::not_accepted, &Counters::mirrored,  &Counters::dropped};
+    for (const auto tally : all) grows(before.*tally, now.*tally, "a counter");
+    Tally mirrored, dropped;
+    for (const auto& [id, session] : now.sessions) {
+        equal(session.selected, sum({session.mirrored, session.dropped}), "a session's selected");
+        mirrored = sum({mirrored, session.mirrored});
+        dropped = sum({dropped, session.dropped});
+        const auto found = before.sessions.find(id);
+        if (found == before.sessions.end()) continue;
+        grows(found->second.mirrored, session.mirrored, "a session's mirrored");
+        grows(found->second.dropped, session.dropped, "a session's dropped");
+        expect(found->second.mirrored_bytes <= session.mirrored_bytes, "P23 a session's bytes ran backwards");
+    }
+    if (!session_gone_) {
+        equal(mirrored, now.mirrored, "mirrored of all sessions");
+        equal(dropped, now.dropped, "dropped of all sessions");
+    }
+    snapshot_ = now;
+}
+
+Random::Random() {
+    const char* given = std::getenv("MIRRORNIC_SEED");
+    const std::uint64_t seed = given ? std::strtoull(given, nullptr, 0) : std::random_device{}();
+    std::printf("MIRRORNIC_SEED=%llu\n", static_cast<unsigned long long>(seed));
+    std::fflush(stdout);
+    engine_.seed(seed);
+}
+
+Bytes Random::bytes(std::size_t count) {
+    Bytes result(count);
+    for (std::size_t i = 0; i < count; i += 8) {
+        const std::uint64_t word = engine_();
+        std::memcpy(&result[i], &word, std::min<std::size_t>(8, count - i));
+    }
+    return result;
+}
+
+namespace {
+
+/// Services, their neighbours, a resolver, and hosts.
+const std::vector<IpAddress>& addresses(bool v6) {
+    const auto parse = [](std::initializer_list<const char*> texts) {
+        std::vector<IpAddress> parsed;
+        for (const char* text : texts) parsed.push_back(IpAddress::parse(text));
+        return parsed;
+    };
+    static const auto all4 = parse({"169.254.169.254", "169.254.169.123", "169.254.169.250", "169.254.169.251",
+                                    "169.254.169.253", "10.0.0.2", "10.0.1.10", "10.0.2.20", "192.168.7.9",
+                                    "203.0.113.255", "0.0.0.0", "255.255.255.255"});
+    static const auto all6 = parse({"fd00:ec2::254", "fd00:ec2::123", "fd00:ec2::253", "2001:db8::1",
+                                    "2001:db8:1:2:3:4:5:6", "fe80::1", "ff02::1", "::"});
+    return v6 ? all6 : all4;
+}
+
+/// One of them, often with one bit turned: a near miss of a service, and inside or outside of a prefix.
+IpAddress random_address(Random& random, bool v6) {
+    IpAddress address = random.pick(addresses(v6));
+    if (random.chance(50)) {
+        const unsigned bit = random.below(v6 ? 128 : 32);
+        address.bytes[bit / 8] ^= std::uint8_t(0x80 >> bit % 8);
+    }
+    return address;
+}
+
+std::uint16_t random_port(Random& random) {
+    constexpr std::uint16_t ports[] = {53, 67, 68, 123, 546, 547, 1688, 80, 443, 0, 65535, 4789};
+    if (random.chance(15)) return std::uint16_t(random.below(65536));
+    return std::uint16_t(random.pick(ports) + (random.chance(40) ? random.between(0, 2) - 1 : 0));
+}
+
+std::uint8_t random_protocol(Random& random) {
+    if (random.chance(70)) return random.chance(50) ? 6 : 17;
+    return random.pick<std::uint8_t>({1, 58, 0, 43, 44, 51, 60, 50, 59, 132, 255, std::uint8_t(random.below(256))});
+}
+
+Rule random_rule(Random& random) {
+    Rule rule;
+    const bool v6 = random.chance(45);
+    rule.accept = random.chance(60);
+    for (Cidr* cidr : {&rule.source, &rule.destination}) {
+        const unsigned prefix = random.chance(50) ? 0 : random.below(v6 ? 129 : 33);
+        *cidr = Cidr::parse(random_address(random, v6).to_string() + "/" + std::to_string(prefix));
+    }
+    if (random.chance(60)) rule.protocol = random_protocol(random);
+    for (auto* ports : {&rule.source_ports, &rule.destination_ports}) {
+        if (!random.chance(25)) continue;
+        const std::uint16_t from = random.chance(20) ? 0 : random_port(random);
+        const std::uint32_t width = random.pick<std::uint32_t>({0, 1, 2, 100, 65535});
+        *ports = PortRange{from, std::uint16_t(std::min<std::uint32_t>(from + width, 65535))};
+    }
+    return rule;
+}
+
+}  // namespace
+
+Filter random_filter(Random& random) {
+    Filter filter;
+    filter.amazon_dns = random.chance(50);
+    for (auto* rules : {&filter.ingress, &filter.egress}) {
+        rules->resize(random.chance(30) ? random.pick({0, 1, 16}) : random.below(17));
+        for (Rule& rule : *rules) rule = random_rule(random);
+    }
+    return filter;
+}
+
+Session random_session(Random& random, const std::string& interface, const std::string& filter) {
+    Session session;
+    session.interface = interface;
+    session.filter = filter;
+    session.number = std::uint16_t(random.between(1, 32766));
+    session.vni = random.below(1 << 24);
+    if (random.chance(70)) {
+        session.packet_length =
+            random.pick<std::uint16_t>({1, 14, 15, 63, 64, 65, 127, 128, 129, 8500, std::uint16_t(random.between(1, 300))});
+    }
+    session.mtu = random.pick<std::uint16_t>({576, 1500, 9001, 9216});
+    const bool v6 = random.chance(50);
+    session.source_address = random_address(random, v6);
+    session.target_address = random_address(random, v6);
+    for (MacAddress* mac : {&session.source_mac, &session.target_mac}) {
+        for (auto& byte : *mac) byte = std::uint8_t(random.below(256));
+    }
+    return session;
+}
+
+TableState random_state(Random& random, unsigned interfaces, unsigned filters) {
+    TableState state;
+    for (unsigned i = 0; i < filters; ++i) {
+        state.filters["f" + std::to_string(i)] = std::make_shared<Filter>(random_filter(random));
+    }
+    for (unsigned i = 0; i < interfaces; ++i) {
+        const std::string id = "eni-" + std::to_string(i);
+        auto& interface = state.interfaces[id];
+        if (random.chance(50)) interface.resolver = IpAddress::parse("10.0.0.2");
+        std::set<std::uint16_t> numbers;
+        for (unsigned count = i == 0 ? 3 : random.below(4), slot = 0; slot < count; ++slot) {
+            Session session = random_session(random, id, "f" + std::to_string(random.below(filters)));
+            while (!numbers.insert(session.number).second) ++session.number;
+            state.sessions["s" + std::to_string(i) + "." + std::to_string(slot)] = session;
+        }
+    }
+    return state;
+}
+
+Rig::Tapping random_tap(Random& random, unsigned interfaces) {
+    return {"eni-" + std::to_string(random.below(interfaces)),
+            random.chance(50) ? Direction::egress : Direction::ingress};
+}
+
+Bytes random_frame(Random& random) {
+    Bytes frame = random.bytes(12);
+    const auto put = [&frame](std::uint32_t value, int bytes) {
+        for (int i = bytes - 1; i >= 0; --i) frame.push_back(std::uint8_t(value >> 8 * i));
+    };
+    const auto append = [&frame](const auto& bytes, std::size_t count) {
+        frame.insert(frame.end(), bytes.begin(), bytes.begin() + std::ptrdiff_t(count));
+    };
+    for (unsigned tags = random.chance(70) ? 0 : random.between(1, 3); tags > 0; --tags) {
+        put(random.chance(50) ? 0x8100 : 0x88a8, 2);
+        put(random.below(65536), 2);
+    }
+    const bool v6 = random.chance(45);
+    put(random.chance(3) ? random.pick<std::uint32_t>({0x0806, 0x8847, 0x9100, 0x88cc, 0x0801, 0x86de, 46})
+        : random.chance(2) != v6 ? 0x86dd : 0x0800, 2);
+    const unsigned version = random.chance(2) ? random.below(16) : v6 ? 6 : 4;
+    const std::uint8_t protocol = random_protocol(random);
+    if (v6) {
+        const unsigned count = random.chance(40) ? 0 : random.between(1, 6);
+        Bytes chain;
+        for (unsigned i = 0; i < count; ++i) chain.push_back(random.pick<std::uint8_t>({0, 43, 44, 51, 60}));
+        chain.push_back(protocol);
+        put(version << 28 | random.below(1 << 28), 4);
+        put(random.below(65536), 2);
+        put(chain[0], 1);
+        put(random.below(256), 1);
+        for (int i = 0; i < 2; ++i) append(random_address(random, true).bytes, 16);
+        for (unsigned i = 0; i < count; ++i) {
+            const Bytes noise = random.bytes(256 * 8 + 8);
+            put(chain[i + 1], 1);
+            if (chain[i] == 44) {
+                put(random.below(256), 1);
+                put(random.chance(30) ? random.between(1, 8191) << 3 | random.below(8) : random.below(8), 2);
+                put(random.below(65536), 4);
+            } else {
+                const unsigned length = random.chance(3) ? random.below(256) : random.below(random.chance(50) ? 2 : 5);
+                put(length, 1);
+                append(noise, (chain[i] == 51 ? (length + 2) * 4 : (length + 1) * 8) - 2);
+            }
+        }
+    } else {
+        const unsigned words = random.chance(70) ? 5 : random.below(16);
+        put(version << 4 | words, 1);
+        put(random.below(256), 1);
+        put(random.below(65536) << 16 | random.below(65536), 4);
+        put(random.chance(75) ? random.pick<std::uint32_t>({0, 0x4000, 0x8000}) : random.below(65536), 2);
+        put(random.below(256), 1);
+        put(protocol, 1);
+        put(random.below(65536), 2);
+        for (int i = 0; i < 2; ++i) append(random_address(random, false).bytes, 4);
+        append(random.bytes(40), words > 5 ? 4 * words - 20 : 0);
+    }
+    const std::size_t header = frame.size();
+    put(random_port(random), 2);
+    put(random_port(random), 2);
+    append(random.bytes(16), 16);
+    const std::size_t length = random.chance(50)   ? random.between(60, 200)
+                               : random.chance(40) ? header + random.below(9)
+                               : random.chance(40) ? random.between(120, 136)
+                               : random.chance(80) ? random.between(1, 64)
+                                                   : random.between(1, 1600);
+    if (length > frame.size()) append(random.bytes(length - frame.size()), length - frame.size());
+    frame.resize(length);
+    return frame;
+}
+
+Offload::Pattern random_pattern(unsigned percent) {
+    return [percent, state = std::uint64_t{88172645463325252}](std::uint64_t) mutable {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        return state % 100 < percent;
+    };
+}
+
+Offload::Pattern every(std::uint64_t cycles) {
+    return [cycles](std::uint64_t cycle) { return cycle % cycles == 0; };
+}
+
+Offload::Pattern stalls(std::uint64_t cycles) {
+    return [cycles](std::uint64_t cycle) { return cycle / cycles % 2 == 0; };
+}
+
+Offload::Pattern never() {
+    return [](std::uint64_t) { return false; };
+}
+
+Bytes plain_frame(std::size_t length, std::uint32_t fill) {
+    FrameSpec spec;
+    spec.length = length;
+    spec.fill = fill;
+    return make_frame(spec);
 }
 
 Bytes make_frame(const FrameSpec& spec) {

@@ -6,6 +6,8 @@
 
 #include <deque>
 #include <functional>
+#include <initializer_list>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <optional>
@@ -26,6 +28,7 @@ public:
     struct Tapping {
         std::string interface;
         Direction direction = Direction::egress;
+        std::optional<std::uint32_t> index = {};  ///< instead of the interface's own (I2)
     };
 
     explicit Rig(const Board::Options& options = {});
@@ -35,70 +38,154 @@ public:
 
     MirrorDevice& device() { return *device_; }
     Board& board() { return board_; }
+    Offload& offload() { return board_.offload(); }
+    RegisterAccess& registers() { return board_.registers(); }
 
     /// One API request's worth of change (T2), or any other.
     void apply(const TableState& state);
     const TableState& state() const { return state_; }
     void source_ports(std::uint16_t base, std::uint8_t bits);
+    /// Writes an entry of the service table (P9); nothing: an entry that is not valid.
+    void put_service(std::size_t index, const std::optional<reference::ServiceEntry>& entry);
 
     /// Feeds a pass. The transfer's tap, direction, index and tag are filled in.
     void send(const Bytes& frame, const std::optional<Tapping>& tap, Transfer transfer = {});
     void wait();  ///< until idle
+    /// For lossless passes: the first beat waits for mirror_room.
+    static Transfer when_room();
 
-    /// Whether selected passes may be dropped (P22, P25); not without this.
+    /// Holds `rst` (P25). What is not in yet is fed afterwards; passes before the first one that is looked up may
+    /// be at no tap. The tables are empty; `open` gives a device again.
+    void reset();
+    void open();
+    /// Resets the mirror by its register, without waiting for the end (P25).
+    void reset_mirror();
+    /// Copies of passes before now that have not left may be dropped by a reset of the mirror; when idle again,
+    /// the counters must say how many were.
+    bool resetting() { return status() >> 3 & 1; }
+    std::uint32_t status();
+
+    /// Whether selected passes may be dropped for want of room (P22); not without this.
     void allow_drops() { drops_allowed_ = true; }
 
     void check_counters();
+    /// P23 while busy: all sums of a snapshot close, and nothing has run backwards since the last one.
+    void check_snapshot();
 
     std::uint64_t copies() const { return copies_; }
     std::uint64_t drops() const { return drops_; }
+    std::uint64_t reset_drops() const { return reset_drops_; }
     std::uint64_t late_bad() const { return late_bad_; }
+    std::uint64_t swept() const { return swept_; }  ///< passes before `ready`
+    std::uint64_t count(DecisionRecord::Outcome outcome) const { return outcomes_[std::size_t(outcome)]; }
     const Bytes& last_copy() const { return last_copy_; }
+    /// Of copies, in cycles.
     std::uint64_t latency_minimum() const { return latency_minimum_; }
     std::uint64_t latency_maximum() const { return latency_maximum_; }
     std::function<void(const DecisionRecord&)> on_decision;
+    std::function<void(const Received&)> on_forward;
 
 private:
     struct Version {
         reference::Tables tables;
         std::map<std::string, std::size_t> interfaces;
         std::vector<std::vector<std::string>> sessions;  ///< ids, by interface, in ascending number
+        std::shared_ptr<const Placement> placement;
     };
+    using Frame = std::shared_ptr<const Bytes>;
     struct Sent {
-        Bytes frame;
-        std::optional<Tapping> tap;
+        std::uint64_t tag;
+        Frame frame;
+        bool tap, egress;
+        std::uint32_t index;
+        std::uint16_t version;  ///< commits that had been done before
         std::optional<std::size_t> first_bad, first_malformed;
-        std::size_t counted = 0;  ///< bytes that tkeep names
+        std::size_t counted;    ///< bytes that tkeep names
+    };
+    struct Forwarding {
+        std::uint64_t tag;
+        Frame frame;
+        bool tap, egress, bad;
+        std::uint32_t index;
+    };
+    struct Expected {
+        std::uint64_t tag;
+        reference::Pass pass;
+        reference::Decision decision;
+        std::string session;
     };
     struct Copy {
         Bytes data;
         std::uint64_t tag;
     };
+    void forwarded(const Received& received);
     void decided(const DecisionRecord& record);
     void decide_deferred();
     void judge(const DecisionRecord& record);
     void compare_copies();
-    std::shared_ptr<const Version> translate(const TableState& state) const;
+    void settle(const Expected& selected, std::optional<reference::Drop> drop);
+    void changed(const std::shared_ptr<const Version>& old, std::uint16_t before);
+    std::shared_ptr<Version> translate(const TableState& state) const;
 
     Board board_;
     std::unique_ptr<MirrorDevice> device_;
     TableState state_;
     std::uint16_t port_base_ = 49152;
     std::uint8_t port_bits_ = 14;
+    std::map<std::size_t, reference::ServiceEntry> services_;
     std::map<std::uint16_t, std::shared_ptr<const Version>> versions_;
     std::shared_ptr<const Version> current_;
     std::uint64_t next_tag_ = 1;
-    std::map<std::uint64_t, Sent> sent_;           ///< by tag, until decided
-    std::map<std::uint64_t, Bytes> forwarding_;    ///< by tag, until forwarded
-    std::deque<DecisionRecord> deferred_;          ///< by tables of a change whose end is not known yet
-    std::deque<Copy> expected_, arrived_;
+    std::deque<Sent> sent_;              ///< until decided
+    std::deque<Forwarding> forwarding_;  ///< until forwarded
+    std::deque<DecisionRecord> deferred_;  ///< by tables of a change whose end is not known yet
+    std::deque<Expected> expected_;
+    std::deque<Copy> arrived_;
     reference::Ledger ledger_;
     std::map<std::string, SessionCounters> session_totals_;
-    std::uint64_t copies_ = 0, drops_ = 0, late_bad_ = 0;
+    std::optional<Counters> snapshot_;  ///< the last one
+    std::uint64_t copies_ = 0, drops_ = 0, reset_drops_ = 0, late_bad_ = 0, swept_ = 0, outcomes_[4] = {};
     Bytes last_copy_;
     std::uint64_t latency_minimum_ = UINT64_MAX, latency_maximum_ = 0;
     bool drops_allowed_ = false;
+    bool sweeping_ = false;      ///< since `rst`: no pass was looked up yet
+    bool mirror_reset_ = false;  ///< since the mirror was idle
+    bool session_gone_ = false;  ///< its counters are missing in the sums over sessions
 };
+
+/// The source of a random case: prints its seed, and takes it from MIRRORNIC_SEED.
+class Random {
+public:
+    Random();
+    std::uint32_t below(std::uint32_t limit) { return std::uint32_t(engine_() % limit); }
+    std::uint32_t between(std::uint32_t from, std::uint32_t to) { return from + below(to - from + 1); }
+    bool chance(unsigned percent) { return below(100) < percent; }
+    template <class Container>
+    const auto& pick(const Container& values) {
+        return *(std::begin(values) + below(std::uint32_t(std::size(values))));
+    }
+    template <class T>
+    T pick(std::initializer_list<T> values) {
+        return values.begin()[below(std::uint32_t(values.size()))];
+    }
+    Bytes bytes(std::size_t count);
+
+private:
+    std::mt19937_64 engine_;
+};
+
+/// Frames of every kind that P2 to P8 tell apart, with addresses and ports that rules and services care about.
+Bytes random_frame(Random& random);
+Filter random_filter(Random& random);
+/// A session with a random number, VNI, length and target.
+Session random_session(Random& random, const std::string& interface, const std::string& filter);
+/// Interfaces eni-0, ... of up to three sessions each, and filters f0, ...
+TableState random_state(Random& random, unsigned interfaces, unsigned filters);
+Rig::Tapping random_tap(Random& random, unsigned interfaces);
+Offload::Pattern random_pattern(unsigned percent);  ///< moves in so many of 100 cycles
+Offload::Pattern every(std::uint64_t cycles);       ///< one beat in so many cycles
+Offload::Pattern stalls(std::uint64_t cycles);      ///< so many cycles of each, in turn
+Offload::Pattern never();
 
 /// Frames by hand.
 struct FrameSpec {

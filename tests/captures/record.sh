@@ -78,7 +78,10 @@ new_trunk() {  # TPID:VLAN...
     ip netns exec "$trunk" python3 - "$@" <<'PYTHON' &
 import selectors, socket, struct, sys
 
-tags = b"".join(struct.pack("!HH", *(int(part, 0) for part in tag.split(":"))) for tag in sys.argv[1:])
+tags = b""
+for tag in sys.argv[1:]:
+    tpid, vlan = tag.split(":")
+    tags += struct.pack("!HH", int(tpid, 0), int(vlan))
 
 def port(device):
     port = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))

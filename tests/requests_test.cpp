@@ -1,0 +1,1283 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "../host/requests.hpp"
+
+#include <set>
+
+#include "../driver/mirror_device.hpp"
+#include "../host/configuration.hpp"
+#include "catch.hpp"
+
+using namespace mirrornic;
+using Catch::Matchers::Contains;
+
+namespace {
+
+/// Takes tables as a device of a given size does, and fails when told to.
+struct FakePlane : DataPlane {
+    std::size_t room = 1000;
+    bool fails = false;
+    TableState in_force;
+    int commits = 0;
+    std::function<void()> before_commit = [] {};
+
+    Staged stage(const TableState& desired) override {
+        if (desired.sessions.size() > room) throw TableFull("session", "no entry is free");
+        std::map<std::string, int> slots;
+        std::set<std::string> filters;
+        for (const auto& [id, session] : desired.sessions) {
+            if (++slots[session.interface] > 3) throw TableFull("slot", "no slot is free");
+            filters.insert(session.filter);
+            if (desired.filters.at(session.filter)->ingress.size() > 16)
+                throw TableFull("filter rule", "17 ingress rules");
+        }
+        if (slots.size() > 20) throw TableFull("interface", "no index is free");
+        if (filters.size() > 4) throw TableFull("filter", "no filter is free");
+        return std::make_shared<const TableState>(desired);
+    }
+    void commit(const Staged& staged) override {
+        before_commit();
+        if (fails) throw std::runtime_error("the device does not answer");
+        in_force = *std::static_pointer_cast<const TableState>(staged);
+        ++commits;
+    }
+};
+
+struct FakeStore : MemoryStore {
+    using MemoryStore::MemoryStore;
+    int commits = 0;
+    std::function<void()> before_commit = [] {};
+    void commit(const Change& change) override {
+        before_commit();
+        MemoryStore::commit(change);
+        ++commits;
+    }
+};
+
+/// eni-0..eni-29 with IPv4, eni-dual with both, eni-six with IPv6 alone, a load balancer's and an
+/// endpoint's interface.
+Account interfaces() {
+    Json list = Json::array();
+    const auto add = [&](const std::string& id, Json more) {
+        char mac[18];
+        std::snprintf(mac, sizeof mac, "02:00:00:00:00:%02x", unsigned(list.size()));
+        more["NetworkInterfaceId"] = id;
+        more["MacAddress"] = mac;
+        list.push_back(more);
+    };
+    const Json v6 = Json::array({{{"Ipv6Address", "2001:db8::1"}}});
+    for (int i = 0; i < 30; ++i)
+        add("eni-" + std::to_string(i), {{"PrivateIpAddress", "10.0.0." + std::to_string(i + 1)}});
+    add("eni-dual", {{"PrivateIpAddress", "10.0.1.1"}, {"Ipv6Addresses", v6}});
+    add("eni-six", {{"Ipv6Addresses", v6}});
+    add("eni-nlb",
+        {{"PrivateIpAddress", "10.0.1.2"}, {"Description", "ELB net/m/50dc6c495c0c9188"}});
+    add("eni-gwlb", {{"PrivateIpAddress", "10.0.1.3"},
+                     {"Description", "VPC Endpoint Interface vpce-0123456789abcdef0"}});
+    return parse_configuration({{"a.json", Json{{"NetworkInterfaces", list}}.dump()}}).account;
+}
+
+const std::string nlb =
+    "arn:aws:elasticloadbalancing:us-east-1:111122223333:loadbalancer/net/m/50dc6c495c0c9188";
+
+struct Bench {
+    FakeStore store{interfaces()};
+    FakePlane plane;
+    std::chrono::system_clock::time_point now{std::chrono::hours(1000)};
+    Settings settings;
+    Requests requests;
+
+    explicit Bench(Settings wanted = {})
+        : settings([&] {
+              wanted.now = [this] { return now; };
+              return wanted;
+          }()),
+          requests(store.load(), store, plane, settings) {}
+
+    Reply handle(const std::string& action, const Json& parameters) {
+        return requests.handle({action, parameters});
+    }
+    /// The body of a request that succeeds.
+    Json ask(const std::string& action, const Json& parameters = Json::object()) {
+        const auto reply = handle(action, parameters);
+        INFO(action << " " << parameters << " " << reply.code << ": " << reply.message);
+        REQUIRE(reply.ok());
+        CHECK(reply.status == 200);
+        return reply.body;
+    }
+    /// The code of a request that fails, and that nothing changed by it.
+    std::string error(const std::string& action, const Json& parameters) {
+        const auto before = everything();
+        const auto commits = store.commits, device = plane.commits;
+        const auto reply = handle(action, parameters);
+        CHECK(everything() == before);
+        CHECK(store.commits == commits);
+        CHECK(plane.commits == device);
+        CHECK(reply.body == Json::object());
+        if (!reply.ok()) CHECK_FALSE(reply.message.empty());
+        message = reply.message;
+        return reply.code;
+    }
+    Json everything() {
+        Json all;
+        for (const char* what : {"Sessions", "Targets", "Filters", "FilterRules"})
+            all[what] = ask(std::string("DescribeTrafficMirror") + what);
+        all["Tags"] = ask("DescribeTags");
+        all["tables"] = requests.tables().sessions.size() * 1000 + requests.tables().filters.size();
+        return all;
+    }
+    std::string target(const Json& parameters = {{"NetworkInterfaceId", "eni-0"}}) {
+        return ask("CreateTrafficMirrorTarget",
+                   parameters)["TrafficMirrorTarget"]["TrafficMirrorTargetId"];
+    }
+    std::string filter() {
+        return ask("CreateTrafficMirrorFilter")["TrafficMirrorFilter"]["TrafficMirrorFilterId"];
+    }
+    Json rule(const std::string& filter, int number, const Json& more = Json::object()) {
+        Json p = {{"TrafficMirrorFilterId", filter},
+                  {"TrafficDirection", "ingress"},
+                  {"RuleNumber", number},
+                  {"RuleAction", "accept"},
+                  {"SourceCidrBlock", "0.0.0.0/0"},
+                  {"DestinationCidrBlock", "0.0.0.0/0"}};
+        p.update(more);
+        return p;
+    }
+    std::string create_rule(const std::string& filter, int number,
+                            const Json& more = Json::object()) {
+        return ask(
+            "CreateTrafficMirrorFilterRule",
+            rule(filter, number, more))["TrafficMirrorFilterRule"]["TrafficMirrorFilterRuleId"];
+    }
+    Json session(const std::string& interface, const std::string& target, const std::string& filter,
+                 int number, const Json& more = Json::object()) {
+        Json p = {{"NetworkInterfaceId", interface},
+                  {"TrafficMirrorTargetId", target},
+                  {"TrafficMirrorFilterId", filter},
+                  {"SessionNumber", number}};
+        p.update(more);
+        return p;
+    }
+    std::string create_session(const std::string& interface, const std::string& target,
+                               const std::string& filter, int number,
+                               const Json& more = Json::object()) {
+        return ask("CreateTrafficMirrorSession",
+                   session(interface, target, filter, number,
+                           more))["TrafficMirrorSession"]["TrafficMirrorSessionId"];
+    }
+    Json described(const std::string& what, const Json& parameters) {
+        return ask("DescribeTrafficMirror" + what, parameters)["TrafficMirror" + what];
+    }
+
+    std::string message;  ///< of the last error()
+};
+
+Json tags(const Json& pairs) {
+    Json out = Json::array();
+    for (const auto& [key, value] : pairs.items()) out.push_back({{"Key", key}, {"Value", value}});
+    return out;
+}
+
+Json specification(const std::string& type, const Json& pairs) {
+    return {{"TagSpecifications", Json::array({{{"ResourceType", type}, {"Tags", tags(pairs)}}})}};
+}
+
+Json filters(const std::string& name, const std::vector<std::string>& values) {
+    return {{"Filters", Json::array({{{"Name", name}, {"Values", values}}})}};
+}
+
+bool is_id(const std::string& id, const std::string& prefix) {
+    return id.size() == prefix.size() + 17 && id.compare(0, prefix.size(), prefix) == 0 &&
+           id.find_first_not_of("0123456789abcdef", prefix.size()) == std::string::npos;
+}
+
+}  // namespace
+
+TEST_CASE("S10 a life cycle of all objects has the replies of the AWS CLI") {
+    Bench b;
+    const auto target = b.ask(
+        "CreateTrafficMirrorTarget",
+        {{"NetworkInterfaceId", "eni-0"}, {"Description", "collector"}, {"ClientToken", "t-1"}});
+    const std::string tmt = target["TrafficMirrorTarget"]["TrafficMirrorTargetId"];
+    CHECK(is_id(tmt, "tmt-"));
+    CHECK(target == Json{{"TrafficMirrorTarget",
+                          {{"TrafficMirrorTargetId", tmt},
+                           {"NetworkInterfaceId", "eni-0"},
+                           {"Type", "network-interface"},
+                           {"Description", "collector"},
+                           {"OwnerId", "000000000000"},
+                           {"Tags", Json::array()}}},
+                         {"ClientToken", "t-1"}});
+
+    const auto filter = b.ask("CreateTrafficMirrorFilter",
+                              specification("traffic-mirror-filter", {{"team", "net"}}));
+    const std::string tmf = filter["TrafficMirrorFilter"]["TrafficMirrorFilterId"];
+    CHECK(is_id(tmf, "tmf-"));
+    CHECK(filter == Json{{"TrafficMirrorFilter",
+                          {{"TrafficMirrorFilterId", tmf},
+                           {"IngressFilterRules", Json::array()},
+                           {"EgressFilterRules", Json::array()},
+                           {"NetworkServices", Json::array()},
+                           {"Tags", tags({{"team", "net"}})}}}});
+
+    const auto rule = b.ask("CreateTrafficMirrorFilterRule",
+                            b.rule(tmf, 100,
+                                   {{"Protocol", 6},
+                                    {"SourceCidrBlock", "10.1.2.3/8"},
+                                    {"DestinationPortRange", {{"FromPort", 80}, {"ToPort", 81}}}}));
+    const std::string tmfr = rule["TrafficMirrorFilterRule"]["TrafficMirrorFilterRuleId"];
+    CHECK(is_id(tmfr, "tmfr-"));
+    const Json shown_rule = {{"TrafficMirrorFilterRuleId", tmfr},
+                             {"TrafficMirrorFilterId", tmf},
+                             {"TrafficDirection", "ingress"},
+                             {"RuleNumber", 100},
+                             {"RuleAction", "accept"},
+                             {"Protocol", 6},
+                             {"DestinationPortRange", {{"FromPort", 80}, {"ToPort", 81}}},
+                             {"SourceCidrBlock", "10.0.0.0/8"},
+                             {"DestinationCidrBlock", "0.0.0.0/0"},
+                             {"Tags", Json::array()}};
+    CHECK(rule == Json{{"TrafficMirrorFilterRule", shown_rule}});
+
+    const auto modified =
+        b.ask("ModifyTrafficMirrorFilterNetworkServices",
+              {{"TrafficMirrorFilterId", tmf}, {"AddNetworkServices", {"amazon-dns"}}});
+    CHECK(modified["TrafficMirrorFilter"]["NetworkServices"] == Json::array({"amazon-dns"}));
+    CHECK(modified["TrafficMirrorFilter"]["IngressFilterRules"] == Json::array({shown_rule}));
+
+    const auto session = b.ask("CreateTrafficMirrorSession",
+                               b.session("eni-1", tmt, tmf, 1, {{"VirtualNetworkId", 4711}}));
+    const std::string tms = session["TrafficMirrorSession"]["TrafficMirrorSessionId"];
+    CHECK(is_id(tms, "tms-"));
+    const Json shown_session = {{"TrafficMirrorSessionId", tms}, {"TrafficMirrorTargetId", tmt},
+                                {"TrafficMirrorFilterId", tmf},  {"NetworkInterfaceId", "eni-1"},
+                                {"OwnerId", "000000000000"},     {"SessionNumber", 1},
+                                {"VirtualNetworkId", 4711},      {"Tags", Json::array()}};
+    CHECK(session == Json{{"TrafficMirrorSession", shown_session}});
+    CHECK(b.ask("DescribeTrafficMirrorSessions") ==
+          Json{{"TrafficMirrorSessions", Json::array({shown_session})}});
+    CHECK(b.plane.in_force.sessions.at(tms).vni == 4711);
+    CHECK(b.plane.in_force.filters.at(tmf)->amazon_dns);
+    CHECK(b.plane.in_force.filters.at(tmf)->ingress.at(0).id == tmfr);
+
+    // A rule's Modify shows no empty tag list.
+    Json without_tags = shown_rule;
+    without_tags.erase("Tags");
+    without_tags["RuleNumber"] = 7;
+    CHECK(b.ask("ModifyTrafficMirrorFilterRule",
+                {{"TrafficMirrorFilterRuleId", tmfr}, {"RuleNumber", 7}}) ==
+          Json{{"TrafficMirrorFilterRule", without_tags}});
+
+    CHECK(b.ask("DeleteTrafficMirrorSession", {{"TrafficMirrorSessionId", tms}}) ==
+          Json{{"TrafficMirrorSessionId", tms}});
+    CHECK(b.plane.in_force.sessions.empty());
+    CHECK(b.plane.in_force.interfaces.empty());
+    CHECK(b.ask("DeleteTrafficMirrorFilterRule", {{"TrafficMirrorFilterRuleId", tmfr}}) ==
+          Json{{"TrafficMirrorFilterRuleId", tmfr}});
+    CHECK(b.plane.in_force.filters.at(tmf)->ingress.empty());
+    CHECK(b.ask("DeleteTrafficMirrorTarget", {{"TrafficMirrorTargetId", tmt}}) ==
+          Json{{"TrafficMirrorTargetId", tmt}});
+    CHECK(b.ask("DeleteTrafficMirrorFilter", {{"TrafficMirrorFilterId", tmf}}) ==
+          Json{{"TrafficMirrorFilterId", tmf}});
+    for (const char* what : {"Sessions", "Targets", "Filters", "FilterRules"})
+        CHECK(b.described(what, Json::object()) == Json::array());
+}
+
+TEST_CASE("S1 every action of the table is carried out, and no other is known") {
+    Bench b;
+    for (const auto& action : actions()) {
+        INFO(action.name);
+        Json p = Json::object();
+        for (const auto& parameter : action.parameters)
+            if (parameter.required)
+                p[parameter.name] =
+                    parameter.type == ParameterType::integer           ? Json(1)
+                    : parameter.name == "Tags"                         ? tags({{"a", "b"}})
+                    : parameter.type == ParameterType::string_list     ? Json::array({"tms-0"})
+                    : !parameter.values.empty()                        ? Json(parameter.values[0])
+                    : parameter.name.find("Cidr") != std::string::npos ? Json("::/0")
+                                                                       : Json("x");
+        const auto code = b.handle(action.name, p).code;
+        CHECK(code != "InternalError");
+        CHECK(code != "InvalidAction");
+        CHECK(code != "MissingParameter");
+    }
+    CHECK(b.error("CreateVpc", Json::object()) == "InvalidAction");
+    CHECK(b.error("", Json::object()) == "MissingAction");
+}
+
+TEST_CASE("S7 a parameter that is unknown, unsupported, missing or of a wrong type has its code") {
+    Bench b;
+    const auto filter = b.filter();
+    CHECK(b.error("CreateTrafficMirrorFilter", {{"Name", "x"}}) == "UnknownParameter");
+    CHECK(b.error("CreateTrafficMirrorFilterRule",
+                  b.rule(filter, 1, {{"SourcePortRange", {{"Port", 1}}}})) == "UnknownParameter");
+    CHECK_THAT(b.message, Contains("SourcePortRange.Port"));
+    CHECK(b.error("DeleteTrafficMirrorFilter", Json::object()) == "MissingParameter");
+    CHECK_THAT(b.message, Contains("TrafficMirrorFilterId"));
+    for (const char* name : {"TrafficMirrorFilterId", "TrafficDirection", "RuleNumber",
+                             "RuleAction", "SourceCidrBlock", "DestinationCidrBlock"}) {
+        auto p = b.rule(filter, 1);
+        p.erase(name);
+        CHECK(b.error("CreateTrafficMirrorFilterRule", p) == "MissingParameter");
+    }
+    CHECK(b.error("CreateTrafficMirrorFilterRule",
+                  b.rule(filter, 1, {{"Protocol", 6}, {"SourcePortRange", {{"FromPort", 1}}}})) ==
+          "MissingParameter");
+    CHECK_THAT(b.message, Contains("SourcePortRange.ToPort"));
+    CHECK(b.error("CreateTags", {{"Resources", {filter}}, {"Tags", Json::array()}}) ==
+          "MissingParameter");
+    for (const Json& value : {Json("1"), Json(1.5), Json(nullptr), Json(true), Json(Json::array())})
+        CHECK(b.error("CreateTrafficMirrorFilterRule",
+                      b.rule(filter, 1, {{"RuleNumber", value}})) == "InvalidParameterValue");
+    CHECK(b.error("DeleteTrafficMirrorFilter", {{"TrafficMirrorFilterId", 7}}) ==
+          "InvalidParameterValue");
+    CHECK(b.error("CreateTrafficMirrorFilter", {{"DryRun", "true"}}) == "InvalidParameterValue");
+    CHECK(b.error("CreateTrafficMirrorFilter", {{"TagSpecifications", "x"}}) ==
+          "InvalidParameterValue");
+    CHECK(b.error("CreateTrafficMirrorFilter", Json::array()) == "InvalidParameterValue");
+    // Empty lists and structures never reach the wire.
+    CHECK(b.ask("DescribeTrafficMirrorFilters",
+                {{"TrafficMirrorFilterIds", Json::array()}})["TrafficMirrorFilters"]
+              .size() == 1);
+    b.create_rule(filter, 1, {{"SourcePortRange", Json::object()}});
+
+    // Nothing that the model has is unsupported today; the table can say so.
+    Action action{"Test", {{"New", ParameterType::string, false, false}}};
+    CHECK_THROWS_WITH(checked_parameters(action, {{"New", "x"}}), "New is not supported");
+    try {
+        checked_parameters(action, {{"New", "x"}});
+    } catch (const RequestError& error) {
+        CHECK(error.code == ErrorCode::unsupported_operation);
+    }
+}
+
+TEST_CASE("S1 numbers have their ranges, both ends included") {
+    Bench b;
+    const auto target = b.target(), filter = b.filter();
+    struct Range {
+        const char* name;
+        std::int64_t minimum, maximum;
+    };
+    for (const auto& [name, minimum, maximum] :
+         {Range{"SessionNumber", 1, 32766}, Range{"PacketLength", 1, 8500},
+          Range{"VirtualNetworkId", 0, 16777215}}) {
+        for (const Json& bad :
+             {Json(minimum - 1), Json(maximum + 1), Json(-1), Json(18446744073709551615u)}) {
+            CHECK(b.error("CreateTrafficMirrorSession",
+                          b.session("eni-1", target, filter, 1, {{name, bad}})) ==
+                  "InvalidParameterValue");
+            CHECK_THAT(b.message, Contains(std::string(name) + ": " + bad.dump()));
+        }
+        for (const auto good : {minimum, maximum}) {
+            const auto id = b.create_session("eni-1", target, filter, 5, {{name, good}});
+            CHECK(b.described("Sessions", {{"TrafficMirrorSessionIds", {id}}})[0][name] == good);
+            b.ask("DeleteTrafficMirrorSession", {{"TrafficMirrorSessionId", id}});
+        }
+    }
+    for (const auto& [name, minimum, maximum] :
+         {Range{"RuleNumber", 1, 32766}, Range{"Protocol", 0, 255}}) {
+        for (const auto bad : {minimum - 1, maximum + 1})
+            CHECK(b.error("CreateTrafficMirrorFilterRule", b.rule(filter, 1, {{name, bad}})) ==
+                  "InvalidParameterValue");
+        for (const auto good : {minimum, maximum})
+            b.ask("DeleteTrafficMirrorFilterRule",
+                  {{"TrafficMirrorFilterRuleId", b.create_rule(filter, 9, {{name, good}})}});
+    }
+    for (const auto bad : {-1, 65536})
+        CHECK(b.error("CreateTrafficMirrorFilterRule",
+                      b.rule(filter, 1,
+                             {{"Protocol", 17},
+                              {"SourcePortRange", {{"FromPort", bad}, {"ToPort", 65535}}}})) ==
+              "InvalidParameterValue");
+    b.create_rule(filter, 1,
+                  {{"Protocol", 17}, {"SourcePortRange", {{"FromPort", 0}, {"ToPort", 65535}}}});
+}
+
+TEST_CASE("S1 strings are UTF-8 of XML 1.0 characters, and not too long") {
+    Bench b;
+    const auto create = [&](const std::string& text) {
+        return b.error("CreateTrafficMirrorFilter", {{"Description", text}, {"DryRun", true}});
+    };
+    const std::string e_acute = "\xc3\xa9";
+    std::string longest;
+    for (int i = 0; i < 255; ++i) longest += e_acute;
+    CHECK(create(longest) == "DryRunOperation");
+    CHECK(create(longest + "x") == "InvalidParameterValue");
+    CHECK(create("tab\t newline\n \xf0\x9f\x98\x80 \xef\xbf\xbd") == "DryRunOperation");
+    for (const char* bad :
+         {"\x01", "\x1f", "\xff", "\xc3", "\xc0\x80", "\xe0\x80\x80", "\xed\xa0\x80",
+          "\xf4\x90\x80\x80", "\xf0\x80\x80\x80", "\xef\xbf\xbe", "\xef\xbf\xbf", "a\x80", "\xc3("})
+        CHECK(create(bad) == "InvalidParameterValue");
+    CHECK(create(std::string("a\0b", 3)) == "InvalidParameterValue");
+    CHECK(b.error("DeleteTrafficMirrorFilter", {{"TrafficMirrorFilterId", "\xff"}}) ==
+          "InvalidParameterValue");
+}
+
+TEST_CASE("S1 a VNI that is not given is drawn, and unlike any other session's") {
+    Bench b;
+    const auto target = b.target(), filter = b.filter();
+    std::set<int> seen;
+    for (int i = 1; i <= 9; ++i) {
+        const auto id = b.create_session("eni-" + std::to_string(i), target, filter, 1);
+        seen.insert(
+            b.described("Sessions", {{"TrafficMirrorSessionIds", {id}}})[0]["VirtualNetworkId"]
+                .get<int>());
+    }
+    CHECK(seen.size() == 9);
+    CHECK(*seen.rbegin() <= 0xffffff);
+    // What a caller chooses may be another's (ours).
+    b.create_session("eni-1", target, filter, 2, {{"VirtualNetworkId", *seen.begin()}});
+    const auto id =
+        b.create_session("eni-2", target, filter, 2, {{"VirtualNetworkId", *seen.begin()}});
+    const auto drawn = b.ask("ModifyTrafficMirrorSession",
+                             {{"TrafficMirrorSessionId", id},
+                              {"RemoveFields", {"virtual-network-id"}}})["TrafficMirrorSession"];
+    CHECK_FALSE(seen.count(drawn["VirtualNetworkId"]));
+}
+
+TEST_CASE("S1 equal seeds give equal ids and VNIs, and a request that fails draws none") {
+    const auto play = [](std::uint64_t seed, bool failures) {
+        Settings settings;
+        settings.seed = seed;
+        Bench b(settings);
+        const auto target = b.target(), filter = b.filter();
+        if (failures) {
+            b.error("CreateTrafficMirrorFilter", {{"DryRun", true}});
+            b.error("CreateTrafficMirrorSession", b.session("eni-0", target, filter, 1));
+        }
+        b.create_session("eni-1", target, filter, 1);
+        return b.everything();
+    };
+    CHECK(play(1, false) == play(1, false));
+    CHECK(play(1, false) == play(1, true));
+    CHECK(play(1, false) != play(2, false));
+}
+
+TEST_CASE("S1 an absent packet length is 8500 while the target is a network load balancer") {
+    Bench b;
+    const auto eni = b.target(), balancer = b.target({{"NetworkLoadBalancerArn", nlb}}),
+               filter = b.filter();
+    const auto id = b.create_session("eni-1", balancer, filter, 1);
+    const auto shows = [&](const Json& change) {
+        Json p = {{"TrafficMirrorSessionId", id}};
+        p.update(change);
+        const auto reply = b.ask("ModifyTrafficMirrorSession", p)["TrafficMirrorSession"];
+        const auto entry = b.plane.in_force.sessions.at(id);
+        CHECK(reply.value("PacketLength", 0) == entry.packet_length.value_or(0));
+        return reply.value("PacketLength", 0);
+    };
+    CHECK(shows(Json::object()) == 8500);
+    CHECK(shows({{"TrafficMirrorTargetId", eni}}) == 0);
+    CHECK(shows({{"TrafficMirrorTargetId", balancer}}) == 8500);
+    CHECK(shows({{"PacketLength", 100}}) == 100);
+    CHECK(shows({{"TrafficMirrorTargetId", eni}}) == 100);
+    CHECK(shows({{"RemoveFields", {"packet-length"}}}) == 0);
+    CHECK(shows({{"TrafficMirrorTargetId", balancer}}) == 8500);
+    CHECK(b.described("Sessions", filters("packet-length", {"8500"})).size() == 1);
+}
+
+TEST_CASE("S2 a rule has CIDRs of one IP version and ports with TCP or UDP alone") {
+    Bench b;
+    const auto filter = b.filter();
+    const Json ports = {{"FromPort", 80}, {"ToPort", 80}};
+    const auto create = [&](const Json& more) {
+        return b.error("CreateTrafficMirrorFilterRule", b.rule(filter, 1, more));
+    };
+    CHECK(create({{"SourceCidrBlock", "::/0"}}) == "InvalidParameterValue");
+    CHECK(create({{"SourceCidrBlock", "10.0.0.0"}}) == "InvalidParameterValue");
+    CHECK_THAT(b.message, Contains("SourceCidrBlock: \"10.0.0.0\""));
+    CHECK(create({{"TrafficDirection", "both"}}) == "InvalidParameterValue");
+    CHECK(create({{"RuleAction", "drop"}}) == "InvalidParameterValue");
+    CHECK(create({{"SourcePortRange", ports}}) == "InvalidParameterCombination");
+    CHECK(create({{"SourcePortRange", ports}, {"Protocol", 1}}) == "InvalidParameterCombination");
+    CHECK(create({{"SourcePortRange", {{"FromPort", 2}, {"ToPort", 1}}}, {"Protocol", 6}}) ==
+          "InvalidParameterValue");
+
+    const auto id = b.create_rule(
+        filter, 1, {{"Protocol", 6}, {"SourcePortRange", ports}, {"Description", "web"}});
+    const auto modify = [&](const Json& more) {
+        Json p = {{"TrafficMirrorFilterRuleId", id}};
+        p.update(more);
+        return p;
+    };
+    const auto modify_error = [&](const Json& more) {
+        return b.error("ModifyTrafficMirrorFilterRule", modify(more));
+    };
+    CHECK(modify_error({{"SourceCidrBlock", "::/0"}}) == "InvalidParameterValue");
+    CHECK(modify_error({{"Protocol", 1}}) == "InvalidParameterCombination");
+    CHECK(modify_error({{"RemoveFields", {"protocol"}}}) == "InvalidParameterCombination");
+    CHECK(modify_error({{"DestinationPortRange", ports}}) == "InvalidParameterCombination");
+    CHECK_THAT(b.message, Contains("in the same request"));
+    for (const auto& [field, member, value] :
+         {std::tuple{"description", "Description", Json("x")},
+          std::tuple{"protocol", "Protocol", Json(6)},
+          std::tuple{"source-port-range", "SourcePortRange", ports},
+          std::tuple{"destination-port-range", "DestinationPortRange", ports}})
+        CHECK(modify_error({{member, value}, {"RemoveFields", {field}}, {"Protocol", 6}}) ==
+              "InvalidParameterCombination");
+    CHECK(modify_error({{"RemoveFields", {"rule-number"}}}) == "InvalidParameterValue");
+
+    const auto both = b.ask("ModifyTrafficMirrorFilterRule",
+                            modify({{"SourceCidrBlock", "2001:DB8::5/33"},
+                                    {"DestinationCidrBlock", "::/0"},
+                                    {"DestinationPortRange", ports},
+                                    {"Protocol", 17}}))["TrafficMirrorFilterRule"];
+    CHECK(both["SourceCidrBlock"] == "2001:db8::/33");
+    CHECK(both["SourcePortRange"] == ports);
+    CHECK(both["DestinationPortRange"] == ports);
+    const auto bare = b.ask("ModifyTrafficMirrorFilterRule",
+                            modify({{"RemoveFields",
+                                     {"protocol", "source-port-range", "destination-port-range",
+                                      "description"}}}))["TrafficMirrorFilterRule"];
+    for (const char* name : {"Protocol", "SourcePortRange", "DestinationPortRange", "Description"})
+        CHECK_FALSE(bare.contains(name));
+}
+
+TEST_CASE("S1 a rule number is taken once in its filter and direction") {
+    Bench b;
+    const auto filter = b.filter(), other = b.filter();
+    b.create_rule(filter, 1);
+    b.create_rule(other, 1);
+    const auto egress = b.create_rule(filter, 1, {{"TrafficDirection", "egress"}});
+    CHECK(b.error("CreateTrafficMirrorFilterRule", b.rule(filter, 1)) ==
+          "TrafficMirrorFilterRuleAlreadyExists");
+    CHECK(b.error("ModifyTrafficMirrorFilterRule",
+                  {{"TrafficMirrorFilterRuleId", egress}, {"TrafficDirection", "ingress"}}) ==
+          "TrafficMirrorFilterRuleAlreadyExists");
+    b.ask("ModifyTrafficMirrorFilterRule", {{"TrafficMirrorFilterRuleId", egress},
+                                            {"TrafficDirection", "ingress"},
+                                            {"RuleNumber", 2}});
+    b.ask("ModifyTrafficMirrorFilterRule",
+          {{"TrafficMirrorFilterRuleId", egress}, {"RuleNumber", 2}});
+}
+
+TEST_CASE(
+    "S3 the fourth session of an interface is refused with "
+    "TrafficMirrorSessionsPerInterfaceLimitExceeded") {
+    Bench b;
+    const auto target = b.target(), filter = b.filter();
+    for (int number = 1; number <= 3; ++number) b.create_session("eni-1", target, filter, number);
+    CHECK(b.error("CreateTrafficMirrorSession", b.session("eni-1", target, filter, 4)) ==
+          "TrafficMirrorSessionsPerInterfaceLimitExceeded");
+    b.create_session("eni-2", target, filter, 4);
+}
+
+TEST_CASE("S3 the eleventh source of an interface target is refused, on Modify too") {
+    Bench b;
+    const auto target = b.target(), other = b.target({{"NetworkInterfaceId", "eni-29"}}),
+               filter = b.filter();
+    for (int i = 1; i <= 10; ++i) b.create_session("eni-" + std::to_string(i), target, filter, 1);
+    b.create_session("eni-1", target, filter, 2);  // no new source
+    CHECK(b.error("CreateTrafficMirrorSession", b.session("eni-11", target, filter, 1)) ==
+          "TrafficMirrorSourcesPerTargetLimitExceeded");
+    const auto moving = b.create_session("eni-11", other, filter, 1);
+    CHECK(b.error("ModifyTrafficMirrorSession",
+                  {{"TrafficMirrorSessionId", moving}, {"TrafficMirrorTargetId", target}}) ==
+          "TrafficMirrorSourcesPerTargetLimitExceeded");
+    const auto known = b.create_session("eni-2", other, filter, 2);
+    b.ask("ModifyTrafficMirrorSession",
+          {{"TrafficMirrorSessionId", known}, {"TrafficMirrorTargetId", target}});
+    // A second target that is the same interface has the same sources.
+    const auto twin = b.target();
+    CHECK(b.error("CreateTrafficMirrorSession", b.session("eni-12", twin, filter, 1)) ==
+          "TrafficMirrorSourcesPerTargetLimitExceeded");
+    // A load balancer takes any number.
+    const auto balancer = b.target({{"NetworkLoadBalancerArn", nlb}});
+    for (int i = 1; i <= 11; ++i) b.create_session("eni-" + std::to_string(i), balancer, filter, 9);
+}
+
+TEST_CASE("S3 the other quotas are settings and have codes of their own") {
+    Settings settings;
+    for (const char* quota : {"sessions=2", "targets=3", "filters=2", "rules-per-filter=4",
+                              "sources-per-target=1", "sessions-per-interface=1"})
+        settings.quotas.set(quota);
+    Bench b(settings);
+    const auto target = b.target(), second = b.target({{"NetworkInterfaceId", "eni-9"}}),
+               third = b.target({{"NetworkInterfaceId", "eni-8"}});
+    CHECK(b.error("CreateTrafficMirrorTarget", {{"NetworkInterfaceId", "eni-7"}}) ==
+          "TrafficMirrorTargetLimitExceeded");
+    const auto filter = b.filter();
+    b.filter();
+    CHECK(b.error("CreateTrafficMirrorFilter", Json::object()) ==
+          "TrafficMirrorFilterLimitExceeded");
+    b.create_session("eni-1", target, filter, 1);
+    CHECK(b.error("CreateTrafficMirrorSession", b.session("eni-1", second, filter, 2)) ==
+          "TrafficMirrorSessionsPerInterfaceLimitExceeded");
+    CHECK(b.error("CreateTrafficMirrorSession", b.session("eni-2", target, filter, 1)) ==
+          "TrafficMirrorSourcesPerTargetLimitExceeded");
+    b.create_session("eni-2", second, filter, 1);
+    CHECK(b.error("CreateTrafficMirrorSession", b.session("eni-3", third, filter, 1)) ==
+          "TrafficMirrorSessionLimitExceeded");
+    for (int i = 1; i <= 4; ++i)
+        b.create_rule(filter, i, {{"TrafficDirection", i % 2 ? "ingress" : "egress"}});
+    CHECK(b.error("CreateTrafficMirrorFilterRule", b.rule(filter, 5)) ==
+          "TrafficMirrorFilterRuleLimitExceeded");
+    Quotas quotas;
+    CHECK(quotas.rules_per_filter == 10);
+    CHECK(quotas.sessions == 10000);
+    CHECK_THROWS_WITH(quotas.set("vpcs=1"),
+                      "no quota is named \"vpcs\"; there are sessions-per-interface, "
+                      "sources-per-target, rules-per-filter, sessions, targets, filters");
+    for (const char* bad : {"sessions", "sessions=", "sessions=-1", "sessions=x", "sessions=1e3"})
+        CHECK_THROWS_AS(quotas.set(bad), std::invalid_argument);
+}
+
+TEST_CASE("S3 a full table of the device is a limit error that names the table") {
+    Settings settings;
+    settings.quotas.set("sessions-per-interface=9");
+    settings.quotas.set("rules-per-filter=99");
+    Bench b(settings);
+    const auto target = b.target({{"NetworkLoadBalancerArn", nlb}}), filter = b.filter();
+    b.plane.room = 4;
+    for (int i = 1; i <= 3; ++i) b.create_session("eni-1", target, filter, i);
+    CHECK(b.error("CreateTrafficMirrorSession", b.session("eni-1", target, filter, 4)) ==
+          "TrafficMirrorSessionsPerInterfaceLimitExceeded");
+    CHECK_THAT(b.message, Contains("slot table is full"));
+    b.create_session("eni-2", target, filter, 1);
+    CHECK(b.error("CreateTrafficMirrorSession", b.session("eni-3", target, filter, 1)) ==
+          "TrafficMirrorSessionLimitExceeded");
+    CHECK_THAT(b.message, Contains("session table is full"));
+    // A dry run finds it too.
+    CHECK(b.error("CreateTrafficMirrorSession",
+                  b.session("eni-3", target, filter, 1, {{"DryRun", true}})) ==
+          "TrafficMirrorSessionLimitExceeded");
+    b.plane.room = 100;
+    for (int i = 1; i <= 16; ++i) b.create_rule(filter, i);
+    CHECK(b.error("CreateTrafficMirrorFilterRule", b.rule(filter, 17)) ==
+          "TrafficMirrorFilterRuleLimitExceeded");
+    CHECK_THAT(b.message, Contains("filter rule table is full"));
+    for (int i = 3; i <= 5; ++i)
+        b.create_session("eni-" + std::to_string(i), target, b.filter(), 1);
+    CHECK(b.error("CreateTrafficMirrorSession", b.session("eni-6", target, b.filter(), 1)) ==
+          "TrafficMirrorFilterLimitExceeded");
+    for (int i = 6; i <= 20; ++i) b.create_session("eni-" + std::to_string(i), target, filter, 1);
+    CHECK(b.error("CreateTrafficMirrorSession", b.session("eni-21", target, filter, 1)) ==
+          "TrafficMirrorSessionLimitExceeded");
+    CHECK_THAT(b.message, Contains("interface table is full"));
+    // A filter that no session uses takes no space.
+    const auto unused = b.filter();
+    for (int i = 1; i <= 20; ++i) b.create_rule(unused, i);
+}
+
+TEST_CASE("S4 an interface that is a target cannot be a source, and the other way round") {
+    Bench b;
+    const auto target = b.target(), balancer = b.target({{"NetworkLoadBalancerArn", nlb}}),
+               filter = b.filter();
+    CHECK(b.error("CreateTrafficMirrorSession", b.session("eni-0", balancer, filter, 1)) ==
+          "InvalidParameterValue");
+    CHECK(b.error("CreateTrafficMirrorSession", b.session("eni-nlb", target, filter, 1)) ==
+          "InvalidParameterValue");
+    b.create_session("eni-1", target, filter, 1);
+    CHECK(b.error("CreateTrafficMirrorTarget", {{"NetworkInterfaceId", "eni-1"}}) ==
+          "InvalidParameterValue");
+    b.create_session("eni-gwlb", target, filter, 1);
+    CHECK(b.error("CreateTrafficMirrorTarget",
+                  {{"GatewayLoadBalancerEndpointId", "vpce-0123456789abcdef0"}}) ==
+          "InvalidParameterValue");
+}
+
+TEST_CASE("S4 what a session uses cannot be deleted, and a filter takes its rules along") {
+    Bench b;
+    const auto target = b.target(), filter = b.filter();
+    b.create_rule(filter, 1);
+    b.create_rule(filter, 2);
+    const auto session = b.create_session("eni-1", target, filter, 1);
+    CHECK(b.error("DeleteTrafficMirrorFilter", {{"TrafficMirrorFilterId", filter}}) ==
+          "TrafficMirrorFilterInUse");
+    CHECK(b.error("DeleteTrafficMirrorTarget", {{"TrafficMirrorTargetId", target}}) ==
+          "TrafficMirrorTargetInUseException");
+    b.ask("DeleteTrafficMirrorSession", {{"TrafficMirrorSessionId", session}});
+    b.ask("DeleteTrafficMirrorTarget", {{"TrafficMirrorTargetId", target}});
+    b.ask("DeleteTrafficMirrorFilter", {{"TrafficMirrorFilterId", filter}});
+    CHECK(b.described("FilterRules", Json::object()) == Json::array());
+    CHECK(b.requests.tables().filters.empty());
+}
+
+TEST_CASE("S4 two sessions of one interface cannot share a number") {
+    Bench b;
+    const auto target = b.target(), filter = b.filter();
+    b.create_session("eni-1", target, filter, 1);
+    const auto second = b.create_session("eni-1", target, filter, 2);
+    b.create_session("eni-2", target, filter, 1);
+    b.create_session("eni-1", target, filter, 3);
+    // State comes before quota.
+    CHECK(b.error("CreateTrafficMirrorSession", b.session("eni-1", target, filter, 1)) ==
+          "InvalidParameterValue");
+    CHECK(b.error("ModifyTrafficMirrorSession", {{"TrafficMirrorSessionId", second},
+                                                 {"SessionNumber", 1}}) == "InvalidParameterValue");
+    b.ask("ModifyTrafficMirrorSession", {{"TrafficMirrorSessionId", second}, {"SessionNumber", 2}});
+    b.ask("ModifyTrafficMirrorSession", {{"TrafficMirrorSessionId", second}, {"SessionNumber", 9}});
+    CHECK(b.plane.in_force.sessions.at(second).number == 9);
+}
+
+TEST_CASE("S4 a source and a target need an IP version in common") {
+    Bench b;
+    const auto four = b.target(), six = b.target({{"NetworkInterfaceId", "eni-six"}}),
+               filter = b.filter();
+    CHECK(b.error("CreateTrafficMirrorSession", b.session("eni-1", six, filter, 1)) ==
+          "InvalidParameterValue");
+    const auto id = b.create_session("eni-dual", six, filter, 1);
+    CHECK(b.plane.in_force.sessions.at(id).target_address.v6);
+    b.ask("ModifyTrafficMirrorSession",
+          {{"TrafficMirrorSessionId", id}, {"TrafficMirrorTargetId", four}});
+    CHECK_FALSE(b.plane.in_force.sessions.at(id).target_address.v6);
+    const auto plain = b.create_session("eni-2", four, filter, 1);
+    CHECK(b.error("ModifyTrafficMirrorSession",
+                  {{"TrafficMirrorSessionId", plain}, {"TrafficMirrorTargetId", six}}) ==
+          "InvalidParameterValue");
+}
+
+TEST_CASE("S7 what does not exist has the code of its kind, malformed ids included") {
+    Bench b;
+    const auto target = b.target(), filter = b.filter();
+    for (const char* id : {"tms-0123456789abcdef0", "x", ""}) {
+        const std::string text = id;
+        const auto check = [&](const char* action, const char* member, const char* code) {
+            CHECK(b.error(action, {{member, text}}) == code);
+        };
+        check("DeleteTrafficMirrorSession", "TrafficMirrorSessionId",
+              "InvalidTrafficMirrorSessionId.NotFound");
+        check("ModifyTrafficMirrorSession", "TrafficMirrorSessionId",
+              "InvalidTrafficMirrorSessionId.NotFound");
+        check("DeleteTrafficMirrorFilter", "TrafficMirrorFilterId",
+              "InvalidTrafficMirrorFilterId.NotFound");
+        check("ModifyTrafficMirrorFilterNetworkServices", "TrafficMirrorFilterId",
+              "InvalidTrafficMirrorFilterId.NotFound");
+        check("DescribeTrafficMirrorFilterRules", "TrafficMirrorFilterId",
+              "InvalidTrafficMirrorFilterId.NotFound");
+        check("DeleteTrafficMirrorFilterRule", "TrafficMirrorFilterRuleId",
+              "InvalidTrafficMirrorFilterRuleId.NotFound");
+        check("ModifyTrafficMirrorFilterRule", "TrafficMirrorFilterRuleId",
+              "InvalidTrafficMirrorFilterRuleId.NotFound");
+        check("DeleteTrafficMirrorTarget", "TrafficMirrorTargetId",
+              "InvalidTrafficMirrorTargetId.NotFound");
+        check("CreateTrafficMirrorTarget", "NetworkInterfaceId",
+              "InvalidNetworkInterfaceID.NotFound");
+        CHECK(b.error("CreateTrafficMirrorSession", b.session(id, target, filter, 1)) ==
+              "InvalidNetworkInterfaceID.NotFound");
+        CHECK(b.error("CreateTrafficMirrorSession", b.session("eni-1", id, filter, 1)) ==
+              "InvalidTrafficMirrorTargetId.NotFound");
+        CHECK(b.error("CreateTrafficMirrorSession", b.session("eni-1", target, id, 1)) ==
+              "InvalidTrafficMirrorFilterId.NotFound");
+        CHECK(b.error("CreateTrafficMirrorFilterRule", b.rule(id, 1)) ==
+              "InvalidTrafficMirrorFilterId.NotFound");
+        CHECK(b.error("DescribeTrafficMirrorFilters", {{"TrafficMirrorFilterIds", {filter, id}}}) ==
+              "InvalidTrafficMirrorFilterId.NotFound");
+        CHECK(b.error("DescribeTrafficMirrorTargets", {{"TrafficMirrorTargetIds", {target, id}}}) ==
+              "InvalidTrafficMirrorTargetId.NotFound");
+        CHECK(b.error("DescribeTrafficMirrorSessions", {{"TrafficMirrorSessionIds", {id}}}) ==
+              "InvalidTrafficMirrorSessionId.NotFound");
+        CHECK(b.error("DescribeTrafficMirrorFilterRules", {{"TrafficMirrorFilterRuleIds", {id}}}) ==
+              "InvalidTrafficMirrorFilterRuleId.NotFound");
+    }
+}
+
+TEST_CASE("S7 a target is one interface, load balancer or endpoint that is there") {
+    Bench b;
+    const auto error = [&](const Json& p) { return b.error("CreateTrafficMirrorTarget", p); };
+    CHECK(error(Json::object()) == "InvalidParameterCombination");
+    CHECK(error({{"NetworkInterfaceId", "eni-1"}, {"NetworkLoadBalancerArn", nlb}}) ==
+          "InvalidParameterCombination");
+    for (const char* arn :
+         {"", "x", "arn:aws:elasticloadbalancing:us-east-1:111122223333:loadbalancer/app/m/50dc",
+          "arn:aws:elasticloadbalancing:us-east-1:1111:loadbalancer/net/m/50dc",
+          "arn:aws:elasticloadbalancing:us-east-1:111122223333:loadbalancer/net/m",
+          "arn:aws:elasticloadbalancing:us-east-1:111122223333:loadbalancer/net//50dc",
+          "arn:aws:ec2:us-east-1:111122223333:loadbalancer/net/m/50dc"})
+        CHECK(error({{"NetworkLoadBalancerArn", arn}}) ==
+              "InvalidNetworkLoadBalancerArn.Malformed");
+    CHECK(error({{"NetworkLoadBalancerArn", nlb + "0"}}) ==
+          "InvalidNetworkLoadBalancerArn.NotFound");
+    for (const char* id :
+         {"", "vpce-", "vpce-xyz", "vpce-0123456789abcdef", "tmt-0123456789abcdef0"})
+        CHECK(error({{"GatewayLoadBalancerEndpointId", id}}) == "InvalidVpcEndpointId.Malformed");
+    CHECK(error({{"GatewayLoadBalancerEndpointId", "vpce-0123456789abcdef1"}}) ==
+          "InvalidVpcEndpointId.NotFound");
+
+    const auto balancer = b.ask("CreateTrafficMirrorTarget",
+                                {{"NetworkLoadBalancerArn", nlb}})["TrafficMirrorTarget"];
+    CHECK(balancer["Type"] == "network-load-balancer");
+    CHECK(balancer["NetworkLoadBalancerArn"] == nlb);
+    CHECK_FALSE(balancer.contains("NetworkInterfaceId"));
+    const auto endpoint =
+        b.ask("CreateTrafficMirrorTarget",
+              {{"GatewayLoadBalancerEndpointId", "vpce-0123456789abcdef0"}})["TrafficMirrorTarget"];
+    CHECK(endpoint["Type"] == "gateway-load-balancer-endpoint");
+    const auto id = b.create_session("eni-1", endpoint["TrafficMirrorTargetId"], b.filter(), 1);
+    CHECK(b.plane.in_force.sessions.at(id).target_address.to_string() == "10.0.1.3");
+}
+
+TEST_CASE("S5 a dry run makes all checks and no change") {
+    Bench b;
+    const auto target = b.target(), filter = b.filter();
+    const auto session = b.create_session("eni-1", target, filter, 1);
+    const auto rule = b.create_rule(filter, 1);
+    const std::pair<const char*, Json> good[] = {
+        {"CreateTrafficMirrorFilter", Json::object()},
+        {"CreateTrafficMirrorFilterRule", b.rule(filter, 2)},
+        {"CreateTrafficMirrorSession", b.session("eni-1", target, filter, 2)},
+        {"CreateTrafficMirrorTarget", {{"NetworkInterfaceId", "eni-2"}}},
+        {"CreateTags", {{"Resources", {session}}, {"Tags", tags({{"a", "b"}})}}},
+        {"DeleteTags", {{"Resources", {session}}}},
+        {"DeleteTrafficMirrorFilterRule", {{"TrafficMirrorFilterRuleId", rule}}},
+        {"DeleteTrafficMirrorSession", {{"TrafficMirrorSessionId", session}}},
+        {"DescribeTags", Json::object()},
+        {"DescribeTrafficMirrorSessions", Json::object()},
+        {"ModifyTrafficMirrorFilterNetworkServices", {{"TrafficMirrorFilterId", filter}}},
+        {"ModifyTrafficMirrorFilterRule", {{"TrafficMirrorFilterRuleId", rule}}},
+        {"ModifyTrafficMirrorSession",
+         {{"TrafficMirrorSessionId", session}, {"SessionNumber", 9}}}};
+    for (const auto& [action, p] : good) {
+        Json dry = p;
+        dry["DryRun"] = true;
+        CHECK(b.error(action, dry) == "DryRunOperation");
+        CHECK(b.handle(action, dry).status == 412);
+    }
+    const auto before_dry_run = [&](const char* action, Json p) {
+        p["DryRun"] = true;
+        return b.error(action, p);
+    };
+    CHECK(before_dry_run("DeleteTrafficMirrorFilter", {{"TrafficMirrorFilterId", filter}}) ==
+          "TrafficMirrorFilterInUse");
+    CHECK(before_dry_run("CreateTrafficMirrorFilter", {{"x", 1}}) == "UnknownParameter");
+    CHECK(before_dry_run("DeleteTrafficMirrorTarget", {{"TrafficMirrorTargetId", "x"}}) ==
+          "InvalidTrafficMirrorTargetId.NotFound");
+    CHECK(b.ask("DescribeTags", {{"DryRun", false}}).contains("Tags"));
+}
+
+TEST_CASE("S5 checks come in the order parameters, token, existence, state, quota") {
+    Settings settings;
+    settings.quotas.set("sessions-per-interface=1");
+    Bench b(settings);
+    const auto target = b.target(), filter = b.filter();
+    Json p = b.session("eni-1", target, filter, 1, {{"ClientToken", "t"}});
+    b.ask("CreateTrafficMirrorSession", p);
+    // One request with a fault of each kind; they are mended one by one.
+    p = {{"NetworkInterfaceId", "eni-1"},
+         {"TrafficMirrorTargetId", "tmt-x"},
+         {"TrafficMirrorFilterId", filter},
+         {"SessionNumber", 1},
+         {"ClientToken", "t"},
+         {"PacketLength", 0},
+         {"DryRun", true}};
+    CHECK(b.error("CreateTrafficMirrorSession", p) == "InvalidParameterValue");
+    CHECK_THAT(b.message, Contains("PacketLength"));
+    p["PacketLength"] = 1;
+    CHECK(b.error("CreateTrafficMirrorSession", p) == "IdempotentParameterMismatch");
+    p["ClientToken"] = "other";
+    CHECK(b.error("CreateTrafficMirrorSession", p) == "InvalidTrafficMirrorTargetId.NotFound");
+    p["TrafficMirrorTargetId"] = target;
+    CHECK(b.error("CreateTrafficMirrorSession", p) == "InvalidParameterValue");
+    CHECK_THAT(b.message, Contains("SessionNumber"));
+    p["SessionNumber"] = 2;
+    CHECK(b.error("CreateTrafficMirrorSession", p) ==
+          "TrafficMirrorSessionsPerInterfaceLimitExceeded");
+    p["NetworkInterfaceId"] = "eni-2";
+    CHECK(b.error("CreateTrafficMirrorSession", p) == "DryRunOperation");
+}
+
+TEST_CASE("S6 a client token repeats the first reply and creates nothing") {
+    Bench b;
+    const Json p = {{"Description", "x"}, {"ClientToken", "token"}};
+    const auto first = b.ask("CreateTrafficMirrorFilter", p);
+    CHECK(first["ClientToken"] == "token");
+    const auto commits = b.store.commits;
+    CHECK(b.ask("CreateTrafficMirrorFilter", p) == first);
+    CHECK(b.store.commits == commits);
+    CHECK(b.described("Filters", Json::object()).size() == 1);
+    CHECK(b.error("CreateTrafficMirrorFilter", {{"Description", "y"}, {"ClientToken", "token"}}) ==
+          "IdempotentParameterMismatch");
+    CHECK(b.error("CreateTrafficMirrorFilter", {{"ClientToken", "token"}}) ==
+          "IdempotentParameterMismatch");
+    // Another action has tokens of its own.
+    b.ask("CreateTrafficMirrorTarget", {{"NetworkInterfaceId", "eni-0"}, {"ClientToken", "token"}});
+    // DryRun is no part of the parameters.
+    Json dry = p;
+    dry["DryRun"] = true;
+    CHECK(b.error("CreateTrafficMirrorFilter", dry) == "DryRunOperation");
+    // The resource may be gone since (ours), and its first look is repeated.
+    b.ask("DeleteTrafficMirrorFilter",
+          {{"TrafficMirrorFilterId", first["TrafficMirrorFilter"]["TrafficMirrorFilterId"]}});
+    CHECK(b.ask("CreateTrafficMirrorFilter", p) == first);
+    CHECK(b.described("Filters", Json::object()).empty());
+}
+
+TEST_CASE("S6 a failed or dry run does not use a token up") {
+    Bench b;
+    CHECK(b.error("CreateTrafficMirrorTarget",
+                  {{"NetworkInterfaceId", "eni-x"}, {"ClientToken", "t"}}) ==
+          "InvalidNetworkInterfaceID.NotFound");
+    CHECK(b.error("CreateTrafficMirrorTarget",
+                  {{"NetworkInterfaceId", "eni-1"}, {"ClientToken", "t"}, {"DryRun", true}}) ==
+          "DryRunOperation");
+    b.ask("CreateTrafficMirrorTarget", {{"NetworkInterfaceId", "eni-2"}, {"ClientToken", "t"}});
+}
+
+TEST_CASE("S6 a token is kept for 24 hours, across a restart") {
+    Bench b;
+    const Json p = {{"ClientToken", "t"}};
+    const auto first = b.ask("CreateTrafficMirrorFilter", p);
+    b.now += std::chrono::hours(24) - std::chrono::seconds(1);
+    CHECK(b.ask("CreateTrafficMirrorFilter", p) == first);
+    Requests restarted(b.store.load(), b.store, b.plane, b.settings);
+    CHECK(restarted.handle({"CreateTrafficMirrorFilter", p}).body == first);
+    b.now += std::chrono::seconds(1);
+    CHECK(b.ask("CreateTrafficMirrorFilter", p) != first);
+    CHECK(b.requests.account().tokens().size() == 1);  // the old one is forgotten
+    CHECK(b.store.load().tokens().size() == 1);
+}
+
+TEST_CASE("S6 a token has 1 to 64 ASCII characters, and Create actions alone take one") {
+    Bench b;
+    b.ask("CreateTrafficMirrorFilter", {{"ClientToken", std::string(64, 'x')}});
+    for (const std::string& bad : {std::string(65, 'x'), std::string(), std::string("\xc3\xa9")})
+        CHECK(b.error("CreateTrafficMirrorFilter", {{"ClientToken", bad}}) ==
+              "InvalidParameterValue");
+    CHECK(b.error("DeleteTrafficMirrorFilter",
+                  {{"TrafficMirrorFilterId", "x"}, {"ClientToken", "t"}}) == "UnknownParameter");
+}
+
+TEST_CASE("S7 tags have limits and codes of their own") {
+    Bench b;
+    const auto filter = b.filter();
+    const auto create = [&](const Json& pairs) {
+        return b.error("CreateTags", {{"Resources", {filter}}, {"Tags", tags(pairs)}});
+    };
+    Json fifty;
+    for (int i = 0; i < 50; ++i) fifty["k" + std::to_string(i)] = "v";
+    b.ask("CreateTags", {{"Resources", {filter}}, {"Tags", tags(fifty)}});
+    CHECK(create({{"one", "more"}}) == "TagLimitExceeded");
+    b.ask("CreateTags", {{"Resources", {filter}}, {"Tags", tags({{"k0", "new"}})}});
+    fifty["k50"] = "v";
+    CHECK(b.error("CreateTrafficMirrorFilter", specification("traffic-mirror-filter", fifty)) ==
+          "TagLimitExceeded");
+    for (const std::string& key :
+         {std::string(128, 'k'), std::string("aws:x"), std::string("AWS:x"), std::string()})
+        CHECK(create({{key, "v"}}) == "InvalidTagKey.Malformed");
+    CHECK(create({{"k0", std::string(257, 'v')}}) == "InvalidParameterValue");
+    b.ask("CreateTags", {{"Resources", {filter}}, {"Tags", tags({{"k0", std::string(256, 'v')}})}});
+    CHECK(b.error("CreateTrafficMirrorFilter",
+                  specification("traffic-mirror-session", {{"a", "b"}})) ==
+          "InvalidParameterValue");
+    CHECK(b.error("CreateTags", {{"Resources", {filter, "eni-1"}},
+                                 {"Tags", tags({{"k0", "x"}})}}) == "InvalidParameterValue");
+    for (const char* id : {"tmf-0123456789abcdef0", "tms-", "x", ""}) {
+        CHECK(b.error("CreateTags", {{"Resources", {filter, id}}, {"Tags", tags({{"k0", "x"}})}}) ==
+              "InvalidID");
+        CHECK(b.error("DeleteTags", {{"Resources", {id}}}) == "InvalidID");
+    }
+    CHECK(b.error("CreateTags", {{"Resources", {filter}},
+                                 {"Tags", Json::array({{{"Key", "a"}}, {{"Key", "a"}}})}}) ==
+          "InvalidParameterValue");
+}
+
+TEST_CASE("S10 tags are created, overwritten, described and deleted") {
+    Bench b;
+    const auto target = b.target(), filter = b.filter(), rule = b.create_rule(filter, 1);
+    const auto session = b.create_session("eni-1", target, filter, 1,
+                                          specification("traffic-mirror-session", {{"a", "1"}}));
+    CHECK(b.ask("CreateTags",
+                {{"Resources", {target, filter, rule, session, target}},
+                 {"Tags", Json::array({{{"Key", "b"}, {"Value", "2"}}, {{"Key", "empty"}}})}}) ==
+          Json::object());
+    const auto all = b.ask("DescribeTags")["Tags"];
+    REQUIRE(all.size() == 9);
+    CHECK(all[0] == Json{{"Key", "b"},
+                         {"Value", "2"},
+                         {"ResourceId", target},
+                         {"ResourceType", "traffic-mirror-target"}});
+    CHECK(all[8]["ResourceId"] == session);
+    const auto count = [&](const Json& p) { return b.ask("DescribeTags", p)["Tags"].size(); };
+    CHECK(count(filters("resource-id", {filter, rule})) == 4);
+    CHECK(count(filters("resource-type", {"traffic-mirror-filter*"})) == 4);
+    CHECK(count(filters("key", {"a", "empty"})) == 5);
+    CHECK(count(filters("value", {""})) == 4);
+    CHECK(count(filters("tag:b", {"?"})) == 4);
+    CHECK(b.error("DescribeTags", filters("owner-id", {"x"})) == "InvalidParameterValue");
+
+    b.ask("CreateTags", {{"Resources", {session}}, {"Tags", tags({{"a", "new"}})}});
+    CHECK(b.described("Sessions", Json::object())[0]["Tags"] ==
+          tags({{"a", "new"}, {"b", "2"}, {"empty", ""}}));
+    // With a value only where it is the tag's; without one always; without tags all.
+    b.ask("DeleteTags", {{"Resources", {session}}, {"Tags", tags({{"a", "1"}})}});
+    b.ask("DeleteTags",
+          {{"Resources", {session}}, {"Tags", Json::array({{{"Key", "b"}}, {{"Key", "none"}}})}});
+    CHECK(b.described("Sessions", Json::object())[0]["Tags"] ==
+          tags({{"a", "new"}, {"empty", ""}}));
+    b.ask("DeleteTags", {{"Resources", {session, rule}}});
+    CHECK(count(filters("resource-id", {session, rule})) == 0);
+}
+
+TEST_CASE("S9 filters compare what is shown, all of them, with wildcards") {
+    Bench b;
+    const auto target = b.target({{"NetworkInterfaceId", "eni-0"}, {"Description", "a*b"}});
+    const auto balancer = b.target({{"NetworkLoadBalancerArn", nlb}, {"Description", "axb"}});
+    const auto filter = b.filter();
+    const auto first = b.create_session("eni-1", target, filter, 1,
+                                        {{"VirtualNetworkId", 17}, {"PacketLength", 64}});
+    Json more = specification("traffic-mirror-session", {{"Team", "net ops"}});
+    more["Description"] = "caf\xc3\xa9";
+    const auto second = b.create_session("eni-2", balancer, filter, 2, more);
+    const auto ids = [&](const char* what, const Json& p) {
+        std::vector<std::string> out;
+        for (const auto& item : b.described(what, p))
+            for (const char* id : {"TrafficMirrorSessionId", "TrafficMirrorTargetId"})
+                if (item.contains(id)) {
+                    out.push_back(item[id]);
+                    break;
+                }
+        return out;
+    };
+    using Ids = std::vector<std::string>;
+    const std::tuple<const char*, std::vector<std::string>, Ids> sessions[] = {
+        {"network-interface-id", {"eni-2"}, {second}},
+        {"network-interface-id", {"eni-?"}, {first, second}},
+        {"network-interface-id", {"eni-2", "eni-1"}, {first, second}},
+        {"network-interface-id", {"ENI-2"}, {}},
+        {"owner-id", {"000000000000"}, {first, second}},
+        {"packet-length", {"64"}, {first}},
+        {"packet-length", {"8500"}, {second}},
+        {"session-number", {"2"}, {second}},
+        {"traffic-mirror-filter-id", {filter}, {first, second}},
+        {"traffic-mirror-session-id", {first}, {first}},
+        {"traffic-mirror-target-id", {balancer}, {second}},
+        {"virtual-network-id", {"1?"}, {first}},
+        {"description", {"*"}, {second}},  // one that is not there matches nothing
+        {"description", {"caf?"}, {second}},
+        {"description", {"caf??"}, {}},
+        {"tag:Team", {"net*"}, {second}},
+        {"tag:Team", {"*o*s"}, {second}},
+        {"tag:team", {"*"}, {}},
+        {"tag-key", {"T*"}, {second}},
+        {"tag-key", {"net ops"}, {}}};
+    for (const auto& [name, values, expected] : sessions) {
+        INFO(name << " " << values[0]);
+        CHECK(ids("Sessions", filters(name, values)) == expected);
+    }
+    CHECK(ids("Targets", filters("description", {"a*b"})) == Ids{target, balancer});
+    CHECK(ids("Targets", filters("description", {"a\\*b"})) == Ids{target});
+    CHECK(ids("Targets", filters("network-load-balancer-arn", {"*/net/*"})) == Ids{balancer});
+    CHECK(ids("Targets", filters("network-interface-id", {"eni-0"})) == Ids{target});
+    // Several filters: all must match; ids narrow them.
+    Json two = filters("session-number", {"1", "2"});
+    two["Filters"].push_back({{"Name", "network-interface-id"}, {"Values", {"eni-1"}}});
+    CHECK(ids("Sessions", two) == Ids{first});
+    two["TrafficMirrorSessionIds"] = {second};
+    CHECK(ids("Sessions", two).empty());
+    CHECK(ids("Sessions", {{"TrafficMirrorSessionIds", {second, first, second}}}) ==
+          Ids{first, second});
+
+    b.create_rule(filter, 5, {{"Protocol", 6}, {"Description", "r"}, {"RuleAction", "reject"}});
+    b.create_rule(b.filter(), 6);
+    for (const auto& [name, value] :
+         {std::pair{"rule-number", "5"}, std::pair{"rule-action", "reject"},
+          std::pair{"protocol", "6"}, std::pair{"description", "r"}})
+        CHECK(b.described("FilterRules", filters(name, {value})).size() == 1);
+    for (const auto& [name, value] :
+         {std::pair{"traffic-direction", "ingress"}, std::pair{"source-cidr-block", "0.0.0.0/0"},
+          std::pair{"destination-cidr-block", "0.0.0.0/0"},
+          std::pair{"traffic-mirror-filter-rule-id", "tmfr-*"}})
+        CHECK(b.described("FilterRules", filters(name, {value})).size() == 2);
+    CHECK(b.described("FilterRules", {{"TrafficMirrorFilterId", filter}}).size() == 1);
+    CHECK(b.described("Filters", filters("traffic-mirror-filter-id", {filter})).size() == 1);
+    CHECK(b.described("Filters", filters("description", {"*"})).empty());
+
+    for (const char* what : {"Sessions", "Targets", "Filters", "FilterRules"})
+        CHECK(b.error(std::string("DescribeTrafficMirror") + what, filters("vpc-id", {"x"})) ==
+              "InvalidParameterValue");
+    CHECK(b.error("DescribeTrafficMirrorSessions", filters("tag:", {"x"})) ==
+          "InvalidParameterValue");
+    CHECK(b.error("DescribeTrafficMirrorSessions", filters("owner-id", {})) == "MissingParameter");
+}
+
+TEST_CASE("S9 pages hold each object once, whatever comes and goes") {
+    Bench b;
+    std::vector<std::string> ids;
+    for (int i = 0; i < 12; ++i) ids.push_back(b.filter());
+    const auto page = [&](Json p) { return b.ask("DescribeTrafficMirrorFilters", p); };
+    const auto seen = [](const Json& reply) {
+        std::vector<std::string> out;
+        for (const auto& filter : reply["TrafficMirrorFilters"])
+            out.push_back(filter["TrafficMirrorFilterId"]);
+        return out;
+    };
+    const auto first = page({{"MaxResults", 5}});
+    CHECK(seen(first) == std::vector(ids.begin(), ids.begin() + 5));
+    b.ask("DeleteTrafficMirrorFilter", {{"TrafficMirrorFilterId", ids[4]}});  // the last one shown
+    b.ask("DeleteTrafficMirrorFilter", {{"TrafficMirrorFilterId", ids[6]}});
+    const auto late = b.filter();
+    // Another page size, and a restart, change nothing.
+    Requests restarted(b.store.load(), b.store, b.plane, b.settings);
+    const auto second = restarted
+                            .handle({"DescribeTrafficMirrorFilters",
+                                     {{"MaxResults", 6}, {"NextToken", first["NextToken"]}}})
+                            .body;
+    CHECK(seen(second) == std::vector{ids[5], ids[7], ids[8], ids[9], ids[10], ids[11]});
+    const auto third = page({{"MaxResults", 5}, {"NextToken", second["NextToken"]}});
+    CHECK(seen(third) == std::vector{late});
+    CHECK_FALSE(third.contains("NextToken"));
+    // No page more than needed, and none without MaxResults.
+    CHECK_FALSE(page({{"MaxResults", 11}}).contains("NextToken"));
+    CHECK(seen(page({{"NextToken", first["NextToken"]}})).size() == 7);
+    CHECK(seen(page(Json::object())).size() == 11);
+}
+
+TEST_CASE("S9 tags are paged too, between and inside resources") {
+    Bench b;
+    Json pairs;
+    for (int i = 0; i < 7; ++i) pairs["key " + std::to_string(i)] = "v";
+    for (int i = 0; i < 3; ++i)
+        b.ask("CreateTrafficMirrorFilter", specification("traffic-mirror-filter", pairs));
+    std::set<std::pair<std::string, std::string>> seen;
+    Json p = {{"MaxResults", 5}};
+    int pages = 0;
+    for (;; ++pages) {
+        const auto reply = b.ask("DescribeTags", p);
+        for (const auto& tag : reply["Tags"])
+            CHECK(seen.emplace(tag["ResourceId"], tag["Key"]).second);
+        if (!reply.contains("NextToken")) break;
+        p["NextToken"] = reply["NextToken"];
+    }
+    CHECK(pages == 4);
+    CHECK(seen.size() == 21);
+}
+
+TEST_CASE("S9 a paging token is bound to its action and filters") {
+    Bench b;
+    for (int i = 0; i < 6; ++i) {
+        b.filter();
+        b.target();
+    }
+    const std::string token =
+        b.ask("DescribeTrafficMirrorFilters", {{"MaxResults", 5}})["NextToken"];
+    const auto error = [&](const char* action, Json p, const std::string& text) {
+        p["NextToken"] = text;
+        return b.error(action, p);
+    };
+    CHECK(error("DescribeTrafficMirrorTargets", {{"MaxResults", 5}}, token) == "InvalidNextToken");
+    CHECK(error("DescribeTrafficMirrorFilters", filters("description", {"*"}), token) ==
+          "InvalidNextToken");
+    std::string other = token;
+    other.back() = other.back() == '0' ? '1' : '0';
+    for (const std::string& bad :
+         {other, token + "00", token + "x", token.substr(1), std::string("x"), std::string(),
+          std::string("cbf29ce484222325")})
+        CHECK(error("DescribeTrafficMirrorFilters", Json::object(), bad) == "InvalidNextToken");
+    for (const Json& bad : {Json(4), Json(1001), Json(0), Json("5")})
+        CHECK(b.error("DescribeTrafficMirrorFilters", {{"MaxResults", bad}}) ==
+              "InvalidParameterValue");
+    b.ask("DescribeTrafficMirrorFilters", {{"MaxResults", 1000}});
+}
+
+TEST_CASE("S8 the store is committed before the device, and put back when the device fails") {
+    Bench b;
+    const auto target = b.target(), filter = b.filter();
+    std::string order;
+    b.store.before_commit = [&] { order += "store "; };
+    b.plane.before_commit = [&] { order += "device "; };
+    const auto session = b.create_session("eni-1", target, filter, 1);
+    CHECK(order == "store device ");
+    const auto before = b.everything();
+
+    b.plane.fails = true;
+    order.clear();
+    for (const auto& [action, p] :
+         {std::pair{"CreateTrafficMirrorSession", b.session("eni-2", target, filter, 1)},
+          std::pair{"DeleteTrafficMirrorSession", Json{{"TrafficMirrorSessionId", session}}},
+          std::pair{"CreateTrafficMirrorFilterRule", b.rule(filter, 1, {{"ClientToken", "t"}})},
+          std::pair{"ModifyTrafficMirrorSession",
+                    Json{{"TrafficMirrorSessionId", session}, {"SessionNumber", 5}}}}) {
+        const auto reply = b.handle(action, p);
+        CHECK(reply.code == "InternalError");
+        CHECK(reply.status == 500);
+        CHECK(b.everything() == before);
+    }
+    CHECK(order.compare(0, 19, "store device store ") == 0);
+    b.plane.fails = false;
+    Requests restarted(b.store.load(), b.store, b.plane, b.settings);
+    CHECK(restarted.handle({"DescribeTrafficMirrorSessions"}).body == before["Sessions"]);
+    CHECK(b.plane.in_force.sessions.size() == 1);
+    b.create_rule(filter, 1, {{"ClientToken", "t"}});  // the token was not used up
+}
+
+TEST_CASE("S8 a store that fails or is full leaves all as it was") {
+    Bench b;
+    const auto target = b.target(), filter = b.filter();
+    b.store.before_commit = [] { throw StoreUnavailable("disk full"); };
+    CHECK(b.error("CreateTrafficMirrorSession", b.session("eni-1", target, filter, 1)) ==
+          "Unavailable");
+    CHECK(b.handle("CreateTrafficMirrorFilter", Json::object()).status == 503);
+    CHECK(b.plane.in_force.sessions.empty());
+    b.store.before_commit = [] { throw std::runtime_error("I/O error"); };
+    CHECK(b.error("CreateTrafficMirrorSession", b.session("eni-1", target, filter, 1)) ==
+          "InternalError");
+    b.store.before_commit = [] {};
+    b.create_session("eni-1", target, filter, 1);
+    CHECK(b.plane.in_force.sessions.size() == 1);
+}
+
+TEST_CASE("S8 tables brought up to date by each change are those made from the whole account") {
+    Settings settings;
+    settings.seed = 7;
+    Bench b(settings);
+    std::mt19937 random(7);
+    INFO("seed 7");
+    const auto pick = [&](const Json& list, const char* id) {
+        return list.empty() ? std::string("x")
+                            : list[random() % list.size()][id].get<std::string>();
+    };
+    int changes = 0;
+    for (int i = 0; i < 600; ++i) {
+        const auto sessions = b.described("Sessions", Json::object()),
+                   targets = b.described("Targets", Json::object()),
+                   all = b.described("Filters", Json::object()),
+                   rules = b.described("FilterRules", Json::object());
+        const auto session = pick(sessions, "TrafficMirrorSessionId"),
+                   target = pick(targets, "TrafficMirrorTargetId"),
+                   filter = pick(all, "TrafficMirrorFilterId"),
+                   rule = pick(rules, "TrafficMirrorFilterRuleId");
+        const auto interface = "eni-" + std::to_string(random() % 8);
+        const int number = 1 + int(random() % 4);
+        const std::pair<const char*, Json> choices[] = {
+            {"CreateTrafficMirrorFilter", Json::object()},
+            {"CreateTrafficMirrorTarget", {{"NetworkInterfaceId", interface}}},
+            {"CreateTrafficMirrorFilterRule", b.rule(filter, number)},
+            {"CreateTrafficMirrorSession", b.session(interface, target, filter, number)},
+            {"CreateTrafficMirrorSession", b.session(interface, target, filter, number)},
+            {"ModifyTrafficMirrorSession",
+             {{"TrafficMirrorSessionId", session},
+              {"SessionNumber", number},
+              {"TrafficMirrorFilterId", filter},
+              {"TrafficMirrorTargetId", target}}},
+            {"ModifyTrafficMirrorFilterRule",
+             {{"TrafficMirrorFilterRuleId", rule}, {"RuleNumber", number}}},
+            {"ModifyTrafficMirrorFilterNetworkServices",
+             {{"TrafficMirrorFilterId", filter}, {"AddNetworkServices", {"amazon-dns"}}}},
+            {"DeleteTrafficMirrorSession", {{"TrafficMirrorSessionId", session}}},
+            {"DeleteTrafficMirrorFilterRule", {{"TrafficMirrorFilterRuleId", rule}}},
+            {"DeleteTrafficMirrorFilter", {{"TrafficMirrorFilterId", filter}}},
+            {"DeleteTrafficMirrorTarget", {{"TrafficMirrorTargetId", target}}}};
+        const auto& [action, p] = choices[random() % std::size(choices)];
+        b.plane.fails = random() % 10 == 0;
+        changes += b.handle(action, p).ok();
+        b.plane.fails = false;
+
+        const auto text = [](const TableState& tables) {
+            std::string out;
+            for (const auto& [id, each] : tables.interfaces) out += id + " ";
+            for (const auto& [id, each] : tables.filters) {
+                out += id + (each->amazon_dns ? " dns " : " ");
+                for (const auto* list : {&each->ingress, &each->egress})
+                    for (const auto& one : *list) out += one.id + " ";
+            }
+            for (const auto& [id, each] : tables.sessions)
+                out += id + each.interface + each.filter + std::to_string(each.number) +
+                       to_string(each.target_mac) + " ";
+            return out;
+        };
+        REQUIRE(text(b.requests.tables()) == text(table_state(b.requests.account())));
+        REQUIRE(text(b.requests.tables()) == text(table_state(b.store.load())));
+        REQUIRE(text(b.plane.in_force) == text(b.requests.tables()));
+    }
+    CHECK(changes > 100);
+}
