@@ -90,7 +90,8 @@ public:
     /// Part of the file that was read, if its size is known.
     std::optional<double> progress() const override {
         struct stat status {};
-        if (::fstat(fd_.get(), &status) != 0 || !S_ISREG(status.st_mode) || status.st_size == 0) return {};
+        if (::fstat(fd_.get(), &status) != 0 || !S_ISREG(status.st_mode) || status.st_size == 0)
+            return {};
         const off_t at = ::lseek(fd_.get(), 0, SEEK_CUR);
         if (at < 0) return {};
         return static_cast<double>(at) / static_cast<double>(status.st_size);

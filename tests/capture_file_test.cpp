@@ -523,6 +523,31 @@ TEST_CASE("frames of 1 to 262144 bytes are read whole from pcap and from pcapng"
     CHECK(read_all(folder.put("a.pcapng", pcapng)) == expected);
 }
 
+TEST_CASE("progress rises to 1 with the part of the file that was read, and a pipe has none") {
+    const Folder folder;
+    Bytes plain = pcap_header();
+    for (unsigned i = 0; i < 100; ++i) plain = plain + pcap_record(frame_of(9000, i));
+    const std::string path = folder.put("a", plain);
+    CaptureReader reader(path);
+    CaptureReader::Frame frame;
+    double last = 0;
+    while (reader.next(frame)) {
+        REQUIRE(reader.progress().has_value());
+        REQUIRE(*reader.progress() >= last);
+        last = *reader.progress();
+        if (frame.data[0] == 49) CHECK((last > 0.4 && last < 0.8));
+    }
+    CHECK(reader.progress() == 1.0);
+
+    int ends[2];
+    REQUIRE(pipe(ends) == 0);
+    const Bytes start = first(plain, 24);
+    REQUIRE(::write(ends[1], start.data(), start.size()) == 24);
+    ::close(ends[1]);
+    const Redirect input(STDIN_FILENO, ends[0]);
+    CHECK_FALSE(CaptureReader("-").progress().has_value());
+}
+
 TEST_CASE("a reader can be moved between two frames") {
     const Folder folder;
     CaptureReader first_owner(folder.put(

@@ -110,7 +110,7 @@ def packet_socket(device, protocol):
 
 
 def receive(packets):
-    """The next frame that the device received, with the VLAN tag that the kernel keeps beside it."""
+    """The next frame that the device received, with the VLAN tag that is kept beside it."""
     while True:
         try:
             frame, ancillary, _, address = packets.recvmsg(65536, 256)

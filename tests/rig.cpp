@@ -28,8 +28,9 @@ std::optional<reference::PortRange> translate(const std::optional<PortRange>& po
 std::vector<reference::Rule> translate(const std::vector<Rule>& rules) {
     std::vector<reference::Rule> result;
     for (const Rule& rule : rules) {
-        result.push_back({rule.accept, translate(rule.source), translate(rule.destination), rule.protocol,
-                          translate(rule.source_ports), translate(rule.destination_ports)});
+        result.push_back({rule.accept, translate(rule.source), translate(rule.destination),
+                          rule.protocol, translate(rule.source_ports),
+                          translate(rule.destination_ports)});
     }
     return result;
 }
@@ -40,7 +41,9 @@ unsigned popcount(std::uint64_t bits) {
     return count;
 }
 
-std::uint64_t keep_of(std::size_t bytes) { return bytes >= 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << bytes) - 1; }
+std::uint64_t keep_of(std::size_t bytes) {
+    return bytes >= 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << bytes) - 1;
+}
 
 /// Cheaper than REQUIRE, and the context is only made for a failure.
 template <class... Parts>
@@ -78,14 +81,15 @@ std::shared_ptr<Rig::Version> Rig::translate(const TableState& state) const {
         for (const auto& [session_id, session] : state.sessions) {
             if (session.interface != id) continue;
             order.emplace_back(session.number, session_id);
-            translated.sessions.push_back({session.number, filters.at(session.filter), session.vni,
-                                           session.packet_length, session.source_mac, session.target_mac,
-                                           test::translate(session.source_address),
-                                           test::translate(session.target_address), session.mtu});
+            translated.sessions.push_back(
+                {session.number, filters.at(session.filter), session.vni, session.packet_length,
+                 session.source_mac, session.target_mac, test::translate(session.source_address),
+                 test::translate(session.target_address), session.mtu});
         }
         std::sort(order.begin(), order.end());
         version->sessions.emplace_back();
-        for (const auto& [number, session_id] : order) version->sessions.back().push_back(session_id);
+        for (const auto& [number, session_id] : order)
+            version->sessions.back().push_back(session_id);
         version->tables.interfaces.push_back(std::move(translated));
     }
     if (device_) version->placement = device_->placement();
@@ -95,7 +99,8 @@ std::shared_ptr<Rig::Version> Rig::translate(const TableState& state) const {
 void Rig::run(const std::function<void()>& body) {
     board_.on_forward = [this](const Received& received) { forwarded(received); };
     board_.on_copy = [this](const Received& received) {
-        arrived_.push_back({Bytes(received.data, received.data + received.size), received.transfer.tag});
+        arrived_.push_back(
+            {Bytes(received.data, received.data + received.size), received.transfer.tag});
         if (!mirror_reset_) {
             latency_minimum_ = std::min(latency_minimum_, received.transfer.latency);
             latency_maximum_ = std::max(latency_maximum_, received.transfer.latency);
@@ -129,7 +134,8 @@ void Rig::changed(const std::shared_ptr<const Version>& old, std::uint16_t befor
 }
 
 void Rig::apply(const TableState& state) {
-    for (const auto& [id, session] : state_.sessions) session_gone_ |= state.sessions.count(id) == 0;
+    for (const auto& [id, session] : state_.sessions)
+        session_gone_ |= state.sessions.count(id) == 0;
     const std::uint16_t before = device_->placement()->version;
     const auto old = current_;
     const auto plan = device_->plan(state);
@@ -155,16 +161,20 @@ void Rig::put_service(std::size_t index, const std::optional<reference::ServiceE
     services_.erase(index);
     if (entry) {
         services_[index] = *entry;
-        const bool any = entry->protocol == Protocol::any, both = entry->protocol == Protocol::tcp_or_udp;
+        const bool any = entry->protocol == Protocol::any,
+                   both = entry->protocol == Protocol::tcp_or_udp;
         flags = map::service_flags::valid(1) |
                 map::service_flags::dns(entry->action == reference::ServiceEntry::Action::dns) |
-                map::service_flags::v6(entry->version == 6) | map::service_flags::any_address(!entry->address) |
+                map::service_flags::v6(entry->version == 6) |
+                map::service_flags::any_address(!entry->address) |
                 map::service_flags::tcp(!any && (both || entry->protocol == Protocol::tcp)) |
                 map::service_flags::udp(!any && (both || entry->protocol == Protocol::udp)) |
                 map::service_flags::has_ports(entry->ports.has_value()) |
-                map::service_flags::either_side(entry->side == reference::ServiceEntry::PortSide::either);
+                map::service_flags::either_side(entry->side ==
+                                                reference::ServiceEntry::PortSide::either);
         if (entry->ports) {
-            ports = map::service_ports::from(entry->ports->from) | map::service_ports::to(entry->ports->to);
+            ports = map::service_ports::from(entry->ports->from) |
+                    map::service_ports::to(entry->ports->to);
         }
         for (std::size_t i = 0; entry->address && i < 16; ++i) {
             address[3 - i / 4] |= std::uint32_t{entry->address->bytes[i]} << (24 - 8 * (i % 4));
@@ -172,7 +182,8 @@ void Rig::put_service(std::size_t index, const std::optional<reference::ServiceE
     }
     registers().write(map::service_flags::address(), flags);
     registers().write(map::service_ports::address(), ports);
-    for (std::uint32_t i = 0; i < 4; ++i) registers().write(map::service_address::address(i), address[i]);
+    for (std::uint32_t i = 0; i < 4; ++i)
+        registers().write(map::service_address::address(i), address[i]);
     registers().write(map::commit::address(), map::commit::service(1));
     open();
 }
@@ -191,30 +202,40 @@ void Rig::send(const Bytes& frame, const std::optional<Tapping>& tap, Transfer t
         transfer.index = tap->index ? *tap->index : device_->interface_index(tap->interface);
     }
     auto shared = std::make_shared<Bytes>(frame);
-    Sent sent{transfer.tag, shared,  transfer.tap, transfer.egress, transfer.index,
+    Sent sent{transfer.tag,
+              shared,
+              transfer.tap,
+              transfer.egress,
+              transfer.index,
               device_ ? device_->placement()->version : std::uint16_t{0},
-              {}, {}, frame.size()};
+              {},
+              {},
+              frame.size()};
     const std::size_t beats = (frame.size() + 63) / 64;
     for (const BeatMark& mark : transfer.marks) {
         if (mark.beat >= beats) continue;
-        if (mark.error && (!sent.first_bad || mark.beat < *sent.first_bad)) sent.first_bad = mark.beat;
+        if (mark.error && (!sent.first_bad || mark.beat < *sent.first_bad))
+            sent.first_bad = mark.beat;
         if (mark.keep == 0) continue;
         const std::uint64_t whole = keep_of(frame.size() - 64 * mark.beat);
         const bool last = mark.beat + 1 == beats;
         REQUIRE((last ? (mark.keep & (mark.keep + 1)) != 0 : mark.keep != whole));
         REQUIRE((mark.keep & ~whole) == 0);  // lanes beyond would show what an earlier beat left
-        if (!sent.first_malformed || mark.beat < *sent.first_malformed) sent.first_malformed = mark.beat;
+        if (!sent.first_malformed || mark.beat < *sent.first_malformed)
+            sent.first_malformed = mark.beat;
         sent.counted -= popcount(whole) - popcount(mark.keep);
     }
-    Forwarding forwarding{transfer.tag, shared,         transfer.tap,
-                          transfer.egress, sent.first_bad.has_value(), transfer.index};
+    Forwarding forwarding{
+        transfer.tag,  shared, transfer.tap, transfer.egress, sent.first_bad.has_value(),
+        transfer.index};
     if (sent.first_malformed) {  // I1: forwarded as it came; its bytes are those that tkeep names
         auto left = std::make_shared<Bytes>();
         for (std::size_t i = 0; i < frame.size(); ++i) {
             const auto hides = [i](const BeatMark& mark) {
                 return mark.beat == i / 64 && mark.keep != 0 && (mark.keep >> i % 64 & 1) == 0;
             };
-            if (std::none_of(transfer.marks.begin(), transfer.marks.end(), hides)) left->push_back(frame[i]);
+            if (std::none_of(transfer.marks.begin(), transfer.marks.end(), hides))
+                left->push_back(frame[i]);
         }
         forwarding.frame = left;
     }
@@ -225,7 +246,8 @@ void Rig::send(const Bytes& frame, const std::optional<Tapping>& tap, Transfer t
 
 void Rig::wait() {
     offload().wait_until_idle();
-    if (!deferred_.empty()) FAIL("T2 a pass was decided by tables of version " << deferred_.front().version);
+    if (!deferred_.empty())
+        FAIL("T2 a pass was decided by tables of version " << deferred_.front().version);
     if (mirror_reset_) {
         while (!expected_.empty()) {
             settle(expected_.front(), reference::Drop::reset);
@@ -238,8 +260,6 @@ void Rig::wait() {
     REQUIRE(expected_.empty());
     REQUIRE(arrived_.empty());
 }
-
-std::uint32_t Rig::status() { return registers().read(registers::status::address()); }
 
 void Rig::reset() {
     offload().reset();
@@ -277,8 +297,8 @@ void Rig::forwarded(const Received& received) {
                std::memcmp(received.data, sent.frame->data(), received.size) == 0,
            "P1 pass ", sent.tag, " was not forwarded unchanged and in order");
     const Transfer& transfer = received.transfer;
-    expect(transfer.tap == sent.tap && transfer.egress == sent.egress && transfer.index == sent.index &&
-               transfer.error == sent.bad,
+    expect(transfer.tap == sent.tap && transfer.egress == sent.egress &&
+               transfer.index == sent.index && transfer.error == sent.bad,
            "I2 pass ", sent.tag, " was forwarded with another tuser");
     if (on_forward) on_forward(received);
 }
@@ -302,41 +322,50 @@ void Rig::decide_deferred() {
 void Rig::judge(const DecisionRecord& record) {
     using Outcome = DecisionRecord::Outcome;
     using Cause = DecisionRecord::Cause;
-    expect(!sent_.empty() && sent_.front().tag == record.tag, "I5 pass ", record.tag, " was decided out of order");
+    expect(!sent_.empty() && sent_.front().tag == record.tag, "I5 pass ", record.tag,
+           " was decided out of order");
     const Sent sent = std::move(sent_.front());
     sent_.pop_front();
     const auto& version = *versions_.at(record.version);
     const auto check = [&](bool ok, const char* what) {
-        expect(ok, "pass ", sent.tag, " of ", sent.frame->size(), " bytes by version ", record.version, ": ", what,
-               " (outcome ", int(record.outcome), ", cause ", int(record.cause), ", slot ", int(record.slot), ", rule ",
-               int(record.rule_index), ", kept ", record.kept, ")");
+        expect(ok, "pass ", sent.tag, " of ", sent.frame->size(), " bytes by version ",
+               record.version, ": ", what, " (outcome ", int(record.outcome), ", cause ",
+               int(record.cause), ", slot ", int(record.slot), ", rule ", int(record.rule_index),
+               ", kept ", record.kept, ")");
     };
 
-    reference::Pass pass{sent.frame->data(), sent.counted, {}, sent.first_bad, sent.first_malformed};
+    reference::Pass pass{
+        sent.frame->data(), sent.counted, {}, sent.first_bad, sent.first_malformed};
     std::optional<std::size_t> interface;
     const bool unready = sweeping_ && record.cause == Cause::no_tap;
-    const std::size_t indices = version.placement ? version.placement->interfaces.size() : registers::sizes::interfaces;
+    const std::size_t indices =
+        version.placement ? version.placement->interfaces.size() : registers::sizes::interfaces;
     if (sent.tap && sent.index <= indices && !unready) {
         if (version.placement && sent.index < indices) {
-            const auto known = version.interfaces.find(version.placement->interfaces[sent.index].interface);
+            const auto known =
+                version.interfaces.find(version.placement->interfaces[sent.index].interface);
             if (known != version.interfaces.end()) interface = known->second;
         }
-        pass.tap = reference::Tap{sent.egress ? reference::Direction::egress : reference::Direction::ingress,
-                                  interface.value_or(reference::NoSessions)};
+        pass.tap = reference::Tap{
+            sent.egress ? reference::Direction::egress : reference::Direction::ingress,
+            interface.value_or(reference::NoSessions)};
     }
     const reference::Decision expected = reference::decide(version.tables, pass);
     ++outcomes_[std::size_t(record.outcome)];
     if (unready) ++swept_;
     if (expected.cause != reference::Cause::no_tap) {
         sweeping_ = false;
-        check(std::int16_t(record.version - sent.version) >= 0, "T2 a change was done before it was sent");
+        check(std::int16_t(record.version - sent.version) >= 0,
+              "T2 a change was done before it was sent");
     }
 
     switch (expected.outcome) {
         case reference::Outcome::not_eligible: {
             static const std::map<reference::Cause, Cause> causes{
-                {reference::Cause::no_tap, Cause::no_tap},         {reference::Cause::malformed, Cause::malformed},
-                {reference::Cause::marked_bad, Cause::marked_bad}, {reference::Cause::not_ip, Cause::not_ip},
+                {reference::Cause::no_tap, Cause::no_tap},
+                {reference::Cause::malformed, Cause::malformed},
+                {reference::Cause::marked_bad, Cause::marked_bad},
+                {reference::Cause::not_ip, Cause::not_ip},
                 {reference::Cause::excluded, Cause::excluded}};
             check(record.outcome == Outcome::not_eligible, "is not eligible");
             check(record.cause == causes.at(expected.cause), "another cause");
@@ -348,7 +377,8 @@ void Rig::judge(const DecisionRecord& record) {
         case reference::Outcome::selected:
             if (record.outcome == Outcome::dropped) {
                 const bool overflow = record.cause == Cause::overflow;
-                check(overflow ? drops_allowed_ : record.cause == Cause::reset && mirror_reset_, "was dropped");
+                check(overflow ? drops_allowed_ : record.cause == Cause::reset && mirror_reset_,
+                      "was dropped");
             } else {
                 check(record.outcome == Outcome::mirrored, "is selected");
                 check(record.late_bad == expected.late_bad, "late_bad");
@@ -368,13 +398,16 @@ void Rig::judge(const DecisionRecord& record) {
                              : tried.reason == Reason::rule  ? DecisionRecord::Why::rejected
                                                              : DecisionRecord::Why::rejected_dns;
             check(record.why[i] == why, "a slot rejects for another reason");
-            check(tried.reason != Reason::rule || record.why_rule[i] == tried.rule, "another rule rejects");
+            check(tried.reason != Reason::rule || record.why_rule[i] == tried.rule,
+                  "another rule rejects");
         }
     }
     if (expected.outcome == reference::Outcome::selected) {
-        const Expected selected{sent.tag, pass, expected, version.sessions.at(*interface).at(expected.session)};
+        const Expected selected{sent.tag, pass, expected,
+                                version.sessions.at(*interface).at(expected.session)};
         if (record.outcome == Outcome::dropped) {
-            settle(selected, record.cause == Cause::reset ? reference::Drop::reset : reference::Drop::overload);
+            settle(selected, record.cause == Cause::reset ? reference::Drop::reset
+                                                          : reference::Drop::overload);
         } else {
             expected_.push_back(selected);
         }
@@ -414,11 +447,15 @@ void Rig::compare_copies() {
                 continue;
             }
             const std::size_t common = std::min(got.size(), want.size());
-            const auto at = std::mismatch(got.begin(), got.begin() + std::ptrdiff_t(common), want.begin()).first;
-            FAIL("the copy of pass " << expected.tag << " has " << got.size() << " bytes, the model's " << want.size()
+            const auto at =
+                std::mismatch(got.begin(), got.begin() + std::ptrdiff_t(common), want.begin())
+                    .first;
+            FAIL("the copy of pass " << expected.tag << " has " << got.size()
+                                     << " bytes, the model's " << want.size()
                                      << "; first difference at byte " << at - got.begin());
         }
-        expect(mirror_reset_ || arrived_.front().tag == expected.tag, "P21 a copy came out of order");
+        expect(mirror_reset_ || arrived_.front().tag == expected.tag,
+               "P21 a copy came out of order");
         settle(expected, {});
         last_copy_ = std::move(arrived_.front().data);
         expected_.pop_front();
@@ -462,8 +499,9 @@ void Rig::check_counters() {
     for (const auto& [id, got] : counters.sessions) {
         INFO("session " << id);
         const SessionCounters want = session_totals_[id];
-        for (const auto& [a, b] : {std::pair{got.selected, want.selected}, std::pair{got.mirrored, want.mirrored},
-                                   std::pair{got.dropped, want.dropped}}) {
+        for (const auto& [a, b] :
+             {std::pair{got.selected, want.selected}, std::pair{got.mirrored, want.mirrored},
+              std::pair{got.dropped, want.dropped}}) {
             CHECK(a.frames == b.frames);
             CHECK(a.bytes == b.bytes);
         }
@@ -484,23 +522,27 @@ void Rig::check_snapshot() {
         return total;
     };
     const auto equal = [](const Tally& a, const Tally& b, const char* what) {
-        expect(a.frames == b.frames && a.bytes == b.bytes, "P23 ", what, ": ", a.frames, " passes, ", a.bytes,
-               " bytes against ", b.frames, ", ", b.bytes);
+        expect(a.frames == b.frames && a.bytes == b.bytes, "P23 ", what, ": ", a.frames,
+               " passes, ", a.bytes, " bytes against ", b.frames, ", ", b.bytes);
     };
     const auto grows = [](const Tally& a, const Tally& b, const char* what) {
-        expect(a.frames <= b.frames && a.bytes <= b.bytes, "P23 ", what, " ran backwards: ", a.frames, " passes, ",
-               a.bytes, " bytes, then ", b.frames, ", ", b.bytes);
+        expect(a.frames <= b.frames && a.bytes <= b.bytes, "P23 ", what,
+               " ran backwards: ", a.frames, " passes, ", a.bytes, " bytes, then ", b.frames, ", ",
+               b.bytes);
     };
-    equal(now.received, sum({now.not_eligible, now.not_accepted, now.selected, now.in_flight}), "received");
+    equal(now.received, sum({now.not_eligible, now.not_accepted, now.selected, now.in_flight}),
+          "received");
     equal(now.selected, sum({now.mirrored, now.dropped}), "selected");
     grows(now.forwarded, now.received, "forwarded before received");
     const auto& causes = now.causes;
-    expect(now.not_eligible.frames == causes.no_tap + causes.malformed + causes.marked_bad + causes.not_ip +
-                                          causes.excluded + causes.table_fault,
+    expect(now.not_eligible.frames == causes.no_tap + causes.malformed + causes.marked_bad +
+                                          causes.not_ip + causes.excluded + causes.table_fault,
            "P23 causes of not eligible");
-    expect(now.dropped.frames == causes.overflow + causes.reset + causes.session_fault, "P23 causes of drops");
-    Tally Counters::*const all[] = {&Counters::received,     &Counters::forwarded, &Counters::not_eligible,
-                                    &Counters::not_accepted, &Counters::mirrored,  &Counters::dropped};
+    expect(now.dropped.frames == causes.overflow + causes.reset + causes.session_fault,
+           "P23 causes of drops");
+    Tally Counters::*const all[] = {&Counters::received,     &Counters::forwarded,
+                                    &Counters::not_eligible, &Counters::not_accepted,
+                                    &Counters::mirrored,     &Counters::dropped};
     for (const auto tally : all) grows(before.*tally, now.*tally, "a counter");
     Tally mirrored, dropped;
     for (const auto& [id, session] : now.sessions) {
@@ -511,7 +553,8 @@ void Rig::check_snapshot() {
         if (found == before.sessions.end()) continue;
         grows(found->second.mirrored, session.mirrored, "a session's mirrored");
         grows(found->second.dropped, session.dropped, "a session's dropped");
-        expect(found->second.mirrored_bytes <= session.mirrored_bytes, "P23 a session's bytes ran backwards");
+        expect(found->second.mirrored_bytes <= session.mirrored_bytes,
+               "P23 a session's bytes ran backwards");
     }
     if (!session_gone_) {
         equal(mirrored, now.mirrored, "mirrored of all sessions");
@@ -546,15 +589,18 @@ const std::vector<IpAddress>& addresses(bool v6) {
         for (const char* text : texts) parsed.push_back(IpAddress::parse(text));
         return parsed;
     };
-    static const auto all4 = parse({"169.254.169.254", "169.254.169.123", "169.254.169.250", "169.254.169.251",
-                                    "169.254.169.253", "10.0.0.2", "10.0.1.10", "10.0.2.20", "192.168.7.9",
-                                    "203.0.113.255", "0.0.0.0", "255.255.255.255"});
-    static const auto all6 = parse({"fd00:ec2::254", "fd00:ec2::123", "fd00:ec2::253", "2001:db8::1",
-                                    "2001:db8:1:2:3:4:5:6", "fe80::1", "ff02::1", "::"});
+    static const auto all4 =
+        parse({"169.254.169.254", "169.254.169.123", "169.254.169.250", "169.254.169.251",
+               "169.254.169.253", "10.0.0.2", "10.0.1.10", "10.0.2.20", "192.168.7.9",
+               "203.0.113.255", "0.0.0.0", "255.255.255.255"});
+    static const auto all6 =
+        parse({"fd00:ec2::254", "fd00:ec2::123", "fd00:ec2::253", "2001:db8::1",
+               "2001:db8:1:2:3:4:5:6", "fe80::1", "ff02::1", "::"});
     return v6 ? all6 : all4;
 }
 
-/// One of them, often with one bit turned: a near miss of a service, and inside or outside of a prefix.
+/// One of them, often with one bit turned: a near miss of a service, and inside or outside of a
+/// prefix.
 IpAddress random_address(Random& random, bool v6) {
     IpAddress address = random.pick(addresses(v6));
     if (random.chance(50)) {
@@ -572,7 +618,8 @@ std::uint16_t random_port(Random& random) {
 
 std::uint8_t random_protocol(Random& random) {
     if (random.chance(70)) return random.chance(50) ? 6 : 17;
-    return random.pick<std::uint8_t>({1, 58, 0, 43, 44, 51, 60, 50, 59, 132, 255, std::uint8_t(random.below(256))});
+    return random.pick<std::uint8_t>(
+        {1, 58, 0, 43, 44, 51, 60, 50, 59, 132, 255, std::uint8_t(random.below(256))});
 }
 
 Rule random_rule(Random& random) {
@@ -599,7 +646,8 @@ Filter random_filter(Random& random) {
     Filter filter;
     filter.amazon_dns = random.chance(50);
     for (auto* rules : {&filter.ingress, &filter.egress}) {
-        rules->resize(random.chance(30) ? random.pick({0, 1, 16}) : random.below(17));
+        rules->resize(random.chance(30) ? random.pick<std::uint32_t>({0, 1, 16})
+                                        : random.below(17));
         for (Rule& rule : *rules) rule = random_rule(random);
     }
     return filter;
@@ -612,8 +660,8 @@ Session random_session(Random& random, const std::string& interface, const std::
     session.number = std::uint16_t(random.between(1, 32766));
     session.vni = random.below(1 << 24);
     if (random.chance(70)) {
-        session.packet_length =
-            random.pick<std::uint16_t>({1, 14, 15, 63, 64, 65, 127, 128, 129, 8500, std::uint16_t(random.between(1, 300))});
+        session.packet_length = random.pick<std::uint16_t>(
+            {1, 14, 15, 63, 64, 65, 127, 128, 129, 8500, std::uint16_t(random.between(1, 300))});
     }
     session.mtu = random.pick<std::uint16_t>({576, 1500, 9001, 9216});
     const bool v6 = random.chance(50);
@@ -636,7 +684,8 @@ TableState random_state(Random& random, unsigned interfaces, unsigned filters) {
         if (random.chance(50)) interface.resolver = IpAddress::parse("10.0.0.2");
         std::set<std::uint16_t> numbers;
         for (unsigned count = i == 0 ? 3 : random.below(4), slot = 0; slot < count; ++slot) {
-            Session session = random_session(random, id, "f" + std::to_string(random.below(filters)));
+            Session session =
+                random_session(random, id, "f" + std::to_string(random.below(filters)));
             while (!numbers.insert(session.number).second) ++session.number;
             state.sessions["s" + std::to_string(i) + "." + std::to_string(slot)] = session;
         }
@@ -662,14 +711,18 @@ Bytes random_frame(Random& random) {
         put(random.below(65536), 2);
     }
     const bool v6 = random.chance(45);
-    put(random.chance(3) ? random.pick<std::uint32_t>({0x0806, 0x8847, 0x9100, 0x88cc, 0x0801, 0x86de, 46})
-        : random.chance(2) != v6 ? 0x86dd : 0x0800, 2);
+    put(random.chance(3)
+            ? random.pick<std::uint32_t>({0x0806, 0x8847, 0x9100, 0x88cc, 0x0801, 0x86de, 46})
+        : random.chance(2) != v6 ? 0x86dd
+                                 : 0x0800,
+        2);
     const unsigned version = random.chance(2) ? random.below(16) : v6 ? 6 : 4;
     const std::uint8_t protocol = random_protocol(random);
     if (v6) {
         const unsigned count = random.chance(40) ? 0 : random.between(1, 6);
         Bytes chain;
-        for (unsigned i = 0; i < count; ++i) chain.push_back(random.pick<std::uint8_t>({0, 43, 44, 51, 60}));
+        for (unsigned i = 0; i < count; ++i)
+            chain.push_back(random.pick<std::uint8_t>({0, 43, 44, 51, 60}));
         chain.push_back(protocol);
         put(version << 28 | random.below(1 << 28), 4);
         put(random.below(65536), 2);
@@ -681,10 +734,13 @@ Bytes random_frame(Random& random) {
             put(chain[i + 1], 1);
             if (chain[i] == 44) {
                 put(random.below(256), 1);
-                put(random.chance(30) ? random.between(1, 8191) << 3 | random.below(8) : random.below(8), 2);
+                put(random.chance(30) ? random.between(1, 8191) << 3 | random.below(8)
+                                      : random.below(8),
+                    2);
                 put(random.below(65536), 4);
             } else {
-                const unsigned length = random.chance(3) ? random.below(256) : random.below(random.chance(50) ? 2 : 5);
+                const unsigned length =
+                    random.chance(3) ? random.below(256) : random.below(random.chance(50) ? 2 : 5);
                 put(length, 1);
                 append(noise, (chain[i] == 51 ? (length + 2) * 4 : (length + 1) * 8) - 2);
             }
@@ -694,7 +750,9 @@ Bytes random_frame(Random& random) {
         put(version << 4 | words, 1);
         put(random.below(256), 1);
         put(random.below(65536) << 16 | random.below(65536), 4);
-        put(random.chance(75) ? random.pick<std::uint32_t>({0, 0x4000, 0x8000}) : random.below(65536), 2);
+        put(random.chance(75) ? random.pick<std::uint32_t>({0, 0x4000, 0x8000})
+                              : random.below(65536),
+            2);
         put(random.below(256), 1);
         put(protocol, 1);
         put(random.below(65536), 2);
@@ -746,7 +804,8 @@ Bytes plain_frame(std::size_t length, std::uint32_t fill) {
 Bytes make_frame(const FrameSpec& spec) {
     Bytes frame;
     const auto put = [&frame](std::uint32_t value, int bytes) {
-        for (int i = bytes - 1; i >= 0; --i) frame.push_back(static_cast<std::uint8_t>(value >> 8 * i));
+        for (int i = bytes - 1; i >= 0; --i)
+            frame.push_back(static_cast<std::uint8_t>(value >> 8 * i));
     };
     frame.insert(frame.end(), spec.destination_mac.begin(), spec.destination_mac.end());
     frame.insert(frame.end(), spec.source_mac.begin(), spec.source_mac.end());
@@ -754,7 +813,8 @@ Bytes make_frame(const FrameSpec& spec) {
         put(i + 1 < spec.tags ? 0x88a8 : 0x8100, 2);
         put(100 + i, 2);
     }
-    const IpAddress source = IpAddress::parse(spec.source), destination = IpAddress::parse(spec.destination);
+    const IpAddress source = IpAddress::parse(spec.source),
+                    destination = IpAddress::parse(spec.destination);
     if (spec.v6) {
         put(0x86dd, 2);
         put(0x60000000, 4);
@@ -792,7 +852,8 @@ Rule any_rule(bool v6, bool accept, const std::string& id) {
     return rule;
 }
 
-TableState simple_state(bool v6_target, std::optional<std::uint16_t> packet_length, std::uint16_t mtu) {
+TableState simple_state(bool v6_target, std::optional<std::uint16_t> packet_length,
+                        std::uint16_t mtu) {
     TableState state;
     state.interfaces["eni-a"] = {};
     auto filter = std::make_shared<Filter>();

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/// What every system test uses: the board, the driver on it, and the reference model beside them. Each pass that
-/// goes in is judged by the model with the tables of the version that decided it; every decision, every byte of
-/// every copy and of every forwarded frame, and at the end every counter is compared.
+/// What every system test uses: the board, the driver on it, and the reference model beside them.
+/// Each pass that goes in is judged by the model with the tables of the version that decided it;
+/// every decision, every byte of every copy and of every forwarded frame, and at the end every
+/// counter is compared.
 #pragma once
 
 #include <deque>
@@ -54,22 +55,20 @@ public:
     /// For lossless passes: the first beat waits for mirror_room.
     static Transfer when_room();
 
-    /// Holds `rst` (P25). What is not in yet is fed afterwards; passes before the first one that is looked up may
-    /// be at no tap. The tables are empty; `open` gives a device again.
+    /// Holds `rst` (P25). What is not in yet is fed afterwards; passes before the first one that is
+    /// looked up may be at no tap. The tables are empty; `open` gives a device again.
     void reset();
     void open();
-    /// Resets the mirror by its register, without waiting for the end (P25).
+    /// Resets the mirror by its register, without waiting for the end (P25). Until `wait`, copies
+    /// may be missing; the counters must then say how many.
     void reset_mirror();
-    /// Copies of passes before now that have not left may be dropped by a reset of the mirror; when idle again,
-    /// the counters must say how many were.
-    bool resetting() { return status() >> 3 & 1; }
-    std::uint32_t status();
 
     /// Whether selected passes may be dropped for want of room (P22); not without this.
     void allow_drops() { drops_allowed_ = true; }
 
     void check_counters();
-    /// P23 while busy: all sums of a snapshot close, and nothing has run backwards since the last one.
+    /// P23 while busy: all sums of a snapshot close, and nothing has run backwards since the last
+    /// one.
     void check_snapshot();
 
     std::uint64_t copies() const { return copies_; }
@@ -77,7 +76,9 @@ public:
     std::uint64_t reset_drops() const { return reset_drops_; }
     std::uint64_t late_bad() const { return late_bad_; }
     std::uint64_t swept() const { return swept_; }  ///< passes before `ready`
-    std::uint64_t count(DecisionRecord::Outcome outcome) const { return outcomes_[std::size_t(outcome)]; }
+    std::uint64_t count(DecisionRecord::Outcome outcome) const {
+        return outcomes_[std::size_t(outcome)];
+    }
     const Bytes& last_copy() const { return last_copy_; }
     /// Of copies, in cycles.
     std::uint64_t latency_minimum() const { return latency_minimum_; }
@@ -100,7 +101,7 @@ private:
         std::uint32_t index;
         std::uint16_t version;  ///< commits that had been done before
         std::optional<std::size_t> first_bad, first_malformed;
-        std::size_t counted;    ///< bytes that tkeep names
+        std::size_t counted;  ///< bytes that tkeep names
     };
     struct Forwarding {
         std::uint64_t tag;
@@ -136,15 +137,16 @@ private:
     std::map<std::uint16_t, std::shared_ptr<const Version>> versions_;
     std::shared_ptr<const Version> current_;
     std::uint64_t next_tag_ = 1;
-    std::deque<Sent> sent_;              ///< until decided
-    std::deque<Forwarding> forwarding_;  ///< until forwarded
+    std::deque<Sent> sent_;                ///< until decided
+    std::deque<Forwarding> forwarding_;    ///< until forwarded
     std::deque<DecisionRecord> deferred_;  ///< by tables of a change whose end is not known yet
     std::deque<Expected> expected_;
     std::deque<Copy> arrived_;
     reference::Ledger ledger_;
     std::map<std::string, SessionCounters> session_totals_;
     std::optional<Counters> snapshot_;  ///< the last one
-    std::uint64_t copies_ = 0, drops_ = 0, reset_drops_ = 0, late_bad_ = 0, swept_ = 0, outcomes_[4] = {};
+    std::uint64_t copies_ = 0, drops_ = 0, reset_drops_ = 0, late_bad_ = 0, swept_ = 0,
+                  outcomes_[4] = {};
     Bytes last_copy_;
     std::uint64_t latency_minimum_ = UINT64_MAX, latency_maximum_ = 0;
     bool drops_allowed_ = false;
@@ -158,7 +160,9 @@ class Random {
 public:
     Random();
     std::uint32_t below(std::uint32_t limit) { return std::uint32_t(engine_() % limit); }
-    std::uint32_t between(std::uint32_t from, std::uint32_t to) { return from + below(to - from + 1); }
+    std::uint32_t between(std::uint32_t from, std::uint32_t to) {
+        return from + below(to - from + 1);
+    }
     bool chance(unsigned percent) { return below(100) < percent; }
     template <class Container>
     const auto& pick(const Container& values) {
@@ -174,7 +178,8 @@ private:
     std::mt19937_64 engine_;
 };
 
-/// Frames of every kind that P2 to P8 tell apart, with addresses and ports that rules and services care about.
+/// Frames of every kind that P2 to P8 tell apart, with addresses and ports that rules and services
+/// care about.
 Bytes random_frame(Random& random);
 Filter random_filter(Random& random);
 /// A session with a random number, VNI, length and target.
@@ -194,15 +199,18 @@ struct FrameSpec {
     std::string source = "10.0.1.10", destination = "10.0.2.20";
     std::uint16_t source_port = 40000, destination_port = 5000;
     unsigned tags = 0;
-    std::size_t length = 60;   ///< of the frame, 1 byte up: a longer header is cut
-    std::uint32_t fill = 1;    ///< seed of the payload
+    std::size_t length = 60;  ///< of the frame, 1 byte up: a longer header is cut
+    std::uint32_t fill = 1;   ///< seed of the payload
     MacAddress source_mac{2, 0, 0, 0, 0, 0xa};
     MacAddress destination_mac{2, 0, 0, 0, 0, 0xb};
 };
 Bytes make_frame(const FrameSpec& spec);
+/// A UDP frame over IPv4, no two alike by `fill`.
+Bytes plain_frame(std::size_t length, std::uint32_t fill = 1);
 
 /// One interface, one session to an IPv4 or IPv6 target, a filter that accepts all.
-TableState simple_state(bool v6_target, std::optional<std::uint16_t> packet_length = {}, std::uint16_t mtu = 9001);
+TableState simple_state(bool v6_target, std::optional<std::uint16_t> packet_length = {},
+                        std::uint16_t mtu = 9001);
 Rule any_rule(bool v6, bool accept, const std::string& id);
 
 }  // namespace mirrornic::test

@@ -113,10 +113,11 @@ record() {  # namespace, device, file, function that makes the traffic
     # Neighbours are learnt anew, so that each capture has its ARP or neighbour discovery.
     in_client ip neighbour flush dev eth0
     in_server ip neighbour flush dev eth0
+    rm -f "$work/tcpdump.log"
     ip netns exec "$1" tcpdump --immediate-mode -U -Z root -i "$2" -w "$work/recording" \
         "${tcpdump_options[@]}" 2>"$work/tcpdump.log" &
     local tcpdump=$!
-    until grep -q 'listening on' "$work/tcpdump.log"; do
+    until grep -qs 'listening on' "$work/tcpdump.log"; do
         kill -0 "$tcpdump" || { cat "$work/tcpdump.log" >&2; return 1; }
         sleep 0.1
     done

@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: Apache-2.0
+// Figures of the hardware, counted in clock cycles of the verilated offload: exact, and the same on every machine.
+// `bench_rtl` prints them as JSON. `bench_rtl capture FILE LENGTH COUNT` writes frames of one length, and
+// `bench_rtl loop CONFIG FILE` runs them through the bare loop, all at the egress tap of the first interface, and
+// prints the seconds that it took.
+#include <chrono>
+#include <functional>
+#include <iostream>
+#include <map>
+#include <vector>
+
+#include "bare_offload.hpp"
+#include "capture_file.hpp"
+#include "configuration.hpp"
+#include "data_plane.hpp"
+#include "mirror_device.hpp"
+
+using namespace mirrornic;
+using mirrornic::bench::BareOffload;
+
+namespace {
+
+using Bytes = std::vector<std::uint8_t>;
+
+/// A UDP frame over IPv4 of at least 42 bytes; shorter ones are cut.
+Bytes frame_of(std::size_t size) {
+    Bytes frame{2, 0, 0, 0, 0, 0xb, 2, 0, 0, 0, 0, 0xa, 8, 0, 0x45, 0, 0, 0, 0, 0, 0, 0, 64, 17, 0, 0,
+                10, 0, 1, 10, 10, 0, 2, 20, 0x9c, 0x40, 0x13, 0x88, 0, 0, 0, 0};
+    while (frame.size() < size) frame.push_back(static_cast<std::uint8_t>(frame.size() * 7));
+    frame.resize(size);
+    return frame;
+}
+
+/// Three sessions with full rule lists on one interface; only the last rule of the last one accepts, so that every
+/// frame goes through all there is.
+TableState full_tables(bool v6, std::optional<std::uint16_t> packet_length) {
+    TableState state;
+    state.interfaces["eni"] = {};
+    for (int i = 0; i < 3; ++i) {
+        auto filter = std::make_shared<Filter>();
+        for (int rule = 0; rule < 16; ++rule) {
+            Rule entry;
+            entry.id = "r" + std::to_string(rule);
+            const bool accepts = i == 2 && rule == 15;
+            entry.accept = accepts;
+            entry.source = entry.destination = Cidr::parse(accepts ? "0.0.0.0/0" : "192.0.2.0/24");
+            entry.protocol = 17;
+            if (!accepts) entry.destination_ports = PortRange{static_cast<std::uint16_t>(rule), 60000};
+            filter->egress.push_back(entry);
+            filter->ingress.push_back(entry);
+        }
+        const std::string name = "f" + std::to_string(i);
+        state.filters[name] = filter;
+        Session session;
+        session.interface = "eni";
+        session.filter = name;
+        session.number = static_cast<std::uint16_t>(i + 1);
+        session.vni = static_cast<std::uint32_t>(1000 + i);
+        session.packet_length = packet_length;
+        session.source_mac = {2, 0, 0, 0, 0, 0xa};
+        session.target_mac = {2, 0, 0, 0, 0, 0xc};
+        session.source_address = IpAddress::parse(v6 ? "2001:db8::a" : "10.0.1.10");
+        session.target_address = IpAddress::parse(v6 ? "2001:db8::c" : "10.0.1.30");
+        session.mtu = 9216;
+        state.sessions["s" + std::to_string(i)] = session;
+    }
+    return state;
+}
+
+/// Feeds frames back to back and counts what happens until `cycles` have passed.
+struct Run {
+    std::uint64_t forward_beats = 0, production_gaps = 0, late_forwards = 0, accepted = 0, starts = 0;
+    std::uint64_t mirror_beats = 0, mirror_cycles = 0, copies = 0, decisions_mirrored = 0;
+    std::uint64_t first_copy_cycle = 0;
+};
+
+Run feed(BareOffload& offload, const Bytes& frame, std::uint32_t user, std::uint64_t cycles,
+         const std::function<bool(std::uint64_t)>& mirror_ready = {}) {
+    Run run;
+    auto& top = offload.top;
+    std::size_t offset = 0;
+    bool taken_before = false;
+    for (std::uint64_t i = 0; i < cycles; ++i) {
+        if (!top.s_axis_tvalid) offload.present(frame.data(), frame.size(), offset, user);
+        top.m_axis_mirror_tready = !mirror_ready || mirror_ready(i);
+        // P1: what was taken in the cycle before is on the output now.
+        if (taken_before != (top.m_axis_forward_tvalid != 0)) ++run.late_forwards;
+        if (top.m_axis_forward_tvalid) ++run.forward_beats;
+        if (top.m_axis_mirror_tvalid && top.m_axis_mirror_tready) {
+            if (run.first_copy_cycle == 0) run.first_copy_cycle = i;
+            ++run.mirror_beats;
+            if (top.m_axis_mirror_tlast) ++run.copies;
+        }
+        if (run.first_copy_cycle != 0) ++run.mirror_cycles;
+        const bool taken = top.s_axis_tready;
+        if (!taken) ++run.production_gaps;
+        offload.edge();
+        taken_before = taken;
+        if (taken) {
+            ++run.accepted;
+            if (offset == 0) ++run.starts;
+            offset = top.s_axis_tlast ? 0 : offset + 64;
+            top.s_axis_tvalid = 0;
+        }
+    }
+    // The frame in hand ends, so that the next run starts with one; and all of it leaves.
+    top.m_axis_mirror_tready = 1;
+    while (offset != 0 || top.s_axis_tvalid) {
+        if (!top.s_axis_tvalid) offload.present(frame.data(), frame.size(), offset, user);
+        const bool taken = top.s_axis_tready;
+        offload.edge();
+        if (taken) {
+            offset = top.s_axis_tlast ? 0 : offset + 64;
+            top.s_axis_tvalid = 0;
+        }
+    }
+    for (int i = 0; i < 100000 && !top.idle; ++i) offload.edge();
+    return run;
+}
+
+/// Cycles from the later of the beat with the copy's last byte and the one that completes the window to the copy.
+std::uint64_t latency_of(BareOffload& offload, const Bytes& frame, std::size_t kept, std::uint32_t user) {
+    auto& top = offload.top;
+    std::vector<std::uint64_t> taken_at;
+    std::uint64_t first = 0;
+    const auto edge = [&] {
+        if (first == 0 && top.m_axis_mirror_tvalid) first = offload.cycle;
+        offload.edge();
+    };
+    for (std::size_t offset = 0; offset < frame.size(); offset += 64) {
+        offload.present(frame.data(), frame.size(), offset, user);
+        while (!top.s_axis_tready) edge();
+        taken_at.push_back(offload.cycle);
+        edge();
+    }
+    top.s_axis_tvalid = 0;
+    for (int i = 0; i < 100000 && !top.idle; ++i) edge();
+    return first - taken_at.at(std::max((kept - 1) / 64, std::min<std::size_t>(1, taken_at.size() - 1)));
+}
+
+Json production() {
+    BareOffload offload;
+    MirrorDevice device(offload);
+    device.apply(full_tables(false, {}));
+    const std::uint32_t user = BareOffload::user(device.interface_index("eni"), true);
+    std::uint64_t gaps = 0, late = 0, lengths = 0;
+    const std::function<bool(std::uint64_t)> loads[] = {
+        {}, [](std::uint64_t) { return false; }, [](std::uint64_t cycle) { return cycle % 3 == 0; }};
+    for (std::size_t size = 1; size <= 9216; ++size) {
+        const Bytes frame = frame_of(size);
+        const std::uint64_t cycles = 3 * ((size + 63) / 64) + 2;
+        const Run run = feed(offload, frame, user, cycles, loads[size % 3]);
+        gaps += run.production_gaps;
+        late += run.late_forwards;
+        ++lengths;
+    }
+    return {{"lengths", lengths}, {"bubbles", gaps}, {"latency_not_1", late}};
+}
+
+Json starts() {
+    BareOffload offload;
+    MirrorDevice device(offload);
+    device.apply(full_tables(false, std::uint16_t{14}));  // 64 bytes of copy: one output beat each
+    const std::uint32_t user = BareOffload::user(device.interface_index("eni"), true);
+    const Run run = feed(offload, frame_of(60), user, 100000);
+    const Counters counters = device.counters();
+    return {{"cycles", 100000}, {"frames_started", run.starts}, {"selected", counters.selected.frames},
+            {"mirrored", counters.mirrored.frames}, {"dropped", counters.dropped.frames}};
+}
+
+Json saturation() {
+    Json rows = Json::array();
+    for (const bool v6 : {false, true}) {
+        for (const std::size_t size : {60, 64, 65, 128, 256, 1514, 0}) {
+            const bool short_copy = size == 0;
+            const std::size_t length = short_copy ? 60 : size;
+            BareOffload offload;
+            MirrorDevice device(offload);
+            device.apply(full_tables(v6, short_copy ? std::optional<std::uint16_t>(15) : std::nullopt));
+            const std::uint32_t user = BareOffload::user(device.interface_index("eni"), true);
+            const Run run = feed(offload, frame_of(length), user, 20000);
+            const std::size_t kept = short_copy ? 15 : length;
+            const double offered = static_cast<double>((kept + (v6 ? 70 : 50) + 63) / 64) /
+                                   static_cast<double>((length + 63) / 64);
+            const double limit = std::min(1.0, offered);
+            const double used = static_cast<double>(run.mirror_beats) / static_cast<double>(run.mirror_cycles);
+            rows.push_back({{"outer", v6 ? "IPv6" : "IPv4"}, {"length", length},
+                            {"packet_length", short_copy ? Json(15) : Json(nullptr)},
+                            {"beats_per_cycle", used}, {"limit", limit}, {"of_limit", used / limit}});
+        }
+    }
+    return rows;
+}
+
+Json latency() {
+    std::map<std::uint64_t, std::uint64_t> seen;
+    for (const bool v6 : {false, true}) {
+        for (const std::size_t packet_length : {0, 1, 15, 64, 65, 128, 500}) {
+            BareOffload offload;
+            MirrorDevice device(offload);
+            device.apply(full_tables(v6, packet_length == 0 ? std::nullopt
+                                                            : std::optional<std::uint16_t>(packet_length)));
+            const std::uint32_t user = BareOffload::user(device.interface_index("eni"), true);
+            for (const std::size_t size : {60, 64, 65, 127, 128, 129, 192, 193, 1514, 9014}) {
+                const std::size_t kept = packet_length == 0 ? size : std::min<std::size_t>(size, packet_length);
+                ++seen[latency_of(offload, frame_of(size), kept, user)];
+            }
+        }
+    }
+    Json result{{"frames", Json::object()}, {"minimum", seen.begin()->first}, {"maximum", seen.rbegin()->first}};
+    for (const auto& [cycles, frames] : seen) result["frames"][std::to_string(cycles)] = frames;
+    return result;
+}
+
+Json changes() {
+    BareOffload offload;
+    MirrorDevice device(offload);
+    Json rows = Json::array();
+    const auto measure = [&](const char* what, const TableState& state) {
+        offload.writes = offload.reads = 0;
+        const std::uint64_t before = offload.cycle;
+        device.apply(state);
+        rows.push_back({{"change", what}, {"writes", offload.writes}, {"reads", offload.reads},
+                        {"cycles", offload.cycle - before}});
+    };
+    TableState state = full_tables(true, {});
+    auto ten = std::make_shared<Filter>();
+    for (int i = 0; i < 10; ++i) {
+        Rule rule;
+        rule.accept = true;
+        rule.source = Cidr::parse("2001:db8:1:2:3:4:5:" + std::to_string(i) + "/128");
+        rule.destination = Cidr::parse("2001:db8:5:4:3:2:1:" + std::to_string(i) + "/128");
+        rule.protocol = 6;
+        rule.source_ports = PortRange{1, static_cast<std::uint16_t>(1000 + i)};
+        rule.destination_ports = PortRange{2, static_cast<std::uint16_t>(2000 + i)};
+        (i % 2 ? ten->egress : ten->ingress).push_back(rule);
+    }
+    const Session third = state.sessions["s2"];
+    state.sessions.erase("s2");
+    measure("two sessions with full filters", state);
+    state.sessions["s2"] = third;
+    state.sessions["s2"].filter = "f0";
+    measure("create a session over IPv6, filter in use", state);
+    state.sessions["s2"].vni = 77;
+    state.sessions["s2"].packet_length = 100;
+    state.sessions["s2"].target_address = IpAddress::parse("2001:db8:9:8:7:6:5:4");
+    state.sessions["s2"].target_mac = {2, 9, 8, 7, 6, 5};
+    state.sessions["s2"].filter = "f1";
+    state.sessions["s2"].number = 9;
+    measure("modify all of a session", state);
+    state.filters["f1"] = ten;
+    measure("replace a filter by 10 IPv6 rules", state);
+    state.sessions.erase("s2");
+    measure("delete a session", state);
+    return rows;
+}
+
+int loop(const std::string& config, const std::string& capture) {
+    const Configuration configuration = read_configuration({config});
+    BareOffload offload;
+    MirrorDevice device(offload);
+    device.apply(table_state(configuration.account));
+    const std::string first = (*configuration.account.interfaces().begin()).second.id;
+    const std::uint32_t user = BareOffload::user(device.interface_index(first), true);
+    Bytes all;
+    std::vector<std::size_t> ends;
+    CaptureReader reader(capture);
+    for (CaptureReader::Frame frame; reader.next(frame);) {
+        all.insert(all.end(), frame.data, frame.data + frame.size);
+        ends.push_back(all.size());
+    }
+    auto& top = offload.top;
+    std::uint64_t copies = 0, sum = 0;
+    const auto start = std::chrono::steady_clock::now();
+    std::size_t begin = 0;
+    for (const std::size_t end : ends) {
+        for (std::size_t offset = begin; offset < end; offset += 64) {
+            offload.present(all.data() + begin, end - begin, offset - begin, user);
+            bool taken;
+            do {
+                if (top.m_axis_mirror_tvalid) {
+                    sum += top.m_axis_mirror_tdata[15];
+                    copies += top.m_axis_mirror_tlast;
+                }
+                taken = top.s_axis_tready;
+                offload.edge();
+            } while (!taken);
+        }
+        begin = end;
+    }
+    top.s_axis_tvalid = 0;
+    while (!top.idle) {
+        if (top.m_axis_mirror_tvalid) copies += top.m_axis_mirror_tlast;
+        offload.edge();
+    }
+    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    std::cout << Json{{"seconds", seconds}, {"frames", ends.size()}, {"copies", copies}, {"sum", sum}} << '\n';
+    return 0;
+}
+
+int capture(const std::string& file, std::size_t length, std::size_t count) {
+    CaptureWriter writer(file);
+    const Bytes frame = frame_of(length);
+    for (std::size_t i = 0; i < count; ++i) writer.write(1'000'000'000 + i * 1000, frame.data(), frame.size());
+    writer.close();
+    return 0;
+}
+
+}  // namespace
+
+int main(int argc, char* argv[]) {
+    if (argc == 5 && std::string(argv[1]) == "capture") return capture(argv[2], std::stoul(argv[3]), std::stoul(argv[4]));
+    if (argc == 4 && std::string(argv[1]) == "loop") return loop(argv[2], argv[3]);
+    if (argc != 1) {
+        std::cerr << "usage: bench_rtl [loop CONFIG FILE | capture FILE LENGTH COUNT]\n";
+        return 2;
+    }
+    const Json figures{{"production", production()}, {"starts", starts()},     {"saturation", saturation()},
+                       {"latency", latency()},       {"changes", changes()}};
+    std::cout << figures.dump(2) << '\n';
+}

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+// T2: tables change while frames come without a gap; each pass is handled by the old or by the new ones, and each that
+// was sent after a change by the new ones.
+#include "catch.hpp"
+#include "rig.hpp"
+
+using namespace mirrornic;
+using namespace mirrornic::test;
+
+namespace {
+
+constexpr unsigned interfaces = 4;
+
+/// Keeps frames waiting at the input, so that a change never meets a gap.
+void feed(Rig& rig, Random& random, std::size_t queued) {
+    while (rig.offload().queued() < queued) {
+        rig.send(random.chance(50) ? random_frame(random) : plain_frame(random.between(60, 130), random.below(1000)),
+                 random_tap(random, interfaces + 1));
+    }
+}
+
+std::string any_session(const TableState& state, Random& random) {
+    return std::next(state.sessions.begin(), random.below(std::uint32_t(state.sessions.size())))->first;
+}
+
+std::string any_filter(const TableState& state, Random& random) {
+    return std::next(state.filters.begin(), random.below(std::uint32_t(state.filters.size())))->first;
+}
+
+std::uint16_t free_number(const TableState& state, const std::string& interface, Random& random) {
+    while (true) {
+        const auto number = std::uint16_t(random.between(1, 32766));
+        bool taken = false;
+        for (const auto& [id, session] : state.sessions) {
+            taken |= session.interface == interface && session.number == number;
+        }
+        if (!taken) return number;
+    }
+}
+
+/// Filter, number, VNI, length and target, all at once.
+void modify_session(TableState& state, Random& random) {
+    Session& session = state.sessions[any_session(state, random)];
+    const std::string interface = session.interface;
+    session = random_session(random, interface, any_filter(state, random));
+    session.number = free_number(state, interface, random);
+}
+
+/// Both directions: what one of them was the other now is, or all is new.
+void rewrite_filter(TableState& state, Random& random, const std::string& id) {
+    auto filter = std::make_shared<Filter>(random.chance(50) ? random_filter(random) : *state.filters[id]);
+    if (random.chance(50)) std::swap(filter->ingress, filter->egress);
+    if (random.chance(20)) filter->amazon_dns = !filter->amazon_dns;
+    state.filters[id] = filter;
+}
+
+}  // namespace
+
+TEST_CASE("T2 10,000 modified sessions and rewritten filters meet traffic without a gap") {
+    Random random;
+    Rig rig;
+    rig.allow_drops();
+    unsigned gaps = 0;
+    rig.run([&] {
+        rig.apply(random_state(random, interfaces, 5));
+        for (unsigned change = 0; change < 10000; ++change) {
+            TableState next = rig.state();
+            if (random.chance(75)) {
+                modify_session(next, random);
+            } else {
+                rewrite_filter(next, random, any_filter(next, random));
+            }
+            feed(rig, random, 100);
+            rig.apply(next);
+            gaps += rig.offload().queued() == 0;
+            if (change % 100 == 0) rig.check_snapshot();
+        }
+    });
+    CHECK(rig.copies() > 10000);
+    WARN(gaps << " of 10000 changes ended without traffic, " << rig.offload().cycle() << " cycles");
+}
+
+TEST_CASE("T2 a session leaves a filter that is rewritten at once") {
+    Random random;
+    Rig rig;
+    rig.allow_drops();
+    rig.run([&] {
+        TableState state = simple_state(false, 64);
+        state.interfaces = {{"eni-0", {}}};
+        state.sessions["s"].interface = "eni-0";
+        auto all = state.filters["f"];
+        auto none = std::make_shared<Filter>();
+        state.filters = {{"a", all}, {"b", none}};
+        state.sessions["s"].filter = "a";
+        rig.apply(state);
+        for (unsigned round = 0; round < 500; ++round) {
+            const bool from_a = round % 2 == 0;
+            for (unsigned i = 0; i < 300; ++i) rig.send(plain_frame(60, i), Rig::Tapping{"eni-0", Direction(i % 2)});
+            state.sessions["s"].filter = from_a ? "b" : "a";  // from the one that accepts all
+            rig.apply(state);
+            state.filters[from_a ? "a" : "b"] = none;         // which now accepts nothing
+            state.filters[from_a ? "b" : "a"] = all;          // and the other all
+            rig.apply(state);
+        }
+    });
+    CHECK(rig.copies() > 10000);
+}
+
+TEST_CASE("T2 P23 sessions come and go under traffic without a gap, and counters start at zero") {
+    Random random;
+    Rig rig;
+    rig.allow_drops();
+    rig.run([&] {
+        rig.apply(random_state(random, interfaces, 5));
+        unsigned created = 0;
+        for (unsigned change = 0; change < 1500; ++change) {
+            TableState next = rig.state();
+            std::map<std::string, unsigned> used;
+            for (const auto& [id, session] : next.sessions) ++used[session.interface];
+            const std::string interface = "eni-" + std::to_string(random.below(interfaces));
+            if (used[interface] < 3 && random.chance(60)) {
+                Session session = random_session(random, interface, any_filter(next, random));
+                session.number = free_number(next, interface, random);
+                next.sessions["new" + std::to_string(created++)] = session;
+            } else if (next.sessions.size() > 1) {
+                next.sessions.erase(any_session(next, random));
+            }
+            feed(rig, random, 100);
+            rig.apply(next);
+            if (change % 50 == 0) rig.check_snapshot();
+        }
+    });
+    CHECK(rig.copies() > 1000);
+}
+
+TEST_CASE("T2 a session entry is used again under one-beat frames on every cycle") {
+    Rig rig;
+    rig.allow_drops();
+    rig.run([&] {
+        TableState state = simple_state(false);
+        // So many sessions that a new one must take the entry of the one that went before.
+        const Session base = state.sessions["s"];
+        state.sessions.clear();
+        for (unsigned i = 0; i < 256; ++i) {
+            const std::string interface = "eni-" + std::to_string(i);
+            state.interfaces[interface] = {};
+            for (unsigned slot = 0; slot < 3; ++slot) {
+                Session session = base;
+                session.interface = interface;
+                session.number = std::uint16_t(slot + 1);
+                session.vni = 3 * i + slot;
+                state.sessions["s" + std::to_string(session.vni)] = session;
+            }
+        }
+        rig.apply(state);
+        std::uint32_t fill = 0;
+        for (unsigned round = 0; round < 300; ++round) {
+            while (rig.offload().queued() < 2500) rig.send(plain_frame(60, ++fill), Rig::Tapping{"eni-0", Direction::egress});
+            const std::string id = round == 0 ? "s0" : "t" + std::to_string(round - 1);
+            Session session = state.sessions[id];
+            state.sessions.erase(id);
+            rig.apply(state);
+            ++session.vni;
+            state.sessions["t" + std::to_string(round)] = session;
+            rig.apply(state);
+        }
+    });
+    CHECK(rig.copies() > 1000);
+}
