@@ -248,8 +248,8 @@ void DecisionLog::decided(const DecisionRecord& record) {
 class Progress {
 public:
     explicit Progress(bool wanted) : shown_(wanted && isatty(STDERR_FILENO)) {}
+    bool due(std::uint64_t frames) const { return shown_ && frames % 256 == 0; }
     void update(std::uint64_t frames, std::optional<double> done, double simulated_seconds) {
-        if (!shown_ || frames % 256 != 0) return;
         const auto now = std::chrono::steady_clock::now();
         if (now - last_ < std::chrono::milliseconds(200)) return;
         last_ = now;
@@ -476,8 +476,10 @@ void Replay::work() {
             static_cast<double>(static_cast<std::int64_t>(frame.timestamp_ns - first_timestamp_)) * 1e-9;
         perform_requests(frames_, seconds);
         feed(frame);
-        progress_.update(frames_, reader_.progress(),
-                         static_cast<double>(board_.offload().cycle() - start_cycle_) / (options_.clock_mhz * 1e6));
+        if (progress_.due(frames_)) {
+            progress_.update(frames_, reader_.progress(),
+                             static_cast<double>(board_.offload().cycle() - start_cycle_) / (options_.clock_mhz * 1e6));
+        }
     }
     board_.offload().wait_until_idle();
     final_ = statistics();

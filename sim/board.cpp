@@ -81,16 +81,16 @@ void Board::thread() {
 }
 
 void Board::feed(const std::uint8_t* data, std::size_t size, const Transfer& transfer) {
-    tlm::tlm_generic_payload payload;
-    Transfer copy = transfer;
-    payload.set_command(tlm::TLM_WRITE_COMMAND);
-    payload.set_data_ptr(const_cast<unsigned char*>(data));
-    payload.set_data_length(static_cast<unsigned>(size));
-    payload.set_extension(&copy);
+    // One payload serves all: the offload takes what it needs before the call returns.
+    payload_.set_command(tlm::TLM_WRITE_COMMAND);
+    payload_.set_data_ptr(const_cast<unsigned char*>(data));
+    payload_.set_data_length(static_cast<unsigned>(size));
+    payload_.set_response_status(tlm::TLM_INCOMPLETE_RESPONSE);
+    payload_.set_extension(const_cast<Transfer*>(&transfer));
     sc_core::sc_time delay = sc_core::SC_ZERO_TIME;
-    source_->b_transport(payload, delay);
-    payload.clear_extension(&copy);
-    if (payload.is_response_error()) throw SimulationError("a frame of no bytes cannot be fed");
+    source_->b_transport(payload_, delay);
+    payload_.clear_extension(const_cast<Transfer*>(&transfer));
+    if (payload_.is_response_error()) throw SimulationError("a frame of no bytes cannot be fed");
 }
 
 void Board::take_forward(tlm::tlm_generic_payload& payload, sc_core::sc_time&) {

@@ -52,6 +52,7 @@ private:
     Offload offload_;
     tlm_utils::simple_initiator_socket<Board> source_, access_;
     tlm_utils::simple_target_socket<Board> forward_sink_, mirror_sink_;
+    tlm::tlm_generic_payload payload_;
     std::unique_ptr<Registers> registers_;
     std::function<void()> work_;
     std::exception_ptr failure_;

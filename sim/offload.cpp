@@ -93,7 +93,8 @@ struct Offload::Access {
 /// A pass whose decision or copy is still to come.
 struct Offload::Fed {
     std::uint64_t tag;
-    std::vector<std::uint64_t> cycles;  ///< of each beat's handshake
+    std::uint64_t first_beat;  ///< counted over all frames
+    std::uint64_t beats;       ///< so far
     bool copy_left;
 };
 
@@ -108,10 +109,17 @@ struct Offload::Outgoing {
     bool is_copy;  ///< I1 and I3 hold; production forwards what it gets
     std::vector<std::uint8_t> data;
     Transfer transfer;
+    tlm::tlm_generic_payload payload;
     bool waiting = false, in_frame = false;
     std::uint64_t keep = 0;
     bool last = false;
     std::uint8_t beat[beat_bytes];
+
+    Outgoing(const char* stream, bool copies) : name(stream), is_copy(copies) {
+        payload.set_command(tlm::TLM_WRITE_COMMAND);
+        payload.set_extension(&transfer);
+    }
+    ~Outgoing() { payload.clear_extension(&transfer); }
 };
 
 Offload::Offload(sc_core::sc_module_name name, double clock_mhz, const std::string& wave_file)
@@ -122,14 +130,10 @@ Offload::Offload(sc_core::sc_module_name name, double clock_mhz, const std::stri
       mirror("mirror"),
       model_(std::make_unique<Model>()),
       period_(1000.0 / clock_mhz, sc_core::SC_NS),
-      forwarded_(std::make_unique<Outgoing>()),
-      mirrored_(std::make_unique<Outgoing>()) {
+      forwarded_(std::make_unique<Outgoing>("m_axis_forward", false)),
+      mirrored_(std::make_unique<Outgoing>("m_axis_mirror", true)) {
     frames.register_b_transport(this, &Offload::take_frame);
     registers.register_b_transport(this, &Offload::access_register);
-    forwarded_->name = "m_axis_forward";
-    forwarded_->is_copy = false;
-    mirrored_->name = "m_axis_mirror";
-    mirrored_->is_copy = true;
     if (!wave_file.empty()) {
 #if VM_TRACE_FST
         model_->context.traceEverOn(true);
@@ -325,11 +329,12 @@ void Offload::step() {
     if (taken) {
         const QueuedFrame& frame = *queue_.front();
         if (frame.next_beat == 0) {
-            undecided_.push_back({frame.transfer.tag, {}, false});
+            undecided_.push_back({frame.transfer.tag, beats_, 0, false});
             forwarding_.push_back({frame.transfer.tag, cycle_, cycle_});
         }
         forwarding_.back().last_cycle = cycle_;
-        undecided_.back().cycles.push_back(cycle_);
+        ++undecided_.back().beats;
+        beat_cycles_[beats_++ % beat_cycles_.size()] = cycle_;
         ++queue_.front()->next_beat;
     }
     if (top.m_axis_forward_tvalid || forwarded_->waiting) {
@@ -402,14 +407,10 @@ void Offload::collect(Outgoing& out, bool valid, bool ready, bool last, std::uin
 }
 
 void Offload::send_out(tlm_utils::simple_initiator_socket<Offload>& socket, Outgoing& out) {
-    tlm::tlm_generic_payload payload;
-    payload.set_command(tlm::TLM_WRITE_COMMAND);
-    payload.set_data_ptr(out.data.data());
-    payload.set_data_length(static_cast<unsigned>(out.data.size()));
-    payload.set_extension(&out.transfer);
+    out.payload.set_data_ptr(out.data.data());
+    out.payload.set_data_length(static_cast<unsigned>(out.data.size()));
     sc_core::sc_time delay = sc_core::SC_ZERO_TIME;
-    socket->b_transport(payload, delay);
-    payload.clear_extension(&out.transfer);
+    socket->b_transport(out.payload, delay);
 }
 
 void Offload::finish_forward() {
@@ -436,21 +437,24 @@ void Offload::finish_copy() {
     const auto& data = mirrored_->data;
     const bool v6 = data.size() > 13 && data[12] == 0x86;
     const std::size_t kept = data.size() - (v6 ? 70 : 50);
-    const std::size_t last_beat = std::max((kept - 1) / beat_bytes, std::min<std::size_t>(1, fed->cycles.size() - 1));
+    const std::uint64_t last_beat =
+        fed->first_beat + std::max<std::uint64_t>((kept - 1) / beat_bytes, fed->beats > 1 ? 1 : 0);
     mirrored_->transfer.tag = fed->tag;
     mirrored_->transfer.latency =
-        last_beat < fed->cycles.size() ? mirrored_->transfer.first_cycle - fed->cycles[last_beat] : 0;
+        beats_ - last_beat <= beat_cycles_.size()
+            ? mirrored_->transfer.first_cycle - beat_cycles_[last_beat % beat_cycles_.size()]
+            : 0;
     if (!awaiting_copy_.empty()) awaiting_copy_.pop_front();
     send_out(mirror, *mirrored_);
 }
 
 void Offload::decide() {
     DecisionRecord record = decode(model_->top.m_decision);
-    Fed fed = std::move(undecided_.front());
+    const Fed fed = undecided_.front();
     undecided_.pop_front();
     record.tag = fed.tag;
     if (record.outcome == DecisionRecord::Outcome::mirrored && !fed.copy_left) {
-        awaiting_copy_.push_back(std::move(fed));
+        awaiting_copy_.push_back(fed);
     }
     if (on_decision) on_decision(record);
 }

@@ -101,7 +101,6 @@ private:
     void collect(Outgoing& out, bool valid, bool ready, bool last, std::uint64_t keep, const void* data, std::uint32_t user);
     void send_out(tlm_utils::simple_initiator_socket<Offload>& socket, Outgoing& out);
     void finish_forward();
-    void start_copy();
     void finish_copy();
     void decide();
 
@@ -118,6 +117,9 @@ private:
     std::unique_ptr<Outgoing> forwarded_, mirrored_;
     std::deque<Forwarding> forwarding_;
     std::deque<Fed> undecided_, awaiting_copy_;  ///< passes; those whose copy is still to leave
+    std::vector<std::uint64_t> beat_cycles_ =
+        std::vector<std::uint64_t>(1 << 16);  ///< ring of the handshakes' cycles
+    std::uint64_t beats_ = 0;                 ///< fed so far
 };
 
 }  // namespace mirrornic

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// P24, P25, I1, I2: frames that are cut, marked or garbage, wrong indices, and resets at any moment.
+// P24, P25, I1, I2: frames that are cut, marked or garbage, wrong indices, and resets at any
+// moment.
 #include "catch.hpp"
+#include "register_map.hpp"
 #include "rig.hpp"
 
 using namespace mirrornic;
@@ -10,20 +12,22 @@ namespace {
 
 const Rig::Tapping egress{"eni-a", Direction::egress};
 
-std::uint64_t low_lanes(std::size_t bytes) { return bytes >= 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << bytes) - 1; }
+std::uint64_t low_lanes(std::size_t bytes) {
+    return bytes >= 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << bytes) - 1;
+}
 
 /// A mark and, behind it, a frame that must be handled right.
 void send_marked(Rig& rig, const Bytes& frame, std::vector<BeatMark> marks) {
     Transfer transfer = Rig::when_room();
     transfer.marks = std::move(marks);
     rig.send(frame, egress, transfer);
-    rig.send(plain_frame(60 + frame.size() % 100, std::uint32_t(frame.size())), egress, Rig::when_room());
+    rig.send(plain_frame(60 + frame.size() % 100, std::uint32_t(frame.size())), egress,
+             Rig::when_room());
 }
 
 }  // namespace
 
 TEST_CASE("P24 frames cut at every length leave the next frame right") {
-    Random random;
     Rig rig;
     rig.run([&] {
         for (const bool v6 : {false, true}) {
@@ -73,7 +77,8 @@ TEST_CASE("P24 a frame marked bad up to the end of its copy is not eligible, and
                     const std::size_t beats = (size + 63) / 64;
                     for (std::size_t beat = 0; beat < beats; ++beat) {
                         send_marked(rig, plain_frame(size), {{beat, true, 0}});
-                        send_marked(rig, plain_frame(size), {{beat, true, 0}, {beats - 1, true, 0}});
+                        send_marked(rig, plain_frame(size),
+                                    {{beat, true, 0}, {beats - 1, true, 0}});
                     }
                 }
             }
@@ -83,7 +88,8 @@ TEST_CASE("P24 a frame marked bad up to the end of its copy is not eligible, and
     CHECK(rig.count(DecisionRecord::Outcome::not_eligible) > 100);
 }
 
-TEST_CASE("I1 P24 a frame with a wrong tkeep on any beat is forwarded as it came and is malformed") {
+TEST_CASE(
+    "I1 P24 a frame with a wrong tkeep on any beat is forwarded as it came and is malformed") {
     Random random;
     Rig rig;
     rig.run([&] {
@@ -95,8 +101,11 @@ TEST_CASE("I1 P24 a frame with a wrong tkeep on any beat is forwarded as it came
                     const bool last = beat + 1 == beats;
                     const std::size_t bytes = last ? size - 64 * beat : 64;
                     const std::uint64_t whole = low_lanes(bytes);
-                    std::vector<std::uint64_t> keeps{whole & ~std::uint64_t{1}, whole & ~std::uint64_t{2}};
-                    if (!last) keeps.insert(keeps.end(), {low_lanes(63), low_lanes(14), low_lanes(40) << 10});
+                    std::vector<std::uint64_t> keeps{whole & ~std::uint64_t{1},
+                                                     whole & ~std::uint64_t{2}};
+                    if (!last)
+                        keeps.insert(keeps.end(),
+                                     {low_lanes(63), low_lanes(14), low_lanes(40) << 10});
                     for (int i = 0; i < 4; ++i) {
                         const Bytes lanes = random.bytes(8);
                         std::uint64_t keep = 0;
@@ -107,7 +116,8 @@ TEST_CASE("I1 P24 a frame with a wrong tkeep on any beat is forwarded as it came
                         const bool wrong = last ? (keep & (keep + 1)) != 0 : keep != whole;
                         if (!wrong) continue;
                         std::vector<BeatMark> marks{{beat, random.chance(20), keep}};
-                        if (random.chance(20)) marks.push_back({random.below(std::uint32_t(beats)), true, 0});
+                        if (random.chance(20))
+                            marks.push_back({random.below(std::uint32_t(beats)), true, 0});
                         send_marked(rig, plain_frame(size), marks);
                     }
                 }
@@ -117,7 +127,8 @@ TEST_CASE("I1 P24 a frame with a wrong tkeep on any beat is forwarded as it came
     CHECK(rig.late_bad() > 50);
 }
 
-TEST_CASE("I2 an index beyond the table is no tap, and the one that no session uses accepts nothing") {
+TEST_CASE(
+    "I2 an index beyond the table is no tap, and the one that no session uses accepts nothing") {
     Rig rig;
     rig.run([&] {
         rig.apply(simple_state(false));
@@ -134,7 +145,8 @@ TEST_CASE("I2 an index beyond the table is no tap, and the one that no session u
     });
 }
 
-TEST_CASE("P25 a reset at any moment empties tables and counters, and the next beat starts a frame") {
+TEST_CASE(
+    "P25 a reset at any moment empties tables and counters, and the next beat starts a frame") {
     Random random;
     Rig rig;
     rig.allow_drops();
@@ -143,23 +155,30 @@ TEST_CASE("P25 a reset at any moment empties tables and counters, and the next b
             rig.apply(simple_state(random.chance(50), {}));
             const bool stalled = random.chance(40);
             rig.offload().mirror_pattern = stalled ? never() : random_pattern(70);
-            rig.offload().forward_pattern = random.chance(50) ? random_pattern(60) : Offload::Pattern{};
-            rig.offload().source_pattern = random.chance(50) ? random_pattern(60) : Offload::Pattern{};
+            rig.offload().forward_pattern =
+                random.chance(50) ? random_pattern(60) : Offload::Pattern{};
+            rig.offload().source_pattern =
+                random.chance(50) ? random_pattern(60) : Offload::Pattern{};
             if (stalled) {
-                for (unsigned i = 0; i < 200; ++i) rig.send(plain_frame(random.between(60, 600), i), egress);
+                for (unsigned i = 0; i < 200; ++i)
+                    rig.send(plain_frame(random.between(60, 600), i), egress);
                 rig.offload().wait_until_fed();
             }
             const auto frames = random.between(1, 40);
-            for (unsigned i = 0; i < frames; ++i) rig.send(plain_frame(random.between(1, 1500), i), egress);
-            rig.registers().write(0x44, 0);  // a posted write that the reset may meet
+            for (unsigned i = 0; i < frames; ++i)
+                rig.send(plain_frame(random.between(1, 1500), i), egress);
+            rig.registers().write(registers::interrupt_mask::address(),
+                                  0);  // a posted write that the reset may meet
             rig.offload().wait_cycles(random.between(1, 200));
             rig.reset();
             const Rig::Tapping raw{"", Direction::egress, 0u};
-            for (unsigned i = 0; i < 10; ++i) rig.send(plain_frame(random.between(60, 400), i), raw);
+            for (unsigned i = 0; i < 10; ++i)
+                rig.send(plain_frame(random.between(60, 400), i), raw);
             rig.offload().mirror_pattern = nullptr;
             rig.open();
             CHECK(rig.device().dump().sessions.empty());
-            for (unsigned i = 0; i < 10; ++i) rig.send(plain_frame(random.between(60, 400), i), raw);
+            for (unsigned i = 0; i < 10; ++i)
+                rig.send(plain_frame(random.between(60, 400), i), raw);
             rig.wait();
             rig.check_counters();
             rig.apply(simple_state(false));
@@ -176,7 +195,8 @@ TEST_CASE("P25 passes before ready are forwarded and not eligible") {
     Rig rig;
     rig.run([&] {
         rig.reset();
-        for (unsigned i = 0; i < 400; ++i) rig.send(plain_frame(60 + i), Rig::Tapping{"", Direction::egress, 0u});
+        for (unsigned i = 0; i < 400; ++i)
+            rig.send(plain_frame(60 + i), Rig::Tapping{"", Direction::egress, 0u});
         rig.open();
         rig.wait();
         CHECK(rig.swept() > 10);

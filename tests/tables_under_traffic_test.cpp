@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// T2: tables change while frames come without a gap; each pass is handled by the old or by the new ones, and each that
-// was sent after a change by the new ones.
+// T2: tables change while frames come without a gap; each pass is handled by the old or by the new
+// ones, and each that was sent after a change by the new ones.
 #include "catch.hpp"
 #include "rig.hpp"
 
@@ -14,17 +14,20 @@ constexpr unsigned interfaces = 4;
 /// Keeps frames waiting at the input, so that a change never meets a gap.
 void feed(Rig& rig, Random& random, std::size_t queued) {
     while (rig.offload().queued() < queued) {
-        rig.send(random.chance(50) ? random_frame(random) : plain_frame(random.between(60, 130), random.below(1000)),
+        rig.send(random.chance(50) ? random_frame(random)
+                                   : plain_frame(random.between(60, 130), random.below(1000)),
                  random_tap(random, interfaces + 1));
     }
 }
 
 std::string any_session(const TableState& state, Random& random) {
-    return std::next(state.sessions.begin(), random.below(std::uint32_t(state.sessions.size())))->first;
+    return std::next(state.sessions.begin(), random.below(std::uint32_t(state.sessions.size())))
+        ->first;
 }
 
 std::string any_filter(const TableState& state, Random& random) {
-    return std::next(state.filters.begin(), random.below(std::uint32_t(state.filters.size())))->first;
+    return std::next(state.filters.begin(), random.below(std::uint32_t(state.filters.size())))
+        ->first;
 }
 
 std::uint16_t free_number(const TableState& state, const std::string& interface, Random& random) {
@@ -48,7 +51,8 @@ void modify_session(TableState& state, Random& random) {
 
 /// Both directions: what one of them was the other now is, or all is new.
 void rewrite_filter(TableState& state, Random& random, const std::string& id) {
-    auto filter = std::make_shared<Filter>(random.chance(50) ? random_filter(random) : *state.filters[id]);
+    auto filter =
+        std::make_shared<Filter>(random.chance(50) ? random_filter(random) : *state.filters[id]);
     if (random.chance(50)) std::swap(filter->ingress, filter->egress);
     if (random.chance(20)) filter->amazon_dns = !filter->amazon_dns;
     state.filters[id] = filter;
@@ -95,11 +99,12 @@ TEST_CASE("T2 a session leaves a filter that is rewritten at once") {
         rig.apply(state);
         for (unsigned round = 0; round < 500; ++round) {
             const bool from_a = round % 2 == 0;
-            for (unsigned i = 0; i < 300; ++i) rig.send(plain_frame(60, i), Rig::Tapping{"eni-0", Direction(i % 2)});
+            for (unsigned i = 0; i < 300; ++i)
+                rig.send(plain_frame(60, i), Rig::Tapping{"eni-0", Direction(i % 2)});
             state.sessions["s"].filter = from_a ? "b" : "a";  // from the one that accepts all
             rig.apply(state);
-            state.filters[from_a ? "a" : "b"] = none;         // which now accepts nothing
-            state.filters[from_a ? "b" : "a"] = all;          // and the other all
+            state.filters[from_a ? "a" : "b"] = none;  // which now accepts nothing
+            state.filters[from_a ? "b" : "a"] = all;   // and the other all
             rig.apply(state);
         }
     });
@@ -155,7 +160,8 @@ TEST_CASE("T2 a session entry is used again under one-beat frames on every cycle
         rig.apply(state);
         std::uint32_t fill = 0;
         for (unsigned round = 0; round < 300; ++round) {
-            while (rig.offload().queued() < 2500) rig.send(plain_frame(60, ++fill), Rig::Tapping{"eni-0", Direction::egress});
+            while (rig.offload().queued() < 2500)
+                rig.send(plain_frame(60, ++fill), Rig::Tapping{"eni-0", Direction::egress});
             const std::string id = round == 0 ? "s0" : "t" + std::to_string(round - 1);
             Session session = state.sessions[id];
             state.sessions.erase(id);
