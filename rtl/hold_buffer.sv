@@ -27,7 +27,9 @@ module hold_buffer (
     logic write, fetch;
 
     assign used  = next - fetched;
-    assign room  = used != (Bits + 1)'(map::HoldBeats);
+    // The last place stays free: while one copy is sent and the next one's only beat is in `out_data`, no more than
+    // HoldBeats copies wait behind them.
+    assign room  = used < (Bits + 1)'(map::HoldBeats - 1);
     assign fetch = visible != fetched && (!out_valid || out_pop);
 
     always_ff @(posedge clk) begin

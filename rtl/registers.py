@@ -24,6 +24,8 @@ class Register:
         self.whole = fields is None  # one field of 32 bits
         self.fields = [Field(f, names) for f in fields or []]
         self.mask = 0xFFFFFFFF if self.whole else sum(f.mask for f in self.fields)
+        self.last_mask = self.mask & (1 << raw.get("last_bits", 32)) - 1
+        *_, (_, self.last) = self.places()
 
     def places(self):
         """(index tuple, address) of every element."""
@@ -146,6 +148,9 @@ def sv(m):
             if r.mask != 0xFFFFFFFF:
                 out.append(f"            if ((value & 32'h{0xFFFFFFFF & ~r.mask:08x}) != 0) "
                            "refusal = ReasonReservedBits;")
+            if r.last_mask != r.mask:
+                out.append(f"            if (address == 13'h{r.last:04x} && "
+                           f"(value & 32'h{0xFFFFFFFF & ~r.last_mask:08x}) != 0) refusal = ReasonReservedBits;")
         out.append("        end")
     out += ["        if (strobes != 4'hf) refusal = ReasonPartialStrobes;", "    endfunction", "",
             "    function automatic logic mapped(input logic [12:0] address);", "        mapped = 1'b0;"]
@@ -194,7 +199,8 @@ def hpp(m):
             value = {"magic": m.magic, "version": m.version, "hash": m.hash}.get(r.reset, r.reset)
             if r.reset == "sizes":
                 value = list(m.sizes.values())[index[0]]
-            out.append(f"    {{{address:#06x}, Access::{r.access}, {r.mask:#010x}, "
+            out.append(f"    {{{address:#06x}, Access::{r.access}, "
+                       f"{r.last_mask if address == r.last else r.mask:#010x}, "
                        f"{'true' if has else 'false'}, {value if has else 0}u, "
                        f"\"{r.name}{''.join(f'[{i}]' for i in index)}\"}},")
     out += ["};", "constexpr std::uint32_t end_address = 0x2000;  ///< of the map, in bytes",

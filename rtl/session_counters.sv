@@ -22,7 +22,8 @@ module session_counters #(
     logic [Width-1:0] memory [map::Sessions];
     logic [64*Counters-1:0] saved [map::Sessions];
     logic [map::Sessions-1:0] zero;       // entries that start at 0 with their next update
-    logic [EpochBits-1:0] epoch;
+    logic [EpochBits-1:0] epoch, next_epoch;
+    assign next_epoch = epoch + EpochBits'(snapshot);   // of an update in the snapshot's own cycle, too
 
     // Update: 1 read, 2 add and write.
     logic add1, add2, again2;
@@ -43,15 +44,16 @@ module session_counters #(
     // Read.
     logic [Width-1:0] read_word;
     logic [64*Counters-1:0] read_saved;
+    logic read_zero;
 
     always_ff @(posedge clk) begin
-        if (snapshot) epoch <= epoch + 1'b1;
+        epoch <= next_epoch;
 
         add1 <= add;
         if (add) begin
             index1   <= add_index;
             amounts1 <= add_amounts;
-            epoch1   <= epoch;
+            epoch1   <= next_epoch;
         end
         add2   <= add1;
         again2 <= add1 && add2 && index1 == index2;
@@ -73,7 +75,8 @@ module session_counters #(
 
         read_word  <= memory[read_index];
         read_saved <= saved[read_index];
-        if (zero[read_index]) read_values <= '0;
+        read_zero  <= zero[read_index];
+        if (read_zero) read_values <= '0;
         else read_values <= read_word[Width-1 -: EpochBits] == epoch ? read_saved : read_word[64*Counters-1:0];
 
         if (rst) begin

@@ -388,7 +388,9 @@ void Offload::collect(Outgoing& out, bool valid, bool ready, bool last, std::uin
         return;
     }
     const auto* bytes = static_cast<const std::uint8_t*>(data);
-    if (keep == ~std::uint64_t{0}) {
+    if (!out.is_copy && !forward_wanted) {
+        // Nobody takes it: only how it moves is looked at.
+    } else if (keep == ~std::uint64_t{0}) {
         out.data.insert(out.data.end(), bytes, bytes + beat_bytes);
     } else {
         for (std::size_t i = 0; i < beat_bytes; ++i) {
@@ -419,7 +421,7 @@ void Offload::finish_forward() {
     transfer.tag = in.tag;
     transfer.latency = std::max(transfer.first_cycle - in.first_cycle, transfer.last_cycle - in.last_cycle);
     forwarding_.pop_front();
-    send_out(forward, *forwarded_);
+    if (forward_wanted) send_out(forward, *forwarded_);
 }
 
 void Offload::finish_copy() {

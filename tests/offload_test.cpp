@@ -310,9 +310,9 @@ TEST_CASE(
     }
     Rig rig;
     std::map<std::pair<int, int>, unsigned> slots;
+    std::vector<std::uint8_t> protocols;
     rig.run([&] {
         rig.apply(state);
-        std::vector<std::uint8_t> protocols;
         rig.on_decision = [&](const DecisionRecord& record) {
             ++slots[{protocols[std::size_t(record.tag - 1) / 2 % protocols.size()], record.slot}];
         };

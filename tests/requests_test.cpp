@@ -581,6 +581,14 @@ TEST_CASE("S3 the eleventh source of an interface target is refused, on Modify t
     const auto twin = b.target();
     CHECK(b.error("CreateTrafficMirrorSession", b.session("eni-12", twin, filter, 1)) ==
           "TrafficMirrorSourcesPerTargetLimitExceeded");
+    // A session that stays with its target is no new source, however many there are.
+    auto strict = b.settings;
+    strict.quotas.sources_per_target = 1;
+    Requests restarted(b.store.load(), b.store, b.plane, strict);
+    CHECK(restarted
+              .handle({"ModifyTrafficMirrorSession",
+                       {{"TrafficMirrorSessionId", known}, {"SessionNumber", 3}}})
+              .ok());
     // A load balancer takes any number.
     const auto balancer = b.target({{"NetworkLoadBalancerArn", nlb}});
     for (int i = 1; i <= 11; ++i) b.create_session("eni-" + std::to_string(i), balancer, filter, 9);
@@ -922,7 +930,9 @@ TEST_CASE("S6 a token is kept for 24 hours, across a restart") {
     Requests restarted(b.store.load(), b.store, b.plane, b.settings);
     CHECK(restarted.handle({"CreateTrafficMirrorFilter", p}).body == first);
     b.now += std::chrono::seconds(1);
-    CHECK(b.ask("CreateTrafficMirrorFilter", p) != first);
+    const auto second = b.ask("CreateTrafficMirrorFilter", p);
+    CHECK(second != first);
+    CHECK(b.ask("CreateTrafficMirrorFilter", p) == second);
     CHECK(b.requests.account().tokens().size() == 1);  // the old one is forgotten
     CHECK(b.store.load().tokens().size() == 1);
 }
@@ -1116,6 +1126,14 @@ TEST_CASE("S9 pages hold each object once, whatever comes and goes") {
     const auto third = page({{"MaxResults", 5}, {"NextToken", second["NextToken"]}});
     CHECK(seen(third) == std::vector{late});
     CHECK_FALSE(third.contains("NextToken"));
+    // A list of ids is paged in the same order.
+    Json listed = {{"TrafficMirrorFilterIds", ids}, {"MaxResults", 5}};
+    listed["TrafficMirrorFilterIds"].erase(6);
+    listed["TrafficMirrorFilterIds"].erase(4);
+    const auto half = page(listed);
+    CHECK(seen(half) == std::vector{ids[0], ids[1], ids[2], ids[3], ids[5]});
+    listed["NextToken"] = half["NextToken"];
+    CHECK(seen(page(listed)) == std::vector{ids[7], ids[8], ids[9], ids[10], ids[11]});
     // No page more than needed, and none without MaxResults.
     CHECK_FALSE(page({{"MaxResults", 11}}).contains("NextToken"));
     CHECK(seen(page({{"NextToken", first["NextToken"]}})).size() == 7);
@@ -1198,6 +1216,23 @@ TEST_CASE("S8 the store is committed before the device, and put back when the de
     CHECK(restarted.handle({"DescribeTrafficMirrorSessions"}).body == before["Sessions"]);
     CHECK(b.plane.in_force.sessions.size() == 1);
     b.create_rule(filter, 1, {{"ClientToken", "t"}});  // the token was not used up
+}
+
+TEST_CASE("S8 a device that failed after it took a part is brought back") {
+    Bench b;
+    const auto target = b.target(), filter = b.filter();
+    const auto session = b.create_session("eni-1", target, filter, 1);
+    int calls = 0;
+    b.plane.before_commit = [&] {
+        if (++calls > 1) return;
+        b.plane.in_force.sessions.clear();
+        throw std::runtime_error("the device lost a write");
+    };
+    CHECK(b.handle("CreateTrafficMirrorSession", b.session("eni-2", target, filter, 1)).code ==
+          "InternalError");
+    CHECK(calls == 2);
+    REQUIRE(b.plane.in_force.sessions.size() == 1);
+    CHECK(b.plane.in_force.sessions.count(session) == 1);
 }
 
 TEST_CASE("S8 a store that fails or is full leaves all as it was") {

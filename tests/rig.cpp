@@ -687,7 +687,7 @@ TableState random_state(Random& random, unsigned interfaces, unsigned filters) {
             Session session =
                 random_session(random, id, "f" + std::to_string(random.below(filters)));
             while (!numbers.insert(session.number).second) ++session.number;
-            state.sessions["s" + std::to_string(i) + "." + std::to_string(slot)] = session;
+            state.sessions["s" + std::to_string(random.below(1u << 31))] = session;
         }
     }
     return state;
@@ -798,6 +798,7 @@ Bytes plain_frame(std::size_t length, std::uint32_t fill) {
     FrameSpec spec;
     spec.length = length;
     spec.fill = fill;
+    for (unsigned i = 0; i < 4; ++i) spec.source_mac[2 + i] = std::uint8_t(fill >> 8 * i);
     return make_frame(spec);
 }
 

@@ -184,7 +184,7 @@ Bytes random_frame(Random& random);
 Filter random_filter(Random& random);
 /// A session with a random number, VNI, length and target.
 Session random_session(Random& random, const std::string& interface, const std::string& filter);
-/// Interfaces eni-0, ... of up to three sessions each, and filters f0, ...
+/// Interfaces eni-0, ... of up to three new sessions each, and filters f0, ...
 TableState random_state(Random& random, unsigned interfaces, unsigned filters);
 Rig::Tapping random_tap(Random& random, unsigned interfaces);
 Offload::Pattern random_pattern(unsigned percent);  ///< moves in so many of 100 cycles
@@ -205,7 +205,7 @@ struct FrameSpec {
     MacAddress destination_mac{2, 0, 0, 0, 0, 0xb};
 };
 Bytes make_frame(const FrameSpec& spec);
-/// A UDP frame over IPv4, no two alike by `fill`.
+/// A UDP frame over IPv4, no two alike by `fill` from byte 8 on.
 Bytes plain_frame(std::size_t length, std::uint32_t fill = 1);
 
 /// One interface, one session to an IPv4 or IPv6 target, a filter that accepts all.

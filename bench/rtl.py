@@ -1,0 +1,130 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Figures of the hardware and the speed of its simulation: a table, and JSON with --json.
+
+Cycle counts are exact. Speed is CPU time (user and system) of whole processes, in interleaved rounds: the bare loop,
+the bare loop again (the A/A control), and `mirrornic run --pace line`, all on the same frames. What a process needs
+to start and to read the capture is measured with a capture of one frame and with reading alone, and taken off.
+"""
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BENCH = ROOT / "build/bench/bench_rtl"
+COMMAND = ROOT / "build/host/mirrornic"
+CONFIG = ROOT / "bench/config.json"
+FRAMES = {64: 300_000, 512: 100_000, 1500: 40_000}
+
+
+def cpu_seconds(arguments):
+    """CPU seconds of a process and what it printed."""
+    before = os.times()
+    output = subprocess.run(arguments, check=True, stdout=subprocess.PIPE).stdout
+    after = os.times()
+    return (after.children_user - before.children_user) + (after.children_system - before.children_system), output
+
+
+def speed(rounds, folder):
+    rows = []
+    for length, count in FRAMES.items():
+        capture = folder / f"{length}.pcap"
+        subprocess.run([BENCH, "capture", capture, str(length), str(count)], check=True)
+        one = folder / "one.pcap"
+        subprocess.run([BENCH, "capture", one, str(length), "1"], check=True)
+        run = [COMMAND, "run", "--quiet", "--pace", "line", "--config", CONFIG, "--out", folder / "out.pcap", "--in"]
+        loop = lambda: json.loads(cpu_seconds([BENCH, "loop", CONFIG, capture])[1])["cpu_seconds"]
+        a, control, b, start = [], [], [], []
+        for _ in range(rounds):
+            a.append(loop())
+            b.append(cpu_seconds([*run, capture])[0])
+            control.append(loop())
+            start.append(cpu_seconds([*run, one])[0])
+        startup = statistics.median(start)
+        ratios = sorted(x / (y - startup) for x, y in zip(a, b))
+        rows.append({
+            "length": length, "frames": count, "rounds": rounds,
+            "bare_loop_frames_per_second": round(count / statistics.median(a)),
+            "run_frames_per_second": round(count / (statistics.median(b) - startup)),
+            "ratio": round(statistics.median(ratios), 3), "ratio_min": round(ratios[0], 3),
+            "ratio_max": round(ratios[-1], 3),
+            "control_ratio": round(statistics.median(x / y for x, y in zip(a, control)), 3),
+            "startup_seconds": round(startup, 3),
+        })
+    return rows
+
+
+def show(figures):
+    production, starts, latency = figures["production"], figures["starts"], figures["latency"]
+    print(f"production: {production['lengths']} frame lengths, {production['bubbles']} bubbles, "
+          f"{production['latency_not_1']} beats not forwarded after exactly 1 cycle")
+    print(f"frame starts: {starts['frames_started']} in {starts['cycles']} cycles, {starts['mirrored']} mirrored, "
+          f"{starts['dropped']} dropped")
+    print(f"latency: {latency['minimum']}..{latency['maximum']} cycles")
+    print("\nmirror output under saturation\n  outer  length  PacketLength  beats a cycle  of the limit")
+    for row in figures["saturation"]:
+        print(f"  {row['outer']:5} {row['length']:7}  {row['packet_length'] or '-':>12}  {row['beats_per_cycle']:13.4f}"
+              f"  {100 * row['of_limit']:10.2f} %")
+    print("\nchanges                                        writes  reads  cycles")
+    for row in figures["changes"]:
+        print(f"  {row['change']:45}{row['writes']:6} {row['reads']:6} {row['cycles']:7}")
+    if "speed" in figures:
+        print("\nsimulation, frames/s   bare loop   mirrornic run   ratio (min..max)   control")
+        for row in figures["speed"]:
+            print(f"  {row['length']:5} bytes      {row['bare_loop_frames_per_second']:12} {row['run_frames_per_second']:15}"
+                  f"   {row['ratio']:.3f} ({row['ratio_min']:.3f}..{row['ratio_max']:.3f})"
+                  f"   {row['control_ratio']:.3f}")
+
+
+def missed(figures):
+    """Which goals are not reached, a sentence each."""
+    result = []
+    if figures["production"]["bubbles"] or figures["production"]["latency_not_1"]:
+        result.append("production has a bubble or another latency than 1")
+    starts = figures["starts"]
+    if starts["frames_started"] != starts["cycles"] or starts["mirrored"] != starts["cycles"]:
+        result.append("a frame does not start on every cycle")
+    result += [f"mirror output at {row['length']} bytes over {row['outer']} is under 99.9 % of its limit"
+               for row in figures["saturation"] if row["of_limit"] < 0.999]
+    if figures["latency"]["minimum"] != figures["latency"]["maximum"] or figures["latency"]["maximum"] > 24:
+        result.append("latency is not one constant of at most 24 cycles")
+    for row in figures["changes"]:
+        limit = 250 if "10 IPv6 rules" in row["change"] else 40
+        if "session" in row["change"] and "two" not in row["change"] or "10 IPv6 rules" in row["change"]:
+            if row["writes"] > limit or row["reads"] > 1:
+                result.append(f"{row['change']}: over {limit} writes or one read")
+    result += [f"mirrornic run at {row['length']} bytes is under 0.85 of the bare loop"
+               for row in figures.get("speed", []) if row["ratio"] < 0.85]
+    return result
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures here")
+    parser.add_argument("--rounds", type=int, default=7, help="of the speed comparison; 0 leaves it out (default 7)")
+    options = parser.parse_args()
+    figures = json.loads(cpu_seconds([BENCH])[1])
+    if options.rounds:
+        with tempfile.TemporaryDirectory() as folder:
+            figures["speed"] = speed(options.rounds, Path(folder))
+        with open("/proc/cpuinfo", encoding="utf-8") as info:
+            models = [line.split(":", 1)[1].strip() for line in info if line.startswith("model name")]
+        figures["machine"] = {"processor": models[0] if models else platform.machine(), "cpus": os.cpu_count()}
+    figures["missed"] = missed(figures)
+    show(figures)
+    for sentence in figures["missed"]:
+        print("missed:", sentence)
+    if options.json:
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        options.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    return 1 if figures["missed"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
