@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The command `mirrornic`: options in, exit status out. 0 done, 1 bad input, configuration or request, 2 usage,
-// 3 the device or the simulation failed.
+// The command `mirrornic`: options in, exit status out. 0 done, 1 bad input, configuration or
+// request, 2 usage, 3 the device or the simulation failed.
 #include <boost/program_options.hpp>
 #include <cstdlib>
 #include <iostream>
@@ -16,7 +16,8 @@ namespace {
 
 namespace po = boost::program_options;
 
-// SystemC's banner would stand on every command's output; it is switched off before its main starts.
+// SystemC's banner would stand on every command's output; it is switched off before its main
+// starts.
 const int no_banner = setenv("SYSTEMC_DISABLE_COPYRIGHT_MESSAGE", "1", 1);
 
 struct UsageError : std::runtime_error {
@@ -33,48 +34,57 @@ constexpr const char* usage =
 
 po::options_description configuration_options() {
     po::options_description options("Configuration");
-    options.add_options()
-        ("config", po::value<std::vector<std::string>>()->value_name("FILE"),
-         "JSON as `aws ec2 describe-network-interfaces`, -vpcs, -traffic-mirror-targets, -filters and -sessions "
-         "print it; may be repeated: lists are joined, and of two objects with one id the later file's members win")
-        ("skip-unresolved", po::bool_switch(),
-         "leave out sessions whose target, filter or interface is in no file");
+    options.add_options()("config", po::value<std::vector<std::string>>()->value_name("FILE"),
+                          "JSON as `aws ec2 describe-network-interfaces`, -vpcs, "
+                          "-traffic-mirror-targets, -filters and -sessions "
+                          "print it; may be repeated: lists are joined, and of two objects with "
+                          "one id the later file's members win")(
+        "skip-unresolved", po::bool_switch(),
+        "leave out sessions whose target, filter or interface is in no file");
     return options;
 }
 
 po::options_description run_options() {
     po::options_description options("Input and output (\"-\" is standard input or output)");
-    options.add_options()
-        ("in", po::value<std::string>()->value_name("CAPTURE"), "pcap or pcapng of Ethernet frames, plain, gzip or zstd")
-        ("out", po::value<std::string>()->value_name("MIRROR"), "the mirror copies, nanosecond pcap")
-        ("forward", po::value<std::string>()->value_name("FILE"), "the forwarded frames, one record a pass")
-        ("decisions", po::value<std::string>()->value_name("FILE"), "what became of each pass and why, JSON Lines")
-        ("stats", po::value<std::string>()->value_name("FILE"), "the hardware's counters, JSON")
-        ("wave", po::value<std::string>()->value_name("FILE"), "all signals, FST; needs a build with waves (./dev wave)");
+    options.add_options()("in", po::value<std::string>()->value_name("CAPTURE"),
+                          "pcap or pcapng of Ethernet frames, plain, gzip or zstd")(
+        "out", po::value<std::string>()->value_name("MIRROR"),
+        "the mirror copies, nanosecond pcap")("forward",
+                                              po::value<std::string>()->value_name("FILE"),
+                                              "the forwarded frames, one record a pass")(
+        "decisions", po::value<std::string>()->value_name("FILE"),
+        "what became of each pass and why, JSON Lines")(
+        "stats", po::value<std::string>()->value_name("FILE"), "the hardware's counters, JSON")(
+        "wave", po::value<std::string>()->value_name("FILE"),
+        "all signals, FST; needs a build with waves (./dev wave)");
     po::options_description requests("Session requests");
-    requests.add_options()
-        ("requests", po::value<std::string>()->value_name("FILE"),
-         "API requests, JSON Lines; \"AtFrame\" and \"AtTime\" place them in the traffic")
-        ("replies", po::value<std::string>()->value_name("FILE"), "their replies, JSON Lines")
-        ("seed", po::value<std::uint64_t>()->default_value(1)->value_name("N"), "of ids and VNIs")
-        ("quota", po::value<std::vector<std::string>>()->value_name("NAME=N"),
-         "sessions-per-interface, sources-per-target, rules-per-filter, sessions, targets or filters");
+    requests.add_options()(
+        "requests", po::value<std::string>()->value_name("FILE"),
+        "API requests, JSON Lines; \"AtFrame\" and \"AtTime\" place them in the traffic")(
+        "replies", po::value<std::string>()->value_name("FILE"), "their replies, JSON Lines")(
+        "seed", po::value<std::uint64_t>()->default_value(1)->value_name("N"), "of ids and VNIs")(
+        "quota", po::value<std::vector<std::string>>()->value_name("NAME=N"),
+        "sessions-per-interface, sources-per-target, rules-per-filter, sessions, targets or "
+        "filters");
     po::options_description traffic("Traffic");
-    traffic.add_options()
-        ("default-tap", po::value<std::string>()->value_name("ENI:DIRECTION"),
-         "tap (ingress or egress) of frames whose MAC addresses are no interface's; else they are at none")
-        ("pace", po::value<std::string>()->default_value("lossless")->value_name("HOW"),
-         "lossless: a frame waits until its copy surely fits; line: back to back; capture: as the time stamps say")
-        ("clock-mhz", po::value<double>()->default_value(322.265625)->value_name("MHZ"), "the offload's clock")
-        ("source-ports", po::value<std::string>()->default_value("rfc7348")->value_name("RANGE"),
-         "outer UDP source ports: rfc7348 (49152/14), aws (65408/7) or BASE/BITS")
-        ("quiet", po::bool_switch(), "no progress, no summary");
+    traffic.add_options()("default-tap", po::value<std::string>()->value_name("ENI:DIRECTION"),
+                          "tap (ingress or egress) of frames whose MAC addresses are no "
+                          "interface's; else they are at none")(
+        "pace", po::value<std::string>()->default_value("lossless")->value_name("HOW"),
+        "lossless: a frame waits until its copy surely fits; line: back to back; capture: as the "
+        "time stamps say")("clock-mhz",
+                           po::value<double>()->default_value(322.265625)->value_name("MHZ"),
+                           "the offload's clock")(
+        "source-ports", po::value<std::string>()->default_value("rfc7348")->value_name("RANGE"),
+        "outer UDP source ports: rfc7348 (49152/14), aws (65408/7) or BASE/BITS")(
+        "quiet", po::bool_switch(), "no progress, no summary");
     options.add(configuration_options()).add(requests).add(traffic);
     return options;
 }
 
 /// The options of one command; prints its help and gives nothing where that is asked for.
-std::optional<po::variables_map> parse(const std::vector<std::string>& arguments, po::options_description options,
+std::optional<po::variables_map> parse(const std::vector<std::string>& arguments,
+                                       po::options_description options,
                                        const std::string& synopsis) {
     options.add_options()("help", "print this");
     po::variables_map values;
@@ -115,17 +125,19 @@ void set_source_ports(ReplayOptions& options, const std::string& text) {
     }
     unsigned base = 0, bits = 0;
     char rest = 0;
-    if (std::sscanf(text.c_str(), "%u/%u%c", &base, &bits, &rest) != 2 || base > 65535 || bits < 1 || bits > 16 ||
-        base + (1u << bits) > 65536) {
-        throw UsageError("--source-ports " + text +
-                         ": give rfc7348, aws or BASE/BITS with 1 to 16 bits and BASE + 2^BITS at most 65536");
+    if (std::sscanf(text.c_str(), "%u/%u%c", &base, &bits, &rest) != 2 || base > 65535 ||
+        bits < 1 || bits > 16 || base + (1u << bits) > 65536) {
+        throw UsageError(
+            "--source-ports " + text +
+            ": give rfc7348, aws or BASE/BITS with 1 to 16 bits and BASE + 2^BITS at most 65536");
     }
     options.source_port_base = static_cast<std::uint16_t>(base);
     options.source_port_bits = static_cast<std::uint8_t>(bits);
 }
 
 int run(const std::vector<std::string>& arguments) {
-    const auto values = parse(arguments, run_options(), "run --config FILE ... --in CAPTURE --out MIRROR [OPTION ...]");
+    const auto values = parse(arguments, run_options(),
+                              "run --config FILE ... --in CAPTURE --out MIRROR [OPTION ...]");
     if (!values) return 0;
     ReplayOptions options;
     options.configurations = texts(*values, "config");
@@ -150,7 +162,8 @@ int run(const std::vector<std::string>& arguments) {
         const std::size_t colon = tap->rfind(':');
         const std::string direction = colon == std::string::npos ? "" : tap->substr(colon + 1);
         if (direction != "ingress" && direction != "egress") {
-            throw UsageError("--default-tap " + *tap + ": give INTERFACE:ingress or INTERFACE:egress");
+            throw UsageError("--default-tap " + *tap +
+                             ": give INTERFACE:ingress or INTERFACE:egress");
         }
         options.default_tap = {tap->substr(0, colon),
                                direction == "egress" ? Direction::egress : Direction::ingress};
@@ -181,8 +194,10 @@ int check(const std::vector<std::string>& arguments) {
     if (!values) return 0;
     const std::vector<std::string> files = texts(*values, "config");
     if (files.empty()) throw UsageError("--config is missing");
-    const Configuration configuration = read_configuration(files, (*values)["skip-unresolved"].as<bool>());
-    for (const std::string& warning : configuration.warnings) std::cerr << "mirrornic: warning: " << warning << '\n';
+    const Configuration configuration =
+        read_configuration(files, (*values)["skip-unresolved"].as<bool>());
+    for (const std::string& warning : configuration.warnings)
+        std::cerr << "mirrornic: warning: " << warning << '\n';
     const Json description = description_of(configuration.account, built_for_sizes());
     if ((*values)["json"].as<bool>()) {
         std::cout << to_text(description, 2) << '\n';
@@ -197,8 +212,9 @@ void print_version() {
     char hash[9];
     std::snprintf(hash, sizeof hash, "%08x", built_for_map_hash());
     std::cout << "mirrornic " MIRRORNIC_VERSION "\n"
-              << "tables: " << sizes.interfaces << " interfaces of " << sizes.slots << " sessions, " << sizes.filters
-              << " filters of " << sizes.rules_per_direction << " ingress and " << sizes.rules_per_direction << " egress rules, " << sizes.sessions
+              << "tables: " << sizes.interfaces << " interfaces of " << sizes.slots << " sessions, "
+              << sizes.filters << " filters of " << sizes.rules_per_direction << " ingress and "
+              << sizes.rules_per_direction << " egress rules, " << sizes.sessions
               << " session entries, " << sizes.services << " service entries\n"
               << "register map " << hash << '\n';
 }

@@ -80,7 +80,8 @@ std::uint64_t mac_key(const std::uint8_t* bytes) {
     return key;
 }
 
-/// Where a frame is tapped: by its MAC addresses, with the index that the device has for the interface now.
+/// Where a frame is tapped: by its MAC addresses, with the index that the device has for the
+/// interface now.
 class TapFinder {
 public:
     struct Tap {
@@ -140,16 +141,26 @@ const char* to_string(DecisionRecord::Outcome outcome) {
 const char* to_string(DecisionRecord::Cause cause) {
     using Cause = DecisionRecord::Cause;
     switch (cause) {
-        case Cause::no_tap: return "no tap";
-        case Cause::malformed: return "malformed";
-        case Cause::marked_bad: return "marked bad";
-        case Cause::not_ip: return "not IP";
-        case Cause::excluded: return "excluded service";
-        case Cause::table_fault: return "table fault";
-        case Cause::overflow: return "mirror output too slow";
-        case Cause::reset: return "mirror reset";
-        case Cause::session_fault: return "session entry fault";
-        case Cause::none: break;
+        case Cause::no_tap:
+            return "no tap";
+        case Cause::malformed:
+            return "malformed";
+        case Cause::marked_bad:
+            return "marked bad";
+        case Cause::not_ip:
+            return "not IP";
+        case Cause::excluded:
+            return "excluded service";
+        case Cause::table_fault:
+            return "table fault";
+        case Cause::overflow:
+            return "mirror output too slow";
+        case Cause::reset:
+            return "mirror reset";
+        case Cause::session_fault:
+            return "session entry fault";
+        case Cause::none:
+            break;
     }
     return "";
 }
@@ -162,7 +173,8 @@ public:
     void placed(std::shared_ptr<const Placement> placement) {
         placements_.push_back(std::move(placement));
     }
-    void fed(std::uint64_t frame, const std::string* interface, Direction direction, std::size_t size) {
+    void fed(std::uint64_t frame, const std::string* interface, Direction direction,
+             std::size_t size) {
         passes_.push_back({frame, interface ? *interface : std::string(), direction, size});
     }
     void decided(const DecisionRecord& record);
@@ -175,8 +187,10 @@ private:
         Direction direction;
         std::size_t size;
     };
-    static void name_rule(Json& json, const Placement::Slot& slot, Direction direction, std::size_t rule) {
-        const auto& rules = direction == Direction::egress ? slot.filter->egress : slot.filter->ingress;
+    static void name_rule(Json& json, const Placement::Slot& slot, Direction direction,
+                          std::size_t rule) {
+        const auto& rules =
+            direction == Direction::egress ? slot.filter->egress : slot.filter->ingress;
         json["TrafficMirrorFilterRuleId"] = rules.at(rule).id;
     }
 
@@ -217,13 +231,18 @@ void DecisionLog::decided(const DecisionRecord& record) {
             if (slot.session.empty()) continue;
             Json reason{{"TrafficMirrorSessionId", slot.session}};
             switch (record.why[i]) {
-                case DecisionRecord::Why::empty: continue;
-                case DecisionRecord::Why::no_rule: reason["Why"] = "no rule"; break;
+                case DecisionRecord::Why::empty:
+                    continue;
+                case DecisionRecord::Why::no_rule:
+                    reason["Why"] = "no rule";
+                    break;
                 case DecisionRecord::Why::rejected:
                     reason["Why"] = "rejected by rule";
                     name_rule(reason, slot, pass.direction, record.why_rule[i]);
                     break;
-                case DecisionRecord::Why::rejected_dns: reason["Why"] = "amazon-dns is off"; break;
+                case DecisionRecord::Why::rejected_dns:
+                    reason["Why"] = "amazon-dns is off";
+                    break;
             }
             rejected.push_back(std::move(reason));
         }
@@ -259,8 +278,8 @@ public:
             const auto filled = static_cast<std::size_t>(std::clamp(*done, 0.0, 1.0) * 30);
             bar = "[" + std::string(filled, '#') + std::string(30 - filled, '.') + "] ";
         }
-        std::fprintf(stderr, "\r\033[K%s%" PRIu64 " frames, %.0f frames/s, %.6f s simulated", bar.c_str(),
-                     frames, static_cast<double>(frames) / seconds, simulated_seconds);
+        std::fprintf(stderr, "\r\033[K%s%" PRIu64 " frames, %.0f frames/s, %.6f s simulated",
+                     bar.c_str(), frames, static_cast<double>(frames) / seconds, simulated_seconds);
         drawn_ = true;
     }
     /// Before anything else is written to the terminal.
@@ -308,7 +327,8 @@ private:
     void perform_requests(std::uint64_t frame, double seconds);
     void perform_next();
     void feed(const CaptureReader::Frame& frame);
-    void feed_pass(const CaptureReader::Frame& frame, const std::optional<TapFinder::Tap>& tap, Direction direction);
+    void feed_pass(const CaptureReader::Frame& frame, const std::optional<TapFinder::Tap>& tap,
+                   Direction direction);
     void warn(const std::string& sentence);
     Json statistics();
     void print_summary(const Json& stats) const;
@@ -332,15 +352,16 @@ private:
     std::map<std::string, SessionCounters> ended_sessions_;  ///< of sessions that were deleted
     std::vector<std::string> session_order_;                 ///< as they came
     std::set<std::string> known_sessions_;
-    Json final_;                                             ///< the statistics
+    Json final_;  ///< the statistics
     Latencies latencies_;
     std::vector<std::string> warnings_;
     std::uint64_t frames_ = 0, start_cycle_ = 0, start_skipped_ = 0, first_timestamp_ = 0;
     std::uint64_t failed_requests_ = 0;
 };
 
-std::vector<std::string>& checked_outputs(const ReplayOptions& options, std::vector<std::string>& names) {
-    const std::optional<std::string> outputs[] = {options.out,   options.forward,   options.stats,
+std::vector<std::string>& checked_outputs(const ReplayOptions& options,
+                                          std::vector<std::string>& names) {
+    const std::optional<std::string> outputs[] = {options.out,     options.forward,   options.stats,
                                                   options.replies, options.decisions, options.wave};
     for (const auto& output : outputs) {
         if (!output) continue;
@@ -356,7 +377,8 @@ std::vector<std::string>& checked_outputs(const ReplayOptions& options, std::vec
             }
         }
         for (const std::string& name : names) {
-            if (name == *output) throw std::invalid_argument(*output + " is named for two outputs; name two files");
+            if (name == *output)
+                throw std::invalid_argument(*output + " is named for two outputs; name two files");
         }
         names.push_back(*output);
     }
@@ -377,8 +399,9 @@ Replay::Replay(const ReplayOptions& options)
           checked_outputs(options, names);
           return read_configuration(options.configurations, options.skip_unresolved);
       }()),
-      requests_file_(options.requests ? std::optional<RequestFile>(RequestFile::read(*options.requests))
-                                      : std::nullopt),
+      requests_file_(options.requests
+                         ? std::optional<RequestFile>(RequestFile::read(*options.requests))
+                         : std::nullopt),
       reader_(options.in),
       board_(board_options(options)),
       out_(options.out),
@@ -388,11 +411,13 @@ Replay::Replay(const ReplayOptions& options)
       progress_(!options.quiet),
       taps_(configuration_.account, warnings_) {
     if (options.forward) forward_.emplace(*options.forward);
-    if (options.default_tap && !configuration_.account.interfaces().find(options.default_tap->interface)) {
+    if (options.default_tap &&
+        !configuration_.account.interfaces().find(options.default_tap->interface)) {
         throw std::invalid_argument("--default-tap: no configuration names interface " +
                                     options.default_tap->interface);
     }
-    for (const std::string& warning : warnings_) std::cerr << "mirrornic: warning: " << warning << '\n';
+    for (const std::string& warning : warnings_)
+        std::cerr << "mirrornic: warning: " << warning << '\n';
     for (const std::string& warning : configuration_.warnings) warn(warning);
 }
 
@@ -414,18 +439,22 @@ int Replay::run() {
         };
     }
     if (decisions_.open()) {
-        board_.offload().on_decision = [this](const DecisionRecord& record) { decisions_.decided(record); };
+        board_.offload().on_decision = [this](const DecisionRecord& record) {
+            decisions_.decided(record);
+        };
     }
     board_.run([this] { work(); });
 
     const bool whole = !reader_.truncated() && interrupted == 0;
-    if (reader_.truncated()) warn(options_.in + " is cut off: its last record is not whole; all whole frames were run");
+    if (reader_.truncated())
+        warn(options_.in + " is cut off: its last record is not whole; all whole frames were run");
     if (reader_.snapped() != 0) {
         warn(std::to_string(reader_.snapped()) + " frames of " + options_.in +
              " hold only their first bytes (snap length); they were run as captured");
     }
     if (reader_.skipped() != 0) {
-        warn(std::to_string(reader_.skipped()) + " records of " + options_.in + " hold no byte and were passed over");
+        warn(std::to_string(reader_.skipped()) + " records of " + options_.in +
+             " hold no byte and were passed over");
     }
     if (requests_file_ && requests_file_->remaining() != 0) {
         warn(std::to_string(requests_file_->remaining()) + " requests from line " +
@@ -464,7 +493,8 @@ void Replay::work() {
     }
     plane_ = std::make_unique<DevicePlane>(*device_);
     store_ = std::make_unique<MemoryStore>(configuration_.account);
-    requests_ = std::make_unique<Requests>(configuration_.account, *store_, *plane_, options_.settings);
+    requests_ =
+        std::make_unique<Requests>(configuration_.account, *store_, *plane_, options_.settings);
     board_.offload().wait_until_idle();
     start_cycle_ = board_.offload().cycle();
     start_skipped_ = board_.offload().skipped_cycles();
@@ -473,12 +503,14 @@ void Replay::work() {
     while (interrupted == 0 && reader_.next(frame)) {
         if (frames_++ == 0) first_timestamp_ = frame.timestamp_ns;
         const double seconds =
-            static_cast<double>(static_cast<std::int64_t>(frame.timestamp_ns - first_timestamp_)) * 1e-9;
+            static_cast<double>(static_cast<std::int64_t>(frame.timestamp_ns - first_timestamp_)) *
+            1e-9;
         perform_requests(frames_, seconds);
         feed(frame);
         if (progress_.due(frames_)) {
             progress_.update(frames_, reader_.progress(),
-                             static_cast<double>(board_.offload().cycle() - start_cycle_) / (options_.clock_mhz * 1e6));
+                             static_cast<double>(board_.offload().cycle() - start_cycle_) /
+                                 (options_.clock_mhz * 1e6));
         }
     }
     board_.offload().wait_until_idle();
@@ -522,7 +554,8 @@ void Replay::feed(const CaptureReader::Frame& frame) {
     if (destination) feed_pass(frame, destination, Direction::ingress);
     if (source || destination) return;
     if (options_.default_tap) {
-        feed_pass(frame, taps_.find(options_.default_tap->interface, *device_), options_.default_tap->direction);
+        feed_pass(frame, taps_.find(options_.default_tap->interface, *device_),
+                  options_.default_tap->direction);
     } else {
         feed_pass(frame, {}, Direction::egress);
     }
@@ -539,11 +572,13 @@ void Replay::feed_pass(const CaptureReader::Frame& frame, const std::optional<Ta
     }
     transfer.when_room = options_.pace == ReplayOptions::Pace::lossless;
     if (options_.pace == ReplayOptions::Pace::capture && frame.timestamp_ns > first_timestamp_) {
-        transfer.not_before = start_cycle_ + static_cast<std::uint64_t>(
-                                                 static_cast<double>(frame.timestamp_ns - first_timestamp_) *
-                                                 options_.clock_mhz / 1000.0);
+        transfer.not_before =
+            start_cycle_ +
+            static_cast<std::uint64_t>(static_cast<double>(frame.timestamp_ns - first_timestamp_) *
+                                       options_.clock_mhz / 1000.0);
     }
-    if (decisions_.open()) decisions_.fed(frames_, tap ? tap->interface : nullptr, direction, frame.size);
+    if (decisions_.open())
+        decisions_.fed(frames_, tap ? tap->interface : nullptr, direction, frame.size);
     board_.feed(frame.data, frame.size, transfer);
 }
 
@@ -552,24 +587,33 @@ Json Replay::statistics() {
     Json stats;
     stats["Schema"] = 1;
     const std::pair<const char*, const Tally*> classes[] = {
-        {"received", &counters.received},         {"forwarded", &counters.forwarded},
-        {"not_eligible", &counters.not_eligible}, {"not_accepted", &counters.not_accepted},
-        {"selected", &counters.selected},         {"mirrored", &counters.mirrored},
+        {"received", &counters.received},
+        {"forwarded", &counters.forwarded},
+        {"not_eligible", &counters.not_eligible},
+        {"not_accepted", &counters.not_accepted},
+        {"selected", &counters.selected},
+        {"mirrored", &counters.mirrored},
         {"dropped", &counters.dropped}};
     for (const auto& [name, tally] : classes) {
         stats["frames"][name] = tally->frames;
         stats["bytes"][name] = tally->bytes;
     }
     const auto& causes = counters.causes;
-    stats["causes"] = {{"no_tap", causes.no_tap},           {"malformed", causes.malformed},
-                       {"marked_bad", causes.marked_bad},   {"not_ip", causes.not_ip},
-                       {"excluded", causes.excluded},       {"table_fault", causes.table_fault},
-                       {"overflow", causes.overflow},       {"reset", causes.reset},
-                       {"session_fault", causes.session_fault}, {"late_bad", causes.late_bad}};
+    stats["causes"] = {{"no_tap", causes.no_tap},
+                       {"malformed", causes.malformed},
+                       {"marked_bad", causes.marked_bad},
+                       {"not_ip", causes.not_ip},
+                       {"excluded", causes.excluded},
+                       {"table_fault", causes.table_fault},
+                       {"overflow", causes.overflow},
+                       {"reset", causes.reset},
+                       {"session_fault", causes.session_fault},
+                       {"late_bad", causes.late_bad}};
     stats["sessions"] = Json::array();
     for (const std::string& id : session_order_) {
         const auto live = counters.sessions.find(id);
-        const SessionCounters& session = live != counters.sessions.end() ? live->second : ended_sessions_[id];
+        const SessionCounters& session =
+            live != counters.sessions.end() ? live->second : ended_sessions_[id];
         stats["sessions"].push_back({{"TrafficMirrorSessionId", id},
                                      {"selected", session.selected.frames},
                                      {"mirrored", session.mirrored.frames},
@@ -579,7 +623,8 @@ Json Replay::statistics() {
     }
     const std::uint64_t total = board_.offload().cycle() - start_cycle_;
     const std::uint64_t skipped = board_.offload().skipped_cycles() - start_skipped_;
-    stats["cycles"] = {{"total", total}, {"active", total - skipped}, {"clock_mhz", options_.clock_mhz}};
+    stats["cycles"] = {
+        {"total", total}, {"active", total - skipped}, {"clock_mhz", options_.clock_mhz}};
     if (!latencies_.empty()) {
         stats["cycles"]["latency"] = {{"minimum", latencies_.quantile(0)},
                                       {"median", latencies_.quantile(0.5)},
@@ -589,7 +634,9 @@ Json Replay::statistics() {
 }
 
 void Replay::print_summary(const Json& stats) const {
-    std::FILE* to = options_.out == "-" || options_.forward == "-" || options_.decisions == "-" ? stderr : stdout;
+    std::FILE* to = options_.out == "-" || options_.forward == "-" || options_.decisions == "-"
+                        ? stderr
+                        : stdout;
     const auto row = [to](const std::string& name, const Json& value) {
         std::fprintf(to, "  %-22s %12s\n", name.c_str(), value.dump().c_str());
     };
@@ -603,20 +650,23 @@ void Replay::print_summary(const Json& stats) const {
     row("dropped", frames["dropped"]);
     for (const Json& session : stats["sessions"]) {
         std::fprintf(to, "%-24s %12s copies, %s bytes, %s truncated, %s dropped\n",
-                     session["TrafficMirrorSessionId"].get<std::string>().c_str(), session["mirrored"].dump().c_str(),
-                     session["mirrored_bytes"].dump().c_str(), session["truncated"].dump().c_str(),
-                     session["dropped"].dump().c_str());
+                     session["TrafficMirrorSessionId"].get<std::string>().c_str(),
+                     session["mirrored"].dump().c_str(), session["mirrored_bytes"].dump().c_str(),
+                     session["truncated"].dump().c_str(), session["dropped"].dump().c_str());
     }
-    std::fprintf(to, "%-24s %12s (%s active) at %g MHz\n", "cycles", stats["cycles"]["total"].dump().c_str(),
-                 stats["cycles"]["active"].dump().c_str(), options_.clock_mhz);
+    std::fprintf(to, "%-24s %12s (%s active) at %g MHz\n", "cycles",
+                 stats["cycles"]["total"].dump().c_str(), stats["cycles"]["active"].dump().c_str(),
+                 options_.clock_mhz);
     if (stats["cycles"].contains("latency")) {
         const Json& latency = stats["cycles"]["latency"];
-        std::fprintf(to, "%-24s %12s (median %s, maximum %s) cycles\n", "copy latency", latency["minimum"].dump().c_str(),
-                     latency["median"].dump().c_str(), latency["maximum"].dump().c_str());
+        std::fprintf(to, "%-24s %12s (median %s, maximum %s) cycles\n", "copy latency",
+                     latency["minimum"].dump().c_str(), latency["median"].dump().c_str(),
+                     latency["maximum"].dump().c_str());
     }
     const std::pair<const char*, std::optional<std::string>> files[] = {
-        {"mirror copies", options_.out},     {"forwarded frames", options_.forward}, {"decisions", options_.decisions},
-        {"statistics", options_.stats},      {"replies", options_.replies},          {"waves", options_.wave}};
+        {"mirror copies", options_.out},   {"forwarded frames", options_.forward},
+        {"decisions", options_.decisions}, {"statistics", options_.stats},
+        {"replies", options_.replies},     {"waves", options_.wave}};
     for (const auto& [name, file] : files) {
         if (file && *file != "-") std::fprintf(to, "%-24s %s\n", name, file->c_str());
     }

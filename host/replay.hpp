@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/// Replays a capture through the simulated offload, with sessions from a configuration and from requests that are
-/// performed while traffic flows: the `mirrornic run` command.
+/// Replays a capture through the simulated offload, with sessions from a configuration and from
+/// requests that are performed while traffic flows: the `mirrornic run` command.
 #pragma once
 
 #include <cstdint>
@@ -33,9 +33,10 @@ struct ReplayOptions {
     bool quiet = false;
 };
 
-/// @return the exit status: 0, or 1 when a request failed, the capture was cut off or the run was interrupted.
-/// @throws ConfigurationError, RequestFileError, CaptureError, std::invalid_argument, TableFull for bad input;
-/// UnknownDevice, DeviceError, SimulationError when the device failed.
+/// @return the exit status: 0, or 1 when a request failed, the capture was cut off or the run was
+/// interrupted.
+/// @throws ConfigurationError, RequestFileError, CaptureError, std::invalid_argument, TableFull for
+/// bad input; UnknownDevice, DeviceError, SimulationError when the device failed.
 int replay(const ReplayOptions& options);
 
 }  // namespace mirrornic

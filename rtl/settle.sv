@@ -59,22 +59,23 @@ module settle (
 
     count_t copies_in, copies_out, target;
     logic [offload::VersionWidth-1:0] newest, tracked, drained, lag;
-    logic tracking;
+    logic tracking, copy_ends;
 
+    assign copy_ends = end_valid && ending.outcome == offload::Mirrored;
     assign lag       = newest - drained;
     assign undrained = lag > 16'd255 ? 8'd255 : lag[7:0];
 
     always_ff @(posedge clk) begin
-        if (end_valid && ending.outcome == offload::Mirrored) copies_in <= copies_in + 1'b1;
+        if (copy_ends) copies_in <= copies_in + 1'b1;
         if (copy_settled) copies_out <= copies_out + 1'b1;
         if (commit_done) newest <= version;
-        // Wait until no frame from before the change is half admitted and all endings are counted, then for the
-        // copies counted so far.
+        // Wait until no frame from before the change is half admitted, then for the copies counted so far. Frames
+        // may come without a gap: one that ends in this cycle is counted here.
         if (!tracking) begin
-            if (newest != drained && between_frames && !end_valid) begin
+            if (newest != drained && between_frames) begin
                 tracking <= 1'b1;
                 tracked  <= newest;
-                target   <= copies_in;
+                target   <= copies_in + count_t'(copy_ends);
             end
         end else if (target - copies_out == '0 || $signed(target - copies_out) < 0) begin
             tracking <= 1'b0;

@@ -566,7 +566,9 @@ TEST_CASE("S3 the eleventh source of an interface target is refused, on Modify t
     Bench b;
     const auto target = b.target(), other = b.target({{"NetworkInterfaceId", "eni-29"}}),
                filter = b.filter();
-    for (int i = 1; i <= 10; ++i) b.create_session("eni-" + std::to_string(i), target, filter, 1);
+    std::string only;  // the one session of its source
+    for (int i = 1; i <= 10; ++i)
+        only = b.create_session("eni-" + std::to_string(i), target, filter, 1);
     b.create_session("eni-1", target, filter, 2);  // no new source
     CHECK(b.error("CreateTrafficMirrorSession", b.session("eni-11", target, filter, 1)) ==
           "TrafficMirrorSourcesPerTargetLimitExceeded");
@@ -587,7 +589,7 @@ TEST_CASE("S3 the eleventh source of an interface target is refused, on Modify t
     Requests restarted(b.store.load(), b.store, b.plane, strict);
     CHECK(restarted
               .handle({"ModifyTrafficMirrorSession",
-                       {{"TrafficMirrorSessionId", known}, {"SessionNumber", 3}}})
+                       {{"TrafficMirrorSessionId", only}, {"SessionNumber", 3}}})
               .ok());
     // A load balancer takes any number.
     const auto balancer = b.target({{"NetworkLoadBalancerArn", nlb}});

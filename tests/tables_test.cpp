@@ -13,20 +13,19 @@ TEST_CASE("S2 addresses are shown in RFC 5952 form") {
     CHECK(canonical("::") == "::");
     CHECK(canonical("::1") == "::1");
     CHECK(canonical("1::") == "1::");
-    CHECK(canonical("2001:db8:0:1:1:1:1:1") == "2001:db8:0:1:1:1:1:1");   // one group is no gap
-    CHECK(canonical("2001:db8:0:0:1:0:0:1") == "2001:db8::1:0:0:1");      // the first of equal ones
-    CHECK(canonical("2001:0:0:1:0:0:0:1") == "2001:0:0:1::1");            // the longest
-    CHECK(canonical("::ffff:192.0.2.1") == "::ffff:192.0.2.1");           // IPv4-mapped
-    CHECK(canonical("::192.0.2.1") == "::c000:201");                      // IPv4-compatible is not
+    CHECK(canonical("2001:db8:0:1:1:1:1:1") == "2001:db8:0:1:1:1:1:1");  // one group is no gap
+    CHECK(canonical("2001:db8:0:0:1:0:0:1") == "2001:db8::1:0:0:1");     // the first of equal ones
+    CHECK(canonical("2001:0:0:1:0:0:0:1") == "2001:0:0:1::1");           // the longest
+    CHECK(canonical("::ffff:192.0.2.1") == "::ffff:192.0.2.1");          // IPv4-mapped
+    CHECK(canonical("::192.0.2.1") == "::c000:201");                     // IPv4-compatible is not
     CHECK(canonical("fe80:0:0:0:1:2:3:0") == "fe80::1:2:3:0");
     CHECK(canonical("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff") ==
           "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff");
 }
 
 TEST_CASE("S1 what is no IP address is refused and named") {
-    for (const std::string text :
-         {"", "10.0.1", "10.0.1.256", "10.0.1.10 ", "010.0.0.1", "1:2:3", "::g", "fe80::1%eth0",
-          "1::2::3", "10.0.1.10/24", "host"}) {
+    for (const std::string text : {"", "10.0.1", "10.0.1.256", "10.0.1.10 ", "010.0.0.1", "1:2:3",
+                                   "::g", "fe80::1%eth0", "1::2::3", "10.0.1.10/24", "host"}) {
         INFO(text);
         CHECK_THROWS_WITH(IpAddress::parse(text), "\"" + text + "\" is not an IP address");
     }
@@ -48,9 +47,9 @@ TEST_CASE("S2 a CIDR block's host bits are cleared") {
 }
 
 TEST_CASE("S1 what is no CIDR block is refused and named") {
-    for (const std::string text : {"", "10.0.0.0", "10.0.0.0/", "10.0.0.0/33", "10.0.0.0/-1",
-                                   "10.0.0.0/08", "10.0.0.0/8 ", "2001:db8::/129", "/8",
-                                   "10.0.0.0/1000", "10.0.0.0/8/8", "10.0.0.0/255.0.0.0"}) {
+    for (const std::string text :
+         {"", "10.0.0.0", "10.0.0.0/", "10.0.0.0/33", "10.0.0.0/-1", "10.0.0.0/08", "10.0.0.0/8 ",
+          "2001:db8::/129", "/8", "10.0.0.0/1000", "10.0.0.0/8/8", "10.0.0.0/255.0.0.0"}) {
         INFO(text);
         CHECK_THROWS_WITH(Cidr::parse(text), "\"" + text + "\" is not a CIDR block");
     }
