@@ -24,6 +24,9 @@
 namespace mirrornic {
 namespace {
 
+/// What people read: members in the order in which they are set.
+using OrderedJson = nlohmann::ordered_json;
+
 volatile std::sig_atomic_t interrupted = 0;
 
 /// SIGINT ends the run after the frame in hand, for as long as this lives.
@@ -187,7 +190,7 @@ private:
         Direction direction;
         std::size_t size;
     };
-    static void name_rule(Json& json, const Placement::Slot& slot, Direction direction,
+    static void name_rule(OrderedJson& json, const Placement::Slot& slot, Direction direction,
                           std::size_t rule) {
         const auto& rules =
             direction == Direction::egress ? slot.filter->egress : slot.filter->ingress;
@@ -203,7 +206,7 @@ void DecisionLog::decided(const DecisionRecord& record) {
     using Outcome = DecisionRecord::Outcome;
     const Pass pass = std::move(passes_.front());
     passes_.pop_front();
-    Json json;
+    OrderedJson json;
     json["Frame"] = pass.frame;
     json["Length"] = pass.size;
     if (!pass.interface.empty()) {
@@ -225,11 +228,11 @@ void DecisionLog::decided(const DecisionRecord& record) {
         }
         const std::size_t slots = tapped ? tapped->slots.size() : 0;
         const bool accepted = record.outcome != Outcome::not_accepted;
-        Json rejected = Json::array();
+        OrderedJson rejected = OrderedJson::array();
         for (std::size_t i = 0; i < slots && i < (accepted ? record.slot : slots); ++i) {
             const auto& slot = tapped->slots[i];
             if (slot.session.empty()) continue;
-            Json reason{{"TrafficMirrorSessionId", slot.session}};
+            OrderedJson reason{{"TrafficMirrorSessionId", slot.session}};
             switch (record.why[i]) {
                 case DecisionRecord::Why::empty:
                     continue;
@@ -260,7 +263,7 @@ void DecisionLog::decided(const DecisionRecord& record) {
         }
         if (!rejected.empty()) json["Rejected"] = std::move(rejected);
     }
-    out_.line(to_text(json));
+    out_.line(json.dump());
 }
 
 /// A bar, the rate and the simulated time, on a terminal alone.
@@ -330,8 +333,8 @@ private:
     void feed_pass(const CaptureReader::Frame& frame, const std::optional<TapFinder::Tap>& tap,
                    Direction direction);
     void warn(const std::string& sentence);
-    Json statistics();
-    void print_summary(const Json& stats) const;
+    OrderedJson statistics();
+    void print_summary(const OrderedJson& stats) const;
 
     const ReplayOptions& options_;
     Configuration configuration_;
@@ -352,7 +355,7 @@ private:
     std::map<std::string, SessionCounters> ended_sessions_;  ///< of sessions that were deleted
     std::vector<std::string> session_order_;                 ///< as they came
     std::set<std::string> known_sessions_;
-    Json final_;  ///< the statistics
+    OrderedJson final_;  ///< the statistics
     Latencies latencies_;
     std::vector<std::string> warnings_;
     std::uint64_t frames_ = 0, start_cycle_ = 0, start_skipped_ = 0, first_timestamp_ = 0;
@@ -463,7 +466,7 @@ int Replay::run() {
     }
     if (interrupted != 0) warn("interrupted after frame " + std::to_string(frames_));
     final_["warnings"] = warnings_;
-    if (stats_.open()) stats_.line(to_text(final_, 2));
+    if (stats_.open()) stats_.line(final_.dump(2));
 
     out_.close();
     if (forward_) forward_->close();
@@ -582,9 +585,9 @@ void Replay::feed_pass(const CaptureReader::Frame& frame, const std::optional<Ta
     board_.feed(frame.data, frame.size, transfer);
 }
 
-Json Replay::statistics() {
+OrderedJson Replay::statistics() {
     const Counters counters = device_->counters();
-    Json stats;
+    OrderedJson stats;
     stats["Schema"] = 1;
     const std::pair<const char*, const Tally*> classes[] = {
         {"received", &counters.received},
@@ -609,7 +612,7 @@ Json Replay::statistics() {
                        {"reset", causes.reset},
                        {"session_fault", causes.session_fault},
                        {"late_bad", causes.late_bad}};
-    stats["sessions"] = Json::array();
+    stats["sessions"] = OrderedJson::array();
     for (const std::string& id : session_order_) {
         const auto live = counters.sessions.find(id);
         const SessionCounters& session =
@@ -633,14 +636,14 @@ Json Replay::statistics() {
     return stats;
 }
 
-void Replay::print_summary(const Json& stats) const {
+void Replay::print_summary(const OrderedJson& stats) const {
     std::FILE* to = options_.out == "-" || options_.forward == "-" || options_.decisions == "-"
                         ? stderr
                         : stdout;
-    const auto row = [to](const std::string& name, const Json& value) {
+    const auto row = [to](const std::string& name, const OrderedJson& value) {
         std::fprintf(to, "  %-22s %12s\n", name.c_str(), value.dump().c_str());
     };
-    const Json& frames = stats["frames"];
+    const OrderedJson& frames = stats["frames"];
     std::fprintf(to, "%-24s %12" PRIu64 "\n", "frames", frames_);
     row("passes at taps or none", frames["received"]);
     row("forwarded", frames["forwarded"]);
@@ -648,7 +651,7 @@ void Replay::print_summary(const Json& stats) const {
     row("accepted by no session", frames["not_accepted"]);
     row("mirrored", frames["mirrored"]);
     row("dropped", frames["dropped"]);
-    for (const Json& session : stats["sessions"]) {
+    for (const OrderedJson& session : stats["sessions"]) {
         std::fprintf(to, "%-24s %12s copies, %s bytes, %s truncated, %s dropped\n",
                      session["TrafficMirrorSessionId"].get<std::string>().c_str(),
                      session["mirrored"].dump().c_str(), session["mirrored_bytes"].dump().c_str(),
@@ -658,7 +661,7 @@ void Replay::print_summary(const Json& stats) const {
                  stats["cycles"]["total"].dump().c_str(), stats["cycles"]["active"].dump().c_str(),
                  options_.clock_mhz);
     if (stats["cycles"].contains("latency")) {
-        const Json& latency = stats["cycles"]["latency"];
+        const OrderedJson& latency = stats["cycles"]["latency"];
         std::fprintf(to, "%-24s %12s (median %s, maximum %s) cycles\n", "copy latency",
                      latency["minimum"].dump().c_str(), latency["median"].dump().c_str(),
                      latency["maximum"].dump().c_str());

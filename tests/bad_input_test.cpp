@@ -167,9 +167,24 @@ TEST_CASE(
             const auto frames = random.between(1, 40);
             for (unsigned i = 0; i < frames; ++i)
                 rig.send(plain_frame(random.between(1, 1500), i), egress);
-            rig.registers().write(registers::interrupt_mask::address(),
-                                  0);  // a posted write that the reset may meet
-            rig.offload().wait_cycles(random.between(1, 200));
+            // The reset may meet any posted write.
+            switch (round % 4) {
+                case 0:
+                    rig.registers().write(registers::fetch::address(), registers::fetch::filter(1));
+                    break;
+                case 1:
+                    rig.reset_mirror();
+                    break;
+                case 2:
+                    rig.registers().write(registers::commit::address(),
+                                          registers::commit::clear_counters(1));
+                    break;
+                default:
+                    rig.registers().write(registers::control::address(),
+                                          registers::control::snapshot(1));
+                    break;
+            }
+            rig.offload().wait_cycles(random.between(1, random.pick({8, 200})));
             rig.reset();
             const Rig::Tapping raw{"", Direction::egress, 0u};
             for (unsigned i = 0; i < 10; ++i)

@@ -267,6 +267,7 @@ TEST_CASE(
         std::uint32_t fill = 0;
         for (unsigned round = 0; round < 150; ++round) {
             rig.apply(parallel_sessions(4, random.chance(50)));
+            if (round % 10 == 0) rig.reset_mirror();  // of nothing
             const auto send = [&](unsigned count) {
                 for (unsigned i = 0; i < count; ++i) {
                     rig.send(

@@ -388,3 +388,21 @@ TEST_CASE(
         shows(interrupt_status::ready(1));
     });
 }
+
+TEST_CASE("P25 a commit that comes before ready waits, and is done") {
+    Rig rig;
+    rig.run([&] {
+        rig.reset();
+        auto& registers = rig.registers();
+        registers.write(session_index::address(), 1000);
+        registers.write(session_vni::address(), 0xabcdef);
+        CHECK(status::ready.of(registers.read(status::address())) == 0);
+        registers.write(commit::address(), commit::session(1));
+        CHECK(commit_status::sequence.of(registers.read(commit_status::address())) == 1);
+        CHECK(status::ready.of(registers.read(status::address())) == 1);
+        registers.write(session_vni::address(), 0);
+        registers.write(fetch::address(), fetch::session(1));
+        CHECK(registers.read(session_vni::address()) == 0xabcdef);
+        rig.open();
+    });
+}

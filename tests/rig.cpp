@@ -404,7 +404,8 @@ void Rig::judge(const DecisionRecord& record) {
     }
     if (expected.outcome == reference::Outcome::selected) {
         const Expected selected{sent.tag, pass, expected,
-                                version.sessions.at(*interface).at(expected.session)};
+                                version.sessions.at(*interface).at(expected.session),
+                                record.version};
         if (record.outcome == Outcome::dropped) {
             settle(selected, record.cause == Cause::reset ? reference::Drop::reset
                                                           : reference::Drop::overload);
@@ -416,6 +417,13 @@ void Rig::judge(const DecisionRecord& record) {
     }
     if (on_decision) on_decision(record);
     compare_copies();
+}
+
+std::size_t Rig::older_copies() const {
+    const std::uint16_t now = device_->placement()->version;
+    return std::size_t(
+        std::count_if(expected_.begin(), expected_.end(),
+                      [now](const Expected& expected) { return expected.version != now; }));
 }
 
 /// A selected pass has met its fate.

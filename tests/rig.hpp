@@ -72,6 +72,8 @@ public:
     void check_snapshot();
 
     std::uint64_t copies() const { return copies_; }
+    /// Copies that were decided by tables before those in force, and have not left.
+    std::size_t older_copies() const;
     std::uint64_t drops() const { return drops_; }
     std::uint64_t reset_drops() const { return reset_drops_; }
     std::uint64_t late_bad() const { return late_bad_; }
@@ -114,6 +116,7 @@ private:
         reference::Pass pass;
         reference::Decision decision;
         std::string session;
+        std::uint16_t version;
     };
     struct Copy {
         Bytes data;
