@@ -92,16 +92,11 @@ public:
         std::uint32_t index;
     };
 
-    TapFinder(const Account& account, std::vector<std::string>& warnings) {
+    /// Of two interfaces with one MAC address the first one counts; the configuration has warned of it.
+    explicit TapFinder(const Account& account) {
         for (const auto& [sequence, interface] : account.interfaces()) {
             (void)sequence;
-            const auto [at, added] =
-                taps_.emplace(mac_key(interface.mac.data()), Entry{interface.id, 0, 0});
-            if (!added) {
-                warnings.push_back("interfaces " + at->second.interface + " and " + interface.id +
-                                   " have one MAC address, " + to_string(interface.mac) +
-                                   "; frames with it count as the first one's");
-            }
+            taps_.emplace(mac_key(interface.mac.data()), Entry{interface.id, 0, 0});
         }
     }
     void tables_changed() { ++generation_; }
@@ -412,15 +407,13 @@ Replay::Replay(const ReplayOptions& options)
       stats_(options.stats),
       decisions_(options.decisions),
       progress_(!options.quiet),
-      taps_(configuration_.account, warnings_) {
+      taps_(configuration_.account) {
     if (options.forward) forward_.emplace(*options.forward);
     if (options.default_tap &&
         !configuration_.account.interfaces().find(options.default_tap->interface)) {
         throw std::invalid_argument("--default-tap: no configuration names interface " +
                                     options.default_tap->interface);
     }
-    for (const std::string& warning : warnings_)
-        std::cerr << "mirrornic: warning: " << warning << '\n';
     for (const std::string& warning : configuration_.warnings) warn(warning);
 }
 
