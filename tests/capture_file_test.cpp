@@ -560,7 +560,7 @@ TEST_CASE("a reader can be moved between two frames") {
     CHECK_FALSE(reader.next(frame));
 }
 
-TEST_CASE("- reads standard input, from a file and from a pipe that delivers byte by byte") {
+TEST_CASE("standard input is read, from a file and from a pipe that delivers byte by byte") {
     const Folder folder;
     const Bytes plain = pcap_header() + pcap_record(frame_of(60)) + pcap_record(frame_of(1514));
     const int packing = GENERATE(0, 1, 2);
@@ -661,7 +661,7 @@ TEST_CASE("a writer that is not closed writes its frames when it goes") {
     CHECK(read_all(folder / name).size() == 2);
 }
 
-TEST_CASE("- writes standard output and leaves it open") {
+TEST_CASE("standard output is written and leaves it open") {
     const Folder folder;
     {
         const Redirect output(STDOUT_FILENO,
