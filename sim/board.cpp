@@ -61,7 +61,7 @@ RegisterAccess& Board::registers() { return *registers_; }
 
 void Board::run(std::function<void()> work) {
     work_ = std::move(work);
-    offload_.forward_wanted = on_forward != nullptr;
+    offload_.watch_forward = on_forward != nullptr;
     offload_.on_failure = [this](std::exception_ptr failure) {
         if (!failure_) failure_ = failure;
         sc_core::sc_stop();

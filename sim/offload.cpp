@@ -107,7 +107,8 @@ struct Offload::Forwarding {
 struct Offload::Outgoing {
     const char* name;
     bool is_copy;  ///< I1 and I3 hold; production forwards what it gets
-    std::vector<std::uint8_t> data;
+    std::vector<std::uint8_t> data;  ///< room for a beat more than `size` holds
+    std::size_t size = 0;            ///< bytes of the frame so far
     Transfer transfer;
     tlm::tlm_generic_payload payload;
     bool waiting = false, in_frame = false;
@@ -244,7 +245,7 @@ void Offload::reset() {
     model_->edge(cycle_++);
     top.rst = 0;
     for (auto* out : {forwarded_.get(), mirrored_.get()}) {
-        out->data.clear();
+        out->size = 0;
         out->waiting = out->in_frame = false;
     }
     forwarding_.clear();
@@ -303,7 +304,11 @@ void Offload::present_beat() {
         return;
     }
     const std::size_t bytes = std::min(beat_bytes, frame.data.size() - offset);
-    std::memcpy(&top.s_axis_tdata, frame.data.data() + offset, bytes);
+    if (bytes == beat_bytes) {
+        std::memcpy(&top.s_axis_tdata, frame.data.data() + offset, beat_bytes);
+    } else {
+        std::memcpy(&top.s_axis_tdata, frame.data.data() + offset, bytes);
+    }
     top.s_axis_tkeep = keep_of(bytes);
     top.s_axis_tlast = offset + bytes == frame.data.size();
     std::uint32_t user = std::uint32_t{transfer.tap} << 18 | std::uint32_t{transfer.egress} << 17 |
@@ -330,14 +335,14 @@ void Offload::step() {
         const QueuedFrame& frame = *queue_.front();
         if (frame.next_beat == 0) {
             undecided_.push_back({frame.transfer.tag, beats_, 0, false});
-            forwarding_.push_back({frame.transfer.tag, cycle_, cycle_});
+            if (watch_forward) forwarding_.push_back({frame.transfer.tag, cycle_, cycle_});
         }
-        forwarding_.back().last_cycle = cycle_;
+        if (watch_forward) forwarding_.back().last_cycle = cycle_;
         ++undecided_.back().beats;
         beat_cycles_[beats_++ % beat_cycles_.size()] = cycle_;
         ++queue_.front()->next_beat;
     }
-    if (top.m_axis_forward_tvalid || forwarded_->waiting) {
+    if (watch_forward && (top.m_axis_forward_tvalid || forwarded_->waiting)) {
         collect(*forwarded_, top.m_axis_forward_tvalid, top.m_axis_forward_tready, top.m_axis_forward_tlast,
                 top.m_axis_forward_tkeep, &top.m_axis_forward_tdata, top.m_axis_forward_tuser);
     }
@@ -376,7 +381,7 @@ void Offload::collect(Outgoing& out, bool valid, bool ready, bool last, std::uin
         broken("tkeep is not as I1 wants it");
     }
     if (!out.in_frame && !out.waiting) {
-        out.data.clear();
+        out.size = 0;
         out.transfer.error = false;
         out.transfer.first_cycle = cycle_;
     }
@@ -387,14 +392,13 @@ void Offload::collect(Outgoing& out, bool valid, bool ready, bool last, std::uin
         std::memcpy(out.beat, data, beat_bytes);
         return;
     }
-    const auto* bytes = static_cast<const std::uint8_t*>(data);
-    if (!out.is_copy && !forward_wanted) {
-        // Nobody takes it: only how it moves is looked at.
-    } else if (keep == ~std::uint64_t{0}) {
-        out.data.insert(out.data.end(), bytes, bytes + beat_bytes);
+    if (out.size + beat_bytes > out.data.size()) out.data.resize(2 * out.data.size() + beat_bytes);
+    if ((keep & (keep + 1)) == 0) {  // from lane 0 on
+        std::memcpy(out.data.data() + out.size, data, beat_bytes);
+        out.size += static_cast<std::size_t>(__builtin_popcountll(keep));
     } else {
         for (std::size_t i = 0; i < beat_bytes; ++i) {
-            if (keep >> i & 1) out.data.push_back(bytes[i]);
+            if (keep >> i & 1) out.data[out.size++] = static_cast<const std::uint8_t*>(data)[i];
         }
     }
     out.transfer.error |= (user & 1) != 0;
@@ -410,7 +414,7 @@ void Offload::collect(Outgoing& out, bool valid, bool ready, bool last, std::uin
 
 void Offload::send_out(tlm_utils::simple_initiator_socket<Offload>& socket, Outgoing& out) {
     out.payload.set_data_ptr(out.data.data());
-    out.payload.set_data_length(static_cast<unsigned>(out.data.size()));
+    out.payload.set_data_length(static_cast<unsigned>(out.size));
     sc_core::sc_time delay = sc_core::SC_ZERO_TIME;
     socket->b_transport(out.payload, delay);
 }
@@ -421,7 +425,7 @@ void Offload::finish_forward() {
     transfer.tag = in.tag;
     transfer.latency = std::max(transfer.first_cycle - in.first_cycle, transfer.last_cycle - in.last_cycle);
     forwarding_.pop_front();
-    if (forward_wanted) send_out(forward, *forwarded_);
+    send_out(forward, *forwarded_);
 }
 
 void Offload::finish_copy() {
@@ -436,9 +440,8 @@ void Offload::finish_copy() {
     } else {
         throw SimulationError("m_axis_mirror sent a copy of no pass at cycle " + std::to_string(cycle_));
     }
-    const auto& data = mirrored_->data;
-    const bool v6 = data.size() > 13 && data[12] == 0x86;
-    const std::size_t kept = data.size() - (v6 ? 70 : 50);
+    const bool v6 = mirrored_->data[12] == 0x86;
+    const std::size_t kept = mirrored_->size - (v6 ? 70 : 50);
     const std::uint64_t last_beat =
         fed->first_beat + std::max<std::uint64_t>((kept - 1) / beat_bytes, fed->beats > 1 ? 1 : 0);
     mirrored_->transfer.tag = fed->tag;

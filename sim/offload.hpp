@@ -55,7 +55,7 @@ public:
     /// Forwarded frames and mirror copies, when their last beat has left.
     tlm_utils::simple_initiator_socket<Offload> forward;
     tlm_utils::simple_initiator_socket<Offload> mirror;
-    bool forward_wanted = true;  ///< false: forwarded frames are not collected
+    bool watch_forward = true;  ///< false: nobody takes forwarded frames, and their stream is not looked at
     std::function<void(const DecisionRecord&)> on_decision;
     /// Gets what stopped the model; without it the exception leaves the SystemC kernel.
     std::function<void(std::exception_ptr)> on_failure;

@@ -249,27 +249,7 @@ TEST_CASE("P9 entries of the service table decide, and can be changed") {
     rig.run([&] {
         for (unsigned round = 0; round < 12; ++round) {
             for (unsigned i = 0; i < 6; ++i) {
-                std::optional<reference::ServiceEntry> entry;
-                if (random.chance(80)) {
-                    using Entry = reference::ServiceEntry;
-                    entry.emplace();
-                    entry->version = random.chance(50) ? 6 : 4;
-                    if (random.chance(60)) {
-                        const Session any = random_session(random, "", "");
-                        entry->address = reference::Address{any.source_address.v6 ? 6 : 4,
-                                                            any.source_address.bytes};
-                        entry->version = entry->address->version;
-                    }
-                    entry->protocol =
-                        random.pick({Entry::Protocol::tcp, Entry::Protocol::udp,
-                                     Entry::Protocol::tcp_or_udp, Entry::Protocol::any});
-                    if (random.chance(80))
-                        entry->ports =
-                            reference::PortRange{53, std::uint16_t(random.between(53, 700))};
-                    entry->side = random.pick({Entry::PortSide::address, Entry::PortSide::either});
-                    entry->action = random.pick({Entry::Action::exclude, Entry::Action::dns});
-                }
-                rig.put_service(random.below(16), entry);
+                rig.put_service(random.below(16), random_service(random));
             }
             rig.apply(random_state(random, 4, 6));
             for (unsigned i = 0; i < 2000; ++i)

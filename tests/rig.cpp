@@ -118,6 +118,7 @@ void Rig::run(const std::function<void()>& body) {
 }
 
 void Rig::open() {
+    beside_device_ = false;
     device_ = std::make_unique<MirrorDevice>(registers());
     changed(current_, device_->placement()->version);
     if (!state_.sessions.empty()) apply(state_);
@@ -130,10 +131,12 @@ void Rig::changed(const std::shared_ptr<const Version>& old, std::uint16_t befor
     // A change is its last commit: what is loaded before it is not referred to yet.
     for (std::uint16_t version = before; version != after; ++version) versions_[version] = old;
     versions_[after] = current_;
+    version_ = after;
     decide_deferred();
 }
 
 void Rig::apply(const TableState& state) {
+    if (beside_device_) open();
     for (const auto& [id, session] : state_.sessions)
         session_gone_ |= state.sessions.count(id) == 0;
     const std::uint16_t before = device_->placement()->version;
@@ -185,7 +188,10 @@ void Rig::put_service(std::size_t index, const std::optional<reference::ServiceE
     for (std::uint32_t i = 0; i < 4; ++i)
         registers().write(map::service_address::address(i), address[i]);
     registers().write(map::commit::address(), map::commit::service(1));
-    open();
+    version_ = map::commit_status::sequence.of(registers().read(map::commit_status::address()));
+    versions_[version_] = current_ = translate(state_);
+    beside_device_ = true;
+    decide_deferred();
 }
 
 Transfer Rig::when_room() {
@@ -202,15 +208,8 @@ void Rig::send(const Bytes& frame, const std::optional<Tapping>& tap, Transfer t
         transfer.index = tap->index ? *tap->index : device_->interface_index(tap->interface);
     }
     auto shared = std::make_shared<Bytes>(frame);
-    Sent sent{transfer.tag,
-              shared,
-              transfer.tap,
-              transfer.egress,
-              transfer.index,
-              device_ ? device_->placement()->version : std::uint16_t{0},
-              {},
-              {},
-              frame.size()};
+    Sent sent{transfer.tag, shared, transfer.tap, transfer.egress, transfer.index,
+              version_,     {},     {},           frame.size()};
     const std::size_t beats = (frame.size() + 63) / 64;
     for (const BeatMark& mark : transfer.marks) {
         if (mark.beat >= beats) continue;
@@ -278,7 +277,7 @@ void Rig::reset() {
     port_bits_ = 14;
     versions_.clear();
     current_ = translate(state_);
-    versions_[0] = current_;
+    versions_[version_ = 0] = current_;
     for (Sent& sent : sent_) sent.version = 0;
     mirror_reset_ = session_gone_ = false;
     sweeping_ = true;
@@ -420,10 +419,9 @@ void Rig::judge(const DecisionRecord& record) {
 }
 
 std::size_t Rig::older_copies() const {
-    const std::uint16_t now = device_->placement()->version;
     return std::size_t(
         std::count_if(expected_.begin(), expected_.end(),
-                      [now](const Expected& expected) { return expected.version != now; }));
+                      [this](const Expected& expected) { return expected.version != version_; }));
 }
 
 /// A selected pass has met its fate.
@@ -659,6 +657,21 @@ Filter random_filter(Random& random) {
         for (Rule& rule : *rules) rule = random_rule(random);
     }
     return filter;
+}
+
+std::optional<reference::ServiceEntry> random_service(Random& random) {
+    using Entry = reference::ServiceEntry;
+    if (random.chance(20)) return {};
+    Entry entry;
+    entry.version = random.chance(50) ? 6 : 4;
+    if (random.chance(60)) entry.address = translate(random_address(random, entry.version == 6));
+    entry.protocol = random.pick({Entry::Protocol::tcp, Entry::Protocol::udp,
+                                  Entry::Protocol::tcp_or_udp, Entry::Protocol::any});
+    if (random.chance(80))
+        entry.ports = reference::PortRange{53, std::uint16_t(random.between(53, 700))};
+    entry.side = random.pick({Entry::PortSide::address, Entry::PortSide::either});
+    entry.action = random.pick({Entry::Action::exclude, Entry::Action::dns});
+    return entry;
 }
 
 Session random_session(Random& random, const std::string& interface, const std::string& filter) {

@@ -139,6 +139,8 @@ private:
     std::map<std::size_t, reference::ServiceEntry> services_;
     std::map<std::uint16_t, std::shared_ptr<const Version>> versions_;
     std::shared_ptr<const Version> current_;
+    std::uint16_t version_ = 0;   ///< commits that are done
+    bool beside_device_ = false;  ///< some of them not by the device's driver
     std::uint64_t next_tag_ = 1;
     std::deque<Sent> sent_;                ///< until decided
     std::deque<Forwarding> forwarding_;    ///< until forwarded
@@ -185,6 +187,8 @@ private:
 /// care about.
 Bytes random_frame(Random& random);
 Filter random_filter(Random& random);
+/// An entry of the service table; nothing: one that is not valid.
+std::optional<reference::ServiceEntry> random_service(Random& random);
 /// A session with a random number, VNI, length and target.
 Session random_session(Random& random, const std::string& interface, const std::string& filter);
 /// Interfaces eni-0, ... of up to three new sessions each, and filters f0, ...

@@ -86,6 +86,25 @@ TEST_CASE("T2 10,000 modified sessions and rewritten filters meet traffic withou
     CHECK(gaps < 2000);  // changes that ended after the last frame was in
 }
 
+TEST_CASE("T2 services and the range of source ports change under traffic without a gap") {
+    Random random;
+    Rig rig;
+    rig.allow_drops();
+    rig.run([&] {
+        rig.apply(random_state(random, interfaces, 5));
+        for (unsigned change = 0; change < 1000; ++change) {
+            feed(rig, random, 100);
+            const auto bits = std::uint8_t(random.between(1, 16));
+            rig.source_ports(std::uint16_t(random.below(65537 - (1u << bits))), bits);
+        }
+        for (unsigned change = 0; change < 1000; ++change) {
+            feed(rig, random, 100);
+            rig.put_service(random.below(sizes::services), random_service(random));
+        }
+    });
+    CHECK(rig.copies() > 1000);
+}
+
 TEST_CASE("T2 a session leaves a filter that is rewritten at once") {
     Random random;
     Rig rig;
