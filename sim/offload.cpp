@@ -143,7 +143,7 @@ Offload::Offload(sc_core::sc_module_name name, double clock_mhz, const std::stri
         model_->wave->open(wave_file.c_str());
         if (!model_->wave->isOpen()) throw SimulationError("cannot write waves to " + wave_file);
 #else
-        throw SimulationError("this build records no waves; ./dev wave makes one that does");
+        throw std::invalid_argument("this build records no waves; ./dev wave makes one that does");
 #endif
     }
     auto& top = model_->top;

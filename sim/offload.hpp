@@ -64,7 +64,7 @@ public:
     using Pattern = std::function<bool(std::uint64_t cycle)>;
     Pattern source_pattern, forward_pattern, mirror_pattern;
 
-    /// @param wave_file FST file of all signals; empty: none. @throws SimulationError where the build has no waves.
+    /// @param wave_file FST file of all signals; empty: none. @throws std::invalid_argument where the build has no waves.
     Offload(sc_core::sc_module_name name, double clock_mhz, const std::string& wave_file = {});
     ~Offload() override;
 

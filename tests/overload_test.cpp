@@ -125,6 +125,27 @@ TEST_CASE("I4 nothing is dropped when the first beat waits for room, under any p
     CHECK(rig.copies() == 12 * 1500);
 }
 
+TEST_CASE("I4 room is for 9216 bytes more than all that is on its way already") {
+    Rig rig;
+    rig.run([&] {
+        std::uint32_t fill = 0;
+        rig.apply(simple_state(false, {}, 9216));
+        for (const bool gaps : {false, true}) {
+            rig.offload().source_pattern = gaps ? random_pattern(70) : Offload::Pattern{};
+            for (unsigned short_ones = 330; short_ones < 390; ++short_ones) {
+                rig.offload().mirror_pattern = never();
+                for (unsigned i = 0; i < short_ones; ++i) {
+                    rig.send(plain_frame(64, ++fill), egress, Rig::when_room());
+                }
+                rig.send(plain_frame(9216, ++fill), egress, Rig::when_room());
+                rig.offload().wait_cycles(1500);
+                rig.offload().mirror_pattern = nullptr;
+                rig.wait();
+            }
+        }
+    });
+}
+
 TEST_CASE("P23 every snapshot closes its sums while one session is hit on every cycle") {
     Rig rig;
     rig.allow_drops();
