@@ -106,12 +106,10 @@ public:
         if (at == taps_.end()) return {};
         return Tap{&at->second.interface, index(at->second, device)};
     }
-    std::optional<Tap> find(const std::string& interface, const MirrorDevice& device) {
-        for (auto& [mac, entry] : taps_) {
-            (void)mac;
-            if (entry.interface == interface) return Tap{&entry.interface, index(entry, device)};
-        }
-        return {};
+    /// The tap of frames whose MAC addresses are no interface's.
+    void set_default(const std::string& interface) { default_ = Entry{interface, 0, 0}; }
+    Tap default_tap(const MirrorDevice& device) {
+        return Tap{&default_.interface, index(default_, device)};
     }
 
 private:
@@ -128,6 +126,7 @@ private:
         return entry.index;
     }
     std::unordered_map<std::uint64_t, Entry> taps_;
+    Entry default_{};
     std::uint64_t generation_ = 1;
 };
 
@@ -414,6 +413,7 @@ Replay::Replay(const ReplayOptions& options)
         throw std::invalid_argument("--default-tap: no configuration names interface " +
                                     options.default_tap->interface);
     }
+    if (options.default_tap) taps_.set_default(options.default_tap->interface);
     for (const std::string& warning : configuration_.warnings) warn(warning);
 }
 
@@ -550,7 +550,7 @@ void Replay::feed(const CaptureReader::Frame& frame) {
     if (destination) feed_pass(frame, destination, Direction::ingress);
     if (source || destination) return;
     if (options_.default_tap) {
-        feed_pass(frame, taps_.find(options_.default_tap->interface, *device_),
+        feed_pass(frame, taps_.default_tap(*device_),
                   options_.default_tap->direction);
     } else {
         feed_pass(frame, {}, Direction::egress);

@@ -49,11 +49,11 @@ module checksum (
 
     // The header words that do not depend on the length. IPv4: version and IHL, TTL, protocol. IPv6: pseudo header's
     // protocol, ports, VXLAN flags and VNI.
-    function automatic logic [19:0] fixed_words(input offload::outer_t outer, input logic [15:0] port);
+    function automatic logic [19:0] fixed_words(input logic v6, input logic [23:0] vni, input logic [15:0] port);
         fixed_words = 20'(swap(16'h4500)) + 20'(swap(16'hff11));
-        if (outer.v6) begin
+        if (v6) begin
             fixed_words = 20'(swap(16'd17)) + 20'(swap(port)) + 20'(swap(16'd4789)) + 20'(swap(16'h0800)) +
-                          20'(swap(outer.vni[23:8])) + 20'(swap({outer.vni[7:0], 8'd0}));
+                          20'(swap(vni[23:8])) + 20'(swap({vni[7:0], 8'd0}));
         end
     endfunction
 
@@ -87,7 +87,7 @@ module checksum (
         if (start1) begin
             outer2  <= outer1;
             port2   <= port1;
-            header2 <= 21'(addresses1) + 21'(fixed_words(outer1, port1));
+            header2 <= 21'(addresses1) + 21'(fixed_words(outer1.v6, outer1.vni, port1));
         end
         if (start2) begin
             outer3  <= outer2;

@@ -12,11 +12,22 @@ module choose (
     input  logic [map::Slots*map::Rules-1:0]            in_match,
     input  logic [map::Slots*map::Rules-1:0]            in_accept,
     input  logic [map::Slots*offload::SessionBits-1:0]  in_session,
-    input  logic [map::Slots*$bits(offload::cut_t)-1:0] in_cut,
+    input  logic [map::Slots*offload::CutWidth-1:0]     in_cut,
     input  logic [offload::VersionWidth-1:0]            in_version,
     output offload::verdict_t                           out_verdict
 );
-    localparam int CutWidth = $bits(offload::cut_t);
+    logic [map::Slots-1:0] v6;
+    logic [map::Slots*offload::LengthWidth-1:0] limit;
+    offload::cut_t cut;
+
+    always_comb begin
+        for (int i = 0; i < map::Slots; i++) begin
+            cut   = in_cut[i*offload::CutWidth +: offload::CutWidth];
+            v6[i] = cut.v6;
+            limit[i*offload::LengthWidth +: offload::LengthWidth] =
+                cut.packet_length < cut.mtu_cut ? cut.packet_length : cut.mtu_cut;
+        end
+    end
 
     always_ff @(posedge clk) begin
         out_verdict.tap <= in_valid;
@@ -30,11 +41,9 @@ module choose (
                 logic [offload::RuleBits-1:0] rule_index;
                 logic [1:0] why;
                 logic accepts;
-                offload::cut_t cut;
                 rule_index = '0;
                 why        = offload::SlotNoRule;
                 accepts    = 1'b0;
-                cut        = in_cut[i*CutWidth +: CutWidth];
                 for (int j = map::Rules - 1; j >= 0; j--) begin
                     if (in_match[i*map::Rules+j]) begin
                         rule_index = offload::RuleBits'(j);
@@ -60,8 +69,8 @@ module choose (
                     out_verdict.slot       <= offload::SlotBits'(i);
                     out_verdict.rule_index <= rule_index;
                     out_verdict.session    <= in_session[i*offload::SessionBits +: offload::SessionBits];
-                    out_verdict.v6         <= cut.v6;
-                    out_verdict.limit      <= cut.packet_length < cut.mtu_cut ? cut.packet_length : cut.mtu_cut;
+                    out_verdict.v6         <= v6[i];
+                    out_verdict.limit      <= limit[i*offload::LengthWidth +: offload::LengthWidth];
                 end
             end
             out_verdict.accepted <= accepted;

@@ -13,7 +13,7 @@ module delay #(
 );
     // The ring and its output register are Cycles together: a beat is read Cycles - 1 after it was written.
     localparam int Bits = $clog2(Cycles);
-    logic [$bits(offload::beat_t)-1:0] ring [2**Bits];
+    logic [$bits(in_beat)-1:0] ring [2**Bits];
     logic [Cycles-2:0] waiting;
     logic [Bits-1:0] place, due;
 

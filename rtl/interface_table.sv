@@ -14,8 +14,8 @@ module interface_table (
     output offload::interface_t               out_word,
     output logic                              ready
 );
-    logic [$bits(offload::interface_t)-1:0] memory [map::Interfaces];
-    logic [$bits(offload::interface_t)-1:0] word;
+    logic [$bits(write_word)-1:0] memory [map::Interfaces];
+    logic [$bits(write_word)-1:0] word;
     logic [offload::InterfaceBits:0] swept;
     logic empty;
 

@@ -50,7 +50,7 @@ module lookup (
 );
     localparam int SlotSessions = map::Slots * offload::SessionBits;
     localparam int SlotFilters = map::Slots * offload::FilterBits;
-    localparam int Cuts = map::Slots * $bits(offload::cut_t);
+    localparam int Cuts = map::Slots * offload::CutWidth;
 
     // Tokens and passes in flight.
     offload::token_t token1, token2, token3, token4, token5, token6, token7, token8;
@@ -203,7 +203,7 @@ module lookup (
         .read_outer((out_verdict.tap && out_verdict.accepted) || fetch8),
         .read_outer_index(fetch8 ? staged_session_index : out_verdict.session), .outer(out_outer)
     );
-    assign cut_word    = cut7[0 +: $bits(offload::cut_t)];
+    assign cut_word    = cut7[0 +: offload::CutWidth];
     assign fetched_cut = token7.fetch && token7.session;
 
     always_ff @(posedge clk) fetched_outer <= fetch8 && !rst;

@@ -16,7 +16,7 @@ module match_services (
     output logic                             out_excluded,
     output logic                             out_dns
 );
-    localparam int Width = $bits(offload::service_t);
+    localparam int Width = $bits(write_entry);
     localparam logic [127:0] Metadata4 = {8'd169, 8'd254, 8'd169, 8'd254, 96'd0};
     localparam logic [127:0] Time4 = {8'd169, 8'd254, 8'd169, 8'd123, 96'd0};
     localparam logic [127:0] Activation4a = {8'd169, 8'd254, 8'd169, 8'd250, 96'd0};
@@ -39,46 +39,58 @@ module match_services (
         128'd0, 16'd547, 16'd546, 8'b1110_1101,
         128'd0, 16'd68, 16'd67, 8'b1110_1001
     };
-    logic [map::Services*Width-1:0] entries;
+    (* mem2reg *) logic [Width-1:0] entries [map::Services];
 
-    assign entry = entries[index*Width +: Width];
+    assign entry = entries[index];
 
-    // A rule of the table against the frame: address on one side, port on that side or on either.
-    function automatic logic hit(input offload::service_t service, input offload::key_t key);
-        logic from, to, source_port, destination_port;
-        from             = service.any_address || key.source == service.address;
-        to               = service.any_address || key.destination == service.address;
-        source_port      = key.source_port >= service.port_from && key.source_port <= service.port_to;
-        destination_port = key.destination_port >= service.port_from && key.destination_port <= service.port_to;
-        hit = (from || to) &&
-              ((!service.tcp && !service.udp) ||
-               (key.protocol_known && ((service.tcp && key.protocol == 8'd6) || (service.udp && key.protocol == 8'd17)))) &&
-              (!service.has_ports ||
-               (key.has_ports && (((service.either_side || from) && source_port) ||
-                                  ((service.either_side || to) && destination_port))));
-    endfunction
+    // Every entry against the frame: address on one side, port on that side or on either.
+    offload::service_t service;
+    logic from, to, source_port, destination_port, hit, excluded, dns;
 
-    always_ff @(posedge clk) begin
+    always_comb begin
+        service          = '0;
+        from             = 1'b0;
+        to               = 1'b0;
+        source_port      = 1'b0;
+        destination_port = 1'b0;
+        hit              = 1'b0;
+        excluded         = 1'b0;
+        dns              = 1'b0;
         if (in_valid) begin
-            logic excluded, dns;
-            excluded = 1'b0;
             dns = in_has_resolver && !in_key.v6 && in_key.has_ports &&
                   ((in_key.source[127:96] == in_resolver && in_key.source_port == 16'd53) ||
                    (in_key.destination[127:96] == in_resolver && in_key.destination_port == 16'd53));
             for (int i = 0; i < map::Services; i++) begin
-                offload::service_t service;
-                service = entries[i*Width +: Width];
+                service = entries[i];
                 if (service.valid && service.v6 == in_key.v6) begin
-                    if (hit(service, in_key)) begin
-                        excluded = excluded || !service.dns;
-                        dns      = dns || service.dns;
-                    end
+                    from = service.any_address || in_key.source == service.address;
+                    to   = service.any_address || in_key.destination == service.address;
+                    source_port      = in_key.source_port >= service.port_from && in_key.source_port <= service.port_to;
+                    destination_port = in_key.destination_port >= service.port_from &&
+                                       in_key.destination_port <= service.port_to;
+                    hit = (from || to) &&
+                          ((!service.tcp && !service.udp) ||
+                           (in_key.protocol_known && ((service.tcp && in_key.protocol == 8'd6) ||
+                                                      (service.udp && in_key.protocol == 8'd17)))) &&
+                          (!service.has_ports ||
+                           (in_key.has_ports && (((service.either_side || from) && source_port) ||
+                                                 ((service.either_side || to) && destination_port))));
+                    excluded = excluded || (hit && !service.dns);
+                    dns      = dns || (hit && service.dns);
                 end
             end
+        end
+    end
+
+    always_ff @(posedge clk) begin
+        if (in_valid) begin
             out_excluded <= excluded;
             out_dns      <= dns;
         end
-        if (write) entries[index*Width +: Width] <= write_entry;
-        if (rst) entries <= Defaults;
+        if (write) entries[index] <= write_entry;
+        // One by one: Verilator 5.006 writes the wrong words of a wide constant that begins with zeros.
+        if (rst) begin
+            for (int i = 0; i < map::Services; i++) entries[i] <= Defaults[i*Width +: Width];
+        end
     end
 endmodule

@@ -158,7 +158,7 @@ module mirror_offload (
         .out_valid(held_valid), .out_pop(held_pop), .out_data(held)
     );
     fifo #(
-        .Width($bits(offload::copy_t)), .Depth(map::HoldBeats)
+        .Width($bits(completed)), .Depth(map::HoldBeats)
     ) copies (
         .clk, .rst,
         .in_valid(copy_ready), .in_word(completed), .out_valid(copy_valid), .out_pop(copy_pop), .out_word(copy)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Shapes that the modules share. Addresses are 128 bits with the first byte on top; an IPv4 address stands in
 // bits 127..96 over zeros, so that one prefix mask serves both versions.
+// Variables of these types stand at module level: Yosys 0.23 loses the members of those in blocks and functions.
 package offload;
     localparam int BeatBytes = 64;
     localparam int BeatWidth = 512;
@@ -17,6 +18,7 @@ package offload;
     localparam int RuleWidth = 352;       // 11 register words; rule_t has spare bits for protection
     localparam int FilterWidth = map::Rules * RuleWidth + 1;
     localparam int VersionWidth = 16;
+    localparam int CutWidth = 2 * LengthWidth + 1;   // of cut_t
 
     // tuser (I2). Tap, direction and index hold from the first beat, error on every beat.
     typedef struct packed {

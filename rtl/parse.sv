@@ -49,6 +49,9 @@ module parse (
             fixed.length             <= in_length;
             fixed.key.v6             <= v6;
             fixed.key.protocol_known <= 1'b1;
+            fixed.key.has_ports        <= 1'b0;
+            fixed.key.source_port      <= '0;
+            fixed.key.destination_port <= '0;
             if (v6) begin
                 fixed.key.ip          <= word0[31:28] == 4'd6;
                 fixed.key.source      <= {word2, offload::word_at(words, base + 5'd3),

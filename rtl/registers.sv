@@ -92,28 +92,34 @@ module registers (
 
     assign irq = (interrupt_status & interrupt_mask) != '0;
 
-    // Limits across fields, checked at the commit: the list that the commit would write.
-    function automatic logic inconsistent_list(input logic [ListWidth-1:0] list);
-        inconsistent_list = 1'b0;
-        for (int i = 0; i < map::Rules; i++) begin
-            offload::rule_t rule;
-            rule = list[i*offload::RuleWidth +: offload::RuleWidth];
-            if (rule.valid &&
-                ((rule.has_source_ports && rule.source_port_from > rule.source_port_to) ||
-                 (rule.has_destination_ports && rule.destination_port_from > rule.destination_port_to) ||
-                 (!rule.v6 && (rule.source_prefix > 8'd32 || rule.destination_prefix > 8'd32)))) begin
-                inconsistent_list = 1'b1;
+    // Limits across fields, checked at the commit: the lists that the commit would write.
+    offload::rule_t rule;
+    logic inconsistent_lists;
+
+    always_comb begin
+        rule               = '0;
+        inconsistent_lists = 1'b0;
+        if (state == Act) begin
+            for (int i = 0; i < 2 * map::Rules; i++) begin
+                rule = i < map::Rules ? ingress[i*offload::RuleWidth +: offload::RuleWidth]
+                                      : egress[(i-map::Rules)*offload::RuleWidth +: offload::RuleWidth];
+                if (rule.valid &&
+                    ((rule.has_source_ports && rule.source_port_from > rule.source_port_to) ||
+                     (rule.has_destination_ports && rule.destination_port_from > rule.destination_port_to) ||
+                     (!rule.v6 && (rule.source_prefix > 8'd32 || rule.destination_prefix > 8'd32)))) begin
+                    inconsistent_lists = 1'b1;
+                end
             end
         end
-    endfunction
+    end
 
     always_comb begin
         refusal = map::refusal(address, data, strobes);
         if (refusal == '0 && address == map::ACommit) begin
             if (error_reason != '0) refusal = map::ReasonPendingError;
             else if (data[map::CommitFilterLsb] &&
-                     (data[5:0] != 6'd1 << map::CommitFilterLsb || inconsistent_list(ingress) ||
-                      inconsistent_list(egress))) refusal = map::ReasonInconsistent;
+                     (data[5:0] != 6'd1 << map::CommitFilterLsb || inconsistent_lists))
+                refusal = map::ReasonInconsistent;
             else if (data[map::CommitServiceLsb] && staged_service.has_ports &&
                      staged_service.port_from > staged_service.port_to) refusal = map::ReasonInconsistent;
             else if (data[map::CommitSourcePortsLsb] &&
@@ -236,10 +242,7 @@ module registers (
                             error_reason  <= refusal;
                         end
                         if (error_count != '1) error_count <= error_count + 1'b1;
-                    end else if (address >= map::ARule) begin
-                        if (address[11]) egress[(32'(rule_number) * RuleWords + 32'(rule_word)) * 32 +: 32] <= data;
-                        else ingress[(32'(rule_number) * RuleWords + 32'(rule_word)) * 32 +: 32] <= data;
-                    end else begin
+                    end else if (address < map::ARule) begin
                         unique case (address)
                             map::AControl: begin
                                 mirror_reset <= data[map::ControlMirrorResetLsb];
@@ -294,12 +297,6 @@ module registers (
                                 staged_service.port_to   <= data[31:16];
                             end
                             map::AFilterIndex:       staged_filter_index <= data[offload::FilterBits-1:0];
-                            map::AFilterFlags:       amazon_dns <= data[0];
-                            map::AFilterClear: begin
-                                ingress    <= '0;
-                                egress     <= '0;
-                                amazon_dns <= 1'b0;
-                            end
                             map::ASessionCounterIndex: begin
                                 session_counter_index <= data[offload::SessionBits-1:0];
                                 patience              <= '0;
@@ -381,9 +378,6 @@ module registers (
         endcase
 
         if (fetched_interface) staged_interface <= interface_word;
-        if (fetched_filter && !fetched_egress) ingress <= filter_word[ListWidth-1:0];
-        if (fetched_filter && fetched_egress) egress <= filter_word[ListWidth-1:0];
-        if (fetched_filter) amazon_dns <= filter_word[ListWidth];
         if (fetched_cut) staged_cut <= cut_word;
         if (fetched_outer) staged_outer <= outer_word;
 
@@ -400,9 +394,6 @@ module registers (
             staged_interface_index <= '0;
             staged_interface       <= '0;
             staged_filter_index    <= '0;
-            ingress                <= '0;
-            egress                 <= '0;
-            amazon_dns             <= 1'b0;
             staged_session_index   <= '0;
             staged_cut             <= {1'b0, map::SessionCutReset[29:16], map::SessionCutReset[13:0]};
             staged_outer           <= '0;
@@ -417,6 +408,26 @@ module registers (
             interrupt_status       <= '0;
             interrupt_mask         <= '0;
             was_ready              <= 1'b0;
+        end
+    end
+
+    // The staged filter, apart from the rest: a synthesizer's time grows with the width of a block times its branches.
+    logic written;
+    assign written = state == Act && writing && refusal == '0;
+
+    always_ff @(posedge clk) begin
+        if (written && address >= map::ARule) begin
+            if (address[11]) egress[(32'(rule_number) * RuleWords + 32'(rule_word)) * 32 +: 32] <= data;
+            else ingress[(32'(rule_number) * RuleWords + 32'(rule_word)) * 32 +: 32] <= data;
+        end
+        if (written && address == map::AFilterFlags) amazon_dns <= data[0];
+        if (fetched_filter && !fetched_egress) ingress <= filter_word[ListWidth-1:0];
+        if (fetched_filter && fetched_egress) egress <= filter_word[ListWidth-1:0];
+        if (fetched_filter) amazon_dns <= filter_word[ListWidth];
+        if (rst || (written && address == map::AFilterClear)) begin
+            ingress    <= '0;
+            egress     <= '0;
+            amazon_dns <= 1'b0;
         end
     end
 endmodule

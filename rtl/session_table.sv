@@ -11,17 +11,16 @@ module session_table (
     input  offload::outer_t                              write_outer_word,
     input  logic [map::Slots-1:0]                        read_cut,
     input  logic [map::Slots*offload::SessionBits-1:0]   read_cut_index,
-    output logic [map::Slots*$bits(offload::cut_t)-1:0]  cut,
+    output logic [map::Slots*offload::CutWidth-1:0]      cut,
     input  logic                                         read_outer,
     input  logic [offload::SessionBits-1:0]              read_outer_index,
     output offload::outer_t                              outer
 );
-    localparam int CutWidth = $bits(offload::cut_t);
 
     for (genvar i = 0; i < map::Slots; i++) begin : g_slot
-        logic [CutWidth-1:0] memory [map::Sessions];
-        logic [CutWidth-1:0] word;
-        assign cut[i*CutWidth +: CutWidth] = word;
+        logic [offload::CutWidth-1:0] memory [map::Sessions];
+        logic [offload::CutWidth-1:0] word;
+        assign cut[i*offload::CutWidth +: offload::CutWidth] = word;
 
         always_ff @(posedge clk) begin
             if (read_cut[i]) word <= memory[read_cut_index[i*offload::SessionBits +: offload::SessionBits]];
@@ -29,7 +28,7 @@ module session_table (
         end
     end
 
-    logic [$bits(offload::outer_t)-1:0] memory [map::Sessions];
+    logic [$bits(write_outer_word)-1:0] memory [map::Sessions];
 
     always_ff @(posedge clk) begin
         if (read_outer) outer <= memory[read_outer_index];

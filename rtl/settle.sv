@@ -41,7 +41,7 @@ module settle (
     assign copy_late_bad = copy_end.late_bad;
 
     fifo #(
-        .Width($bits(offload::ending_t)), .Depth(EndingDepth)
+        .Width($bits(ending)), .Depth(EndingDepth)
     ) endings (
         .clk, .rst,
         .in_valid(end_valid && ending.outcome == offload::Mirrored), .in_word(ending),
@@ -75,7 +75,7 @@ module settle (
             if (newest != drained && between_frames) begin
                 tracking <= 1'b1;
                 tracked  <= newest;
-                target   <= copies_in + count_t'(copy_ends);
+                target   <= copies_in + CountBits'(copy_ends);
             end
         end else if (target - copies_out == '0 || $signed(target - copies_out) < 0) begin
             tracking <= 1'b0;

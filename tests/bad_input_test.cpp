@@ -54,7 +54,7 @@ TEST_CASE("P24 frames of random bytes are handled as the model says") {
         rig.apply(state);
         rig.offload().source_pattern = random_pattern(80);
         rig.offload().mirror_pattern = random_pattern(50);
-        for (unsigned i = 0; i < 20000; ++i) {
+        for (unsigned i = 0; i < 60000; ++i) {
             Bytes frame = random.bytes(random.between(1, random.chance(5) ? 3000 : 200));
             if (frame.size() > 15 && random.chance(80)) {  // far enough to be parsed
                 const bool v6 = random.chance(50);

@@ -95,7 +95,7 @@ TEST_CASE(
     Rig rig;
     rig.allow_drops();
     rig.run([&] {
-        for (unsigned round = 0; round < 60; ++round) {
+        for (unsigned round = 0; round < 120; ++round) {
             rig.apply(random_state(random, 8, 12));
             if (round % 4 == 0) {
                 const auto bits =

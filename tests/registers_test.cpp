@@ -406,3 +406,25 @@ TEST_CASE("P25 a commit that comes before ready waits, and is done") {
         rig.open();
     });
 }
+
+TEST_CASE("T2 what is staged right behind a commit is not in it") {
+    Bare bare;
+    bare.run([&] {
+        const struct {
+            std::uint32_t word, commit, fetch;
+        } tables[] = {{interface_resolver::address(), commit::interface(1), fetch::interface(1)},
+                      {rule_source::address(1, 15, 3), commit::filter(1), fetch::filter(1)},
+                      {session_vni::address(), commit::session(1), fetch::session(1)},
+                      {session_cut::address(), commit::session(1), fetch::session(1)},
+                      {service_address::address(3), commit::service(1), fetch::service(1)}};
+        for (const auto& table : tables) {
+            INFO("word " << table.word);
+            bare.write(table.word, 0x010a0b);
+            bare.write(commit::address(), table.commit);
+            bare.write(table.word, 0x020c0d);
+            bare.write(fetch::address(), table.fetch);
+            CHECK(bare.read(table.word) == 0x010a0b);
+            CHECK(bare.read(error_reason::address()) == 0);
+        }
+    });
+}

@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: Apache-2.0
+// The hold buffer against a queue of beats.
+#include <Vhold_buffer.h>
+
+#include <deque>
+#include <optional>
+
+#include "stage.hpp"
+
+using namespace mirrornic::test;
+
+namespace {
+
+constexpr std::size_t Capacity = sizes::hold_beats - 1;  ///< one place stays free
+constexpr std::size_t LargestCopy = 9216 / 64;
+constexpr std::size_t OnTheWay = 24;
+
+struct Request {
+    bool keep = false, commit = false, cancel = false;
+    std::uint64_t release = 0;  ///< bytes of the copy to show, 0: none
+    bool pop = false;
+};
+
+class HoldBuffer {
+public:
+    HoldBuffer() {
+        idle();
+        stage_.reset();
+    }
+
+    void cycle(const Request& request) {
+        Bits data(512);  // of the beat that was kept a cycle ago
+        for (int word = 0; word < 16; ++word)
+            data.word(word, late_ ? std::uint32_t(*late_ * 16 + word) : 0xdead0000);
+        late_.reset();
+        drive(stage_->in_data, data);
+        stage_->keep = request.keep;
+        stage_->commit = request.commit;
+        stage_->cancel = request.cancel;
+        stage_->release_copy = request.release != 0;
+        stage_->release_bytes = request.release;
+        const bool pop = request.pop && valid_;
+        stage_->out_pop = pop;
+        if (request.keep) {
+            REQUIRE(stage_->room);
+            pending_.push_back(late_.emplace(next_beat_++));
+        }
+        if (request.cancel) pending_.clear();
+        if (request.commit) {
+            committed_.insert(committed_.end(), pending_.begin(), pending_.end());
+            pending_.clear();
+        }
+        for (std::uint64_t beats = (request.release + 63) / 64; beats > 0; --beats) {
+            visible_.push_back(committed_.front());
+            committed_.pop_front();
+        }
+        if (pop) visible_.pop_front();
+        stage_.tick();
+        valid_ = stage_->out_valid;
+        if (valid_) {
+            REQUIRE(!visible_.empty());
+            const Bits out = sample(stage_->out_data, 512);
+            for (int word = 0; word < 16; ++word)
+                REQUIRE(out.word(word) == std::uint32_t(visible_.front() * 16 + word));
+        }
+        // The beat at the output no longer takes a place.
+        if (inside() < Capacity) REQUIRE(stage_->room);
+        if (inside() > Capacity) REQUIRE_FALSE(stage_->room);
+    }
+
+    void wait(unsigned cycles, bool pop = false) {
+        for (unsigned i = 0; i < cycles; ++i) {
+            Request request;
+            request.pop = pop;
+            cycle(request);
+        }
+    }
+
+    /// Takes a copy's beats and commits it with its last one.
+    void fill(std::size_t beats) {
+        for (std::size_t i = 0; i < beats; ++i) {
+            Request request;
+            request.keep = true;
+            request.commit = i + 1 == beats;
+            cycle(request);
+        }
+    }
+
+    void release(std::uint64_t bytes) {
+        Request request;
+        request.release = bytes;
+        cycle(request);
+    }
+
+    bool room() { return stage_->room; }
+    bool mirror_room() { return stage_->mirror_room; }
+    bool valid() const { return valid_; }
+    std::size_t inside() const { return pending_.size() + committed_.size() + visible_.size(); }
+    std::size_t visible() const { return visible_.size(); }
+    void reset() {
+        idle();
+        stage_.reset();
+        pending_.clear();
+        committed_.clear();
+        visible_.clear();
+        late_.reset();
+        valid_ = false;
+    }
+
+private:
+    void idle() {
+        stage_->keep = stage_->commit = stage_->cancel = 0;
+        stage_->release_copy = stage_->out_pop = 0;
+    }
+
+    Stage<Vhold_buffer> stage_;
+    std::deque<std::uint32_t> pending_, committed_, visible_;
+    std::optional<std::uint32_t> late_;
+    std::uint32_t next_beat_ = 0;
+    bool valid_ = false;
+};
+
+}  // namespace
+
+TEST_CASE("P22 beats enter until the buffer is exactly full, and leave in order") {
+    HoldBuffer buffer;
+    for (unsigned round = 0; round < 4; ++round) {  // from four places of the ring
+        std::size_t beats = 0;
+        while (buffer.room()) {
+            Request request;
+            request.keep = true;
+            buffer.cycle(request);
+            ++beats;
+        }
+        CHECK(beats == Capacity);
+        Request request;
+        request.commit = true;
+        buffer.cycle(request);
+        buffer.wait(3);
+        CHECK_FALSE(buffer.room());
+        for (std::size_t left = 64 * Capacity; left > 0; left -= std::min<std::size_t>(left, 9216))
+            buffer.release(std::min<std::size_t>(left, 9216));
+        for (std::size_t i = 0; i < Capacity; ++i) {
+            REQUIRE(buffer.valid());
+            buffer.wait(1, true);
+        }
+        CHECK_FALSE(buffer.valid());
+        CHECK(buffer.room());
+        buffer.fill(100);
+        buffer.wait(2);
+        buffer.release(6400);
+        buffer.wait(102, true);
+    }
+}
+
+TEST_CASE(
+    "P22 a copy that is given up on its last beat, or when the buffer is full, leaves no trace") {
+    HoldBuffer buffer;
+    for (const std::size_t beats : {1u, 2u, 144u, unsigned(Capacity)}) {
+        for (std::size_t i = 0; i < beats; ++i) {
+            Request request;
+            request.keep = true;
+            buffer.cycle(request);
+        }
+        CHECK(buffer.room() == (beats < Capacity));
+        Request request;
+        request.cancel = true;
+        buffer.cycle(request);
+        CHECK(buffer.inside() == 0);
+        CHECK(buffer.room());
+        buffer.fill(2);  // right behind it
+        buffer.wait(2);
+        buffer.release(65);
+        buffer.wait(4, true);
+        CHECK(buffer.inside() == 0);
+    }
+}
+
+TEST_CASE("P22 copies of one beat, one a cycle, and a cancel between them") {
+    HoldBuffer buffer;
+    for (unsigned i = 0; i < 200; ++i) {
+        Request request;
+        request.keep = i % 5 != 3;
+        request.commit = request.keep;
+        request.cancel = !request.keep;
+        if (i >= 8 && (i - 8) % 5 != 3) request.release = 1 + i % 64;
+        request.pop = true;
+        buffer.cycle(request);
+    }
+}
+
+TEST_CASE("a copy is not seen before it is released, nor more of it than it has") {
+    HoldBuffer buffer;
+    buffer.fill(3);
+    buffer.fill(2);
+    buffer.wait(10, true);
+    CHECK_FALSE(buffer.valid());
+    buffer.release(129);
+    buffer.wait(10, true);
+    CHECK(buffer.inside() == 2);
+    CHECK_FALSE(buffer.valid());
+    buffer.release(128);
+    buffer.wait(10, true);
+    CHECK(buffer.inside() == 0);
+}
+
+TEST_CASE("I4 mirror_room says that a copy of 9216 bytes surely fits") {
+    HoldBuffer buffer;
+    const std::size_t most = sizes::hold_beats - LargestCopy - OnTheWay;
+    buffer.wait(1);
+    CHECK(buffer.mirror_room());
+    buffer.fill(most);
+    buffer.wait(1);
+    CHECK(buffer.mirror_room());
+    for (std::size_t i = 0; i < LargestCopy; ++i) {
+        Request request;
+        request.keep = true;
+        REQUIRE(buffer.room());
+        buffer.cycle(request);
+    }
+    CHECK_FALSE(buffer.mirror_room());
+    Request request;
+    request.cancel = true;
+    buffer.cycle(request);
+    buffer.wait(1);
+    CHECK(buffer.mirror_room());
+    buffer.fill(1);
+    buffer.wait(1);
+    CHECK_FALSE(buffer.mirror_room());
+}
+
+TEST_CASE("P25 after a reset it is empty") {
+    HoldBuffer buffer;
+    buffer.fill(3);
+    buffer.wait(1);
+    buffer.release(100);
+    buffer.wait(3);
+    CHECK(buffer.valid());
+    buffer.reset();
+    CHECK_FALSE(buffer.valid());
+    std::size_t beats = 0;
+    while (buffer.room()) {
+        Request request;
+        request.keep = true;
+        buffer.cycle(request);
+        ++beats;
+    }
+    CHECK(beats == Capacity);
+}
+
+TEST_CASE("P22 random copies, cancels, releases and pops") {
+    StageRandom random;
+    HoldBuffer buffer;
+    std::deque<std::pair<unsigned, std::uint64_t>> releases;  // when, bytes
+    unsigned left = 0, kept = 0;
+    for (unsigned now = 0; now < 60000; ++now) {
+        Request request;
+        request.pop = random.chance(now / 3000 % 2 ? 90 : 25);
+        if (!releases.empty() && releases.front().first <= now) {
+            request.release = releases.front().second;
+            releases.pop_front();
+        }
+        if (left == 0) left = unsigned(random.chance(90) ? random.between(1, 4) : 144);
+        if (random.chance(80)) {
+            if (!buffer.room() || random.chance(2)) {
+                request.cancel = true;
+                left = kept = 0;
+            } else {
+                request.keep = true;
+                ++kept;
+                if (--left == 0) {
+                    request.commit = true;
+                    releases.emplace_back(now + 4, 64 * kept - random.below(64));
+                    kept = 0;
+                }
+            }
+        }
+        buffer.cycle(request);
+    }
+}

@@ -1,0 +1,491 @@
+// SPDX-License-Identifier: Apache-2.0
+// What every test of a single RTL stage uses: the stage as a top of its own, and the packed structs
+// of rtl/offload.sv, which its ports show as plain bit vectors.
+#pragma once
+
+#include <verilated.h>
+
+#include <array>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <initializer_list>
+#include <iterator>
+#include <memory>
+#include <random>
+#include <stdexcept>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "catch.hpp"
+#include "register_map.hpp"
+
+namespace mirrornic::test {
+
+namespace sizes = registers::sizes;
+
+/// A verilated module. Inputs are set, `eval` shows what they make of its outputs in this cycle,
+/// and `tick` ends the cycle.
+template <class Model>
+class Stage {
+public:
+    Stage() {
+        context_.randReset(2);  // what no reset and no test has set holds anything
+        context_.randSeed(1);
+        model_ = std::make_unique<Model>(&context_);
+        model_->clk = 0;
+    }
+
+    Model* operator->() { return model_.get(); }
+
+    void eval() { model_->eval(); }
+
+    void tick() {
+        model_->eval();
+        model_->clk = 1;
+        model_->eval();
+        model_->clk = 0;
+        model_->eval();
+    }
+
+    void reset() {
+        model_->rst = 1;
+        for (int i = 0; i < 2; ++i) tick();
+        model_->rst = 0;
+    }
+
+private:
+    VerilatedContext context_;
+    std::unique_ptr<Model> model_;
+};
+
+// ---- Ports as bits ----
+
+inline void check(bool holds, const char* message) {
+    if (!holds) throw std::logic_error(message);
+}
+
+/// Bit 0 lowest, as in the packed vector.
+class Bits {
+public:
+    explicit Bits(int width) : width_(width), words_((width + 31) / 32) {}
+
+    int width() const { return width_; }
+    std::uint32_t word(int index) const { return words_.at(index); }
+    void word(int index, std::uint32_t value) { words_.at(index) = value; }
+
+    std::uint64_t get(int lowest, int width) const {
+        std::uint64_t value = 0;
+        for (int i = 0; i < width; ++i) {
+            const int bit = lowest + i;
+            value |= std::uint64_t{words_.at(bit / 32) >> bit % 32 & 1} << i;
+        }
+        return value;
+    }
+
+    void put(int lowest, int width, std::uint64_t value) {
+        check(width == 64 || value >> width == 0, "a value is wider than its field");
+        for (int i = 0; i < width; ++i) {
+            const int bit = lowest + i;
+            words_.at(bit / 32) &= ~(std::uint32_t{1} << bit % 32);
+            words_.at(bit / 32) |= std::uint32_t(value >> i & 1) << bit % 32;
+        }
+    }
+
+    void put(int lowest, const Bits& bits) {
+        for (int i = 0; i < bits.width(); ++i) put(lowest + i, 1, bits.get(i, 1));
+    }
+
+    friend bool operator==(const Bits& a, const Bits& b) { return a.words_ == b.words_; }
+
+private:
+    int width_;
+    std::vector<std::uint32_t> words_;
+};
+
+template <class Port>
+void drive(Port& port, const Bits& bits) {
+    check(std::size_t(bits.width()) <= 8 * sizeof(Port), "a port is narrower than its struct");
+    if constexpr (std::is_integral_v<Port>) {
+        port = Port(bits.get(0, bits.width()));
+    } else {
+        for (int i = 0; i < (bits.width() + 31) / 32; ++i) port[i] = bits.word(i);
+    }
+}
+
+template <class Port>
+Bits sample(const Port& port, int width) {
+    Bits bits(width);
+    check(std::size_t(width) <= 8 * sizeof(Port), "a port is narrower than its struct");
+    if constexpr (std::is_integral_v<Port>) {
+        bits.put(0, width, port);
+    } else {
+        for (int i = 0; i < (width + 31) / 32; ++i) bits.word(i, port[i]);
+    }
+    return bits;
+}
+
+// ---- Packed structs ----
+
+using Address = std::array<std::uint8_t, 16>;  ///< the first byte on top; IPv4 over zeros
+using Lanes = std::array<std::uint8_t, 64>;    ///< the first byte lowest
+
+/// Puts members one below the other, from the top, in the order of their declaration.
+class Packer {
+public:
+    explicit Packer(int width) : bits_(width), place_(width) {}
+
+    void operator()(std::uint64_t value, int width) { bits_.put(place_ -= width, width, value); }
+    void operator()(const Address& address) {
+        for (const auto byte : address) (*this)(byte, 8);
+    }
+    void operator()(const Lanes& lanes) {
+        for (auto byte = lanes.rbegin(); byte != lanes.rend(); ++byte) (*this)(*byte, 8);
+    }
+    template <class Struct>
+    void nested(Struct& value) {
+        value.members(*this);
+    }
+
+    Bits bits() const {
+        check(place_ == 0, "the members are not the whole struct");
+        return bits_;
+    }
+
+private:
+    Bits bits_;
+    int place_;
+};
+
+class Unpacker {
+public:
+    explicit Unpacker(Bits bits) : bits_(std::move(bits)), place_(bits_.width()) {}
+
+    void operator()(std::uint64_t& value, int width) { value = bits_.get(place_ -= width, width); }
+    void operator()(Address& address) {
+        for (auto& byte : address) byte = std::uint8_t(bits_.get(place_ -= 8, 8));
+    }
+    void operator()(Lanes& lanes) {
+        for (auto byte = lanes.rbegin(); byte != lanes.rend(); ++byte)
+            *byte = std::uint8_t(bits_.get(place_ -= 8, 8));
+    }
+    template <class Struct>
+    void nested(Struct& value) {
+        value.members(*this);
+    }
+
+private:
+    Bits bits_;
+    int place_;
+};
+
+template <class Struct>
+Bits pack(Struct value) {
+    Packer packer(Struct::width);
+    value.members(packer);
+    return packer.bits();
+}
+
+template <class Struct>
+Struct unpack(const Bits& bits) {
+    Unpacker unpacker(bits);
+    Struct value;
+    value.members(unpacker);
+    return value;
+}
+
+template <class Struct, class Port>
+void drive(Port& port, const Struct& value) {
+    drive(port, pack(value));
+}
+
+template <class Struct, class Port>
+Struct sample(const Port& port) {
+    return unpack<Struct>(sample(port, Struct::width));
+}
+
+// ---- The structs of package offload, member by member ----
+
+using Number = std::uint64_t;
+
+struct Key {
+    static constexpr int width = 301;
+    Number ip = 0, v6 = 0;
+    Address source{}, destination{};
+    Number protocol_known = 0, protocol = 0, has_ports = 0, source_port = 0, destination_port = 0,
+           fragment = 0;
+
+    template <class Visitor>
+    void members(Visitor& visit) {
+        visit(ip, 1);
+        visit(v6, 1);
+        visit(source);
+        visit(destination);
+        visit(protocol_known, 1);
+        visit(protocol, 8);
+        visit(has_ports, 1);
+        visit(source_port, 16);
+        visit(destination_port, 16);
+        visit(fragment, 1);
+    }
+};
+
+struct RuleWord {
+    static constexpr int width = 352;
+    Address destination{}, source{};
+    Number destination_port_to = 0, destination_port_from = 0, source_port_to = 0,
+           source_port_from = 0, destination_prefix = 0, source_prefix = 0, protocol = 0,
+           reserved = 0, has_destination_ports = 0, has_source_ports = 0, has_protocol = 0, v6 = 0,
+           accept = 0, valid = 0;
+
+    template <class Visitor>
+    void members(Visitor& visit) {
+        visit(destination);
+        visit(source);
+        visit(destination_port_to, 16);
+        visit(destination_port_from, 16);
+        visit(source_port_to, 16);
+        visit(source_port_from, 16);
+        visit(destination_prefix, 8);
+        visit(source_prefix, 8);
+        visit(protocol, 8);
+        visit(reserved, 2);
+        visit(has_destination_ports, 1);
+        visit(has_source_ports, 1);
+        visit(has_protocol, 1);
+        visit(v6, 1);
+        visit(accept, 1);
+        visit(valid, 1);
+    }
+};
+
+struct ServiceWord {
+    static constexpr int width = 168;
+    Address address{};
+    Number port_to = 0, port_from = 0, either_side = 0, has_ports = 0, udp = 0, tcp = 0,
+           any_address = 0, v6 = 0, dns = 0, valid = 0;
+
+    template <class Visitor>
+    void members(Visitor& visit) {
+        visit(address);
+        visit(port_to, 16);
+        visit(port_from, 16);
+        visit(either_side, 1);
+        visit(has_ports, 1);
+        visit(udp, 1);
+        visit(tcp, 1);
+        visit(any_address, 1);
+        visit(v6, 1);
+        visit(dns, 1);
+        visit(valid, 1);
+    }
+};
+
+struct UserWord {
+    static constexpr int width = 19;
+    Number tap = 0, egress = 0, index = 0, error = 0;
+
+    template <class Visitor>
+    void members(Visitor& visit) {
+        visit(tap, 1);
+        visit(egress, 1);
+        visit(index, 16);
+        visit(error, 1);
+    }
+};
+
+struct CutWord {
+    static constexpr int width = 29;
+    Number v6 = 0, mtu_cut = 0, packet_length = 0;
+
+    template <class Visitor>
+    void members(Visitor& visit) {
+        visit(v6, 1);
+        visit(mtu_cut, 14);
+        visit(packet_length, 14);
+    }
+};
+
+struct OuterWord {
+    static constexpr int width = 377;
+    Number v6 = 0, vni = 0, target_mac = 0, source_mac = 0;
+    Address target_address{}, source_address{};
+
+    template <class Visitor>
+    void members(Visitor& visit) {
+        visit(v6, 1);
+        visit(vni, 24);
+        visit(target_mac, 48);
+        visit(source_mac, 48);
+        visit(target_address);
+        visit(source_address);
+    }
+};
+
+struct SourcePorts {
+    static constexpr int width = 21;
+    Number bits = 0, base = 0;
+
+    template <class Visitor>
+    void members(Visitor& visit) {
+        visit(bits, 5);
+        visit(base, 16);
+    }
+};
+
+constexpr int SlotBits = 2, RuleBits = 4, SessionBits = 10;
+
+/// Why a slot did not accept, as package offload has it.
+enum Why : std::uint64_t { SlotEmpty, SlotNoRule, SlotRejected, SlotRejectedDns };
+enum OutcomeCode : std::uint64_t { NotEligible, NotAccepted, Mirrored, Dropped };
+enum CauseCode : std::uint64_t {
+    CauseNoTap,
+    CauseMalformed,
+    CauseMarkedBad,
+    CauseNotIp,
+    CauseExcluded,
+    CauseTableFault,
+    CauseOverflow,
+    CauseReset,
+    CauseSessionFault,
+    CauseNone = 15
+};
+
+struct VerdictWord {
+    static constexpr int width = 5 + SlotBits + RuleBits + 3 * 2 + 3 * RuleBits + SessionBits + 31;
+    Number tap = 0, ip = 0, excluded = 0, accepted = 0, by_service = 0, slot = 0, rule_index = 0,
+           why = 0, why_rule = 0, session = 0, v6 = 0, limit = 0, version = 0;
+
+    template <class Visitor>
+    void members(Visitor& visit) {
+        visit(tap, 1);
+        visit(ip, 1);
+        visit(excluded, 1);
+        visit(accepted, 1);
+        visit(by_service, 1);
+        visit(slot, SlotBits);
+        visit(rule_index, RuleBits);
+        visit(why, 3 * 2);
+        visit(why_rule, 3 * RuleBits);
+        visit(session, SessionBits);
+        visit(v6, 1);
+        visit(limit, 14);
+        visit(version, 16);
+    }
+};
+
+struct DecisionWord {
+    static constexpr int width = 16 + 14 + 3 * RuleBits + 3 * 2 + 2 + RuleBits + SlotBits + 6;
+    Number version = 0, kept = 0, why_rule = 0, why = 0, late_bad = 0, by_service = 0,
+           rule_index = 0, slot = 0, cause = 0, outcome = 0;
+
+    template <class Visitor>
+    void members(Visitor& visit) {
+        visit(version, 16);
+        visit(kept, 14);
+        visit(why_rule, 3 * RuleBits);
+        visit(why, 3 * 2);
+        visit(late_bad, 1);
+        visit(by_service, 1);
+        visit(rule_index, RuleBits);
+        visit(slot, SlotBits);
+        visit(cause, 4);
+        visit(outcome, 2);
+    }
+};
+
+struct BeatWord {
+    static constexpr int width = 523;
+    Number first = 0, last = 0, error = 0, malformed = 0, bytes = 0;
+    Lanes data{};
+
+    template <class Visitor>
+    void members(Visitor& visit) {
+        visit(first, 1);
+        visit(last, 1);
+        visit(error, 1);
+        visit(malformed, 1);
+        visit(bytes, 7);
+        visit(data);
+    }
+};
+
+struct EndingWord {
+    static constexpr int width = 6 + SessionBits + 1 + 32 + 14 + 1;
+    Number outcome = 0, cause = 0, session = 0, v6 = 0, bytes = 0, kept = 0, late_bad = 0;
+
+    template <class Visitor>
+    void members(Visitor& visit) {
+        visit(outcome, 2);
+        visit(cause, 4);
+        visit(session, SessionBits);
+        visit(v6, 1);
+        visit(bytes, 32);
+        visit(kept, 14);
+        visit(late_bad, 1);
+    }
+};
+
+struct CopyWord {
+    static constexpr int width = OuterWord::width + 46;
+    OuterWord outer;
+    Number kept = 0, source_port = 0, checksum = 0;
+
+    template <class Visitor>
+    void members(Visitor& visit) {
+        visit.nested(outer);
+        visit(kept, 14);
+        visit(source_port, 16);
+        visit(checksum, 16);
+    }
+};
+
+static_assert(sizes::slots == 3 && sizes::rules == 16 && sizes::sessions == 1024);
+
+/// The source of a random case: prints its seed, and takes it from MIRRORNIC_SEED.
+class StageRandom {
+public:
+    StageRandom() {
+        const char* text = std::getenv("MIRRORNIC_SEED");
+        const std::uint64_t seed = text ? std::strtoull(text, nullptr, 0) : std::random_device{}();
+        std::printf("MIRRORNIC_SEED=%llu\n", static_cast<unsigned long long>(seed));
+        std::fflush(stdout);
+        engine_.seed(seed);
+    }
+
+    std::uint64_t below(std::uint64_t limit) { return engine_() % limit; }
+    std::uint64_t between(std::uint64_t from, std::uint64_t to) {
+        return from + below(to - from + 1);
+    }
+    bool chance(unsigned percent) { return below(100) < percent; }
+    std::uint8_t byte() { return std::uint8_t(engine_()); }
+    template <class Container>
+    const auto& pick(const Container& values) {
+        return values[below(std::size(values))];
+    }
+    template <class T>
+    T pick(std::initializer_list<T> values) {
+        return values.begin()[below(values.size())];
+    }
+    std::vector<std::uint8_t> bytes(std::size_t count) {
+        std::vector<std::uint8_t> result(count);
+        for (auto& value : result) value = byte();
+        return result;
+    }
+    Address address(bool v6) {
+        Address result{};
+        for (int i = 0; i < (v6 ? 16 : 4); ++i) result[i] = byte();
+        return result;
+    }
+    Lanes lanes() {
+        Lanes result;
+        for (auto& value : result) value = byte();
+        return result;
+    }
+
+private:
+    std::mt19937_64 engine_;
+};
+
+}  // namespace mirrornic::test
