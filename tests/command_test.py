@@ -1,0 +1,383 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The command as a user calls it: files in, files out, messages, exit status. MIRRORNIC names the binary."""
+import gzip
+import json
+import os
+import shutil
+import signal
+import struct
+import subprocess
+import tempfile
+import time
+import unittest
+from pathlib import Path
+
+TESTS = Path(__file__).resolve().parent
+MIRRORNIC = os.environ["MIRRORNIC"]
+CAPTURES = sorted(p for p in (TESTS / "captures").iterdir() if p.suffix in (".pcap", ".pcapng"))
+SHARED = TESTS.parent.parent / "shared/captures"
+DEMO = TESTS / "demo/config.json"
+
+
+def config(v6=False, packet_length=None):
+    """Both hosts of the captures are sources; all is accepted, with Amazon DNS; the target is one interface."""
+    def rule(number, direction, block):
+        return {"TrafficMirrorFilterRuleId": f"tmfr-{direction}{number}", "TrafficMirrorFilterId": "tmf-1",
+                "TrafficDirection": direction, "RuleNumber": number, "RuleAction": "accept",
+                "SourceCidrBlock": block, "DestinationCidrBlock": block}
+    session = {"TrafficMirrorTargetId": "tmt-1", "TrafficMirrorFilterId": "tmf-1", "SessionNumber": 1,
+               "VirtualNetworkId": 77}
+    if packet_length:
+        session["PacketLength"] = packet_length
+    collector = {"NetworkInterfaceId": "eni-c", "MacAddress": "02:00:00:00:00:0c", "Mtu": 9216}
+    if v6:
+        collector["Ipv6Addresses"] = [{"Ipv6Address": "2001:db8::30"}]
+    else:
+        collector["PrivateIpAddress"] = "10.0.1.30"
+    return {
+        "NetworkInterfaces": [
+            {"NetworkInterfaceId": "eni-a", "MacAddress": "02:00:00:00:00:0a", "PrivateIpAddress": "10.0.1.10",
+             "Ipv6Addresses": [{"Ipv6Address": "2001:db8::10"}]},
+            {"NetworkInterfaceId": "eni-b", "MacAddress": "02:00:00:00:00:0b", "PrivateIpAddress": "10.0.2.20",
+             "Ipv6Addresses": [{"Ipv6Address": "2001:db8::20"}]}, collector],
+        "TrafficMirrorTargets": [{"TrafficMirrorTargetId": "tmt-1", "NetworkInterfaceId": "eni-c",
+                                  "Type": "network-interface"}],
+        "TrafficMirrorFilters": [{
+            "TrafficMirrorFilterId": "tmf-1", "NetworkServices": ["amazon-dns"],
+            "IngressFilterRules": [rule(1, "ingress", "0.0.0.0/0"), rule(2, "ingress", "::/0")],
+            "EgressFilterRules": [rule(1, "egress", "0.0.0.0/0"), rule(2, "egress", "::/0")]}],
+        "TrafficMirrorSessions": [dict(session, TrafficMirrorSessionId="tms-a", NetworkInterfaceId="eni-a")]}
+
+
+def read_pcap(path):
+    """[(nanoseconds, bytes)] of a nanosecond pcap."""
+    data = Path(path).read_bytes()
+    assert struct.unpack_from("<I", data)[0] == 0xA1B23C4D, path
+    offset, frames = 24, []
+    while offset < len(data):
+        seconds, nanos, captured, _ = struct.unpack_from("<IIII", data, offset)
+        frames.append((seconds * 10**9 + nanos, data[offset + 16:offset + 16 + captured]))
+        offset += 16 + captured
+    return frames
+
+
+def write_pcap(path, frames, magic=0xA1B23C4D, order="<", link=1, wire=None):
+    with open(path, "wb") as file:
+        file.write(struct.pack(order + "IHHIIII", magic, 2, 4, 0, 0, 262144, link))
+        for time_stamp, frame in frames:
+            scale = 1 if magic == 0xA1B23C4D else 1000
+            file.write(struct.pack(order + "IIII", time_stamp // 10**9, time_stamp % 10**9 // scale, len(frame),
+                                   wire or len(frame)))
+            file.write(frame)
+
+
+def udp(length=100, source=b"\2\0\0\0\0\x0a", destination=b"\2\0\0\0\0\x0e"):
+    head = destination + source + bytes.fromhex("080045000000000000004011000" + "00a00010a0a000214" + "9c401388" + "00000000")
+    return (head + bytes(i & 255 for i in range(max(0, length - len(head)))))[:length]
+
+
+class Command(unittest.TestCase):
+    def setUp(self):
+        self.folder = Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, self.folder)
+
+    def file(self, name, content):
+        path = self.folder / name
+        path.write_text(content if isinstance(content, str) else json.dumps(content))
+        return path
+
+    def call(self, *arguments, status=0, stdin=None):
+        done = subprocess.run([MIRRORNIC, *map(str, arguments)], input=stdin, capture_output=True, timeout=120)
+        self.assertEqual(done.returncode, status, done.stderr.decode())
+        return done
+
+    def run_capture(self, capture, *more, status=0, configuration=None):
+        path = self.file("config.json", configuration or config())
+        out = {name: self.folder / name for name in ("mirror.pcap", "forward.pcap", "stats.json", "decisions.jsonl")}
+        done = self.call("run", "--config", path, "--in", capture, "--out", out["mirror.pcap"], "--forward",
+                         out["forward.pcap"], "--stats", out["stats.json"], "--decisions", out["decisions.jsonl"],
+                         *more, status=status)
+        return (done, read_pcap(out["mirror.pcap"]), read_pcap(out["forward.pcap"]),
+                json.loads(out["stats.json"].read_text()),
+                [json.loads(line) for line in out["decisions.jsonl"].read_text().splitlines()])
+
+    def check_sums(self, stats, mirror, forward, decisions):
+        for unit in ("frames", "bytes"):
+            sums = stats[unit]
+            self.assertEqual(sums["received"], sums["forwarded"])
+            self.assertEqual(sums["received"], sums["not_eligible"] + sums["not_accepted"] + sums["selected"])
+            self.assertEqual(sums["selected"], sums["mirrored"] + sums["dropped"])
+        self.assertEqual(len(mirror), stats["frames"]["mirrored"])
+        self.assertEqual(len(forward), stats["frames"]["forwarded"])
+        self.assertEqual(len(decisions), stats["frames"]["received"])
+        self.assertEqual(sum(len(f) for _, f in forward), stats["bytes"]["forwarded"])
+        self.assertEqual(sum(s["mirrored_bytes"] for s in stats["sessions"]), sum(len(f) for _, f in mirror))
+
+    def check_copies(self, mirror, forward, decisions, v6):
+        """P14 to P21: each copy holds the first bytes of its frame, in order, with the frame's time stamp."""
+        header = 70 if v6 else 50
+        mirrored = [(decision, frame) for decision, frame in zip(decisions, forward)
+                    if decision["Outcome"] == "mirrored"]
+        self.assertEqual(len(mirror), len(mirrored))
+        for (stamp, copy), (decision, (frame_stamp, frame)) in zip(mirror, mirrored):
+            self.assertEqual(stamp, frame_stamp)
+            self.assertEqual(copy[:12], b"\2\0\0\0\0\x0c" + b"\2\0\0\0\0\x0a")
+            self.assertEqual(copy[12:14], b"\x86\xdd" if v6 else b"\x08\x00")
+            self.assertEqual(copy[header - 14:header - 12], struct.pack(">H", 4789))
+            self.assertEqual(copy[header - 8:header], bytes.fromhex("08000000") + b"\0\0\x4d\0")
+            self.assertEqual(copy[header:], frame[:decision["Kept"]])
+
+    def test_captures(self):
+        """P14 P16 P17 P21 P23 I5 every recorded capture comes out mirrored, over IPv4 and IPv6, at every pace."""
+        for capture in CAPTURES:
+            for v6 in (False, True):
+                for pace in ("lossless", "line", "capture"):
+                    with self.subTest(capture=capture.name, v6=v6, pace=pace):
+                        _, mirror, forward, stats, decisions = self.run_capture(
+                            capture, "--pace", pace, configuration=config(v6))
+                        self.check_sums(stats, mirror, forward, decisions)
+                        self.check_copies(mirror, forward, decisions, v6)
+                        self.assertGreater(len(mirror), 0)
+                        if pace == "lossless":
+                            self.assertEqual(stats["frames"]["dropped"], 0)
+
+    def test_shared_captures(self):
+        """Foreign captures run whole, or are refused with a reason where they are not of Ethernet."""
+        if not SHARED.is_dir():
+            self.skipTest("there are no captures beside the project")
+        for capture in sorted(SHARED.glob("*.pcap")):
+            with self.subTest(capture=capture.name):
+                if struct.unpack_from("<I", capture.read_bytes(), 20)[0] != 1:
+                    done = self.call("run", "--config", self.file("c.json", config()), "--in", capture, "--out",
+                                     self.folder / "o.pcap", status=1)
+                    self.assertIn(b"link", done.stderr.lower())
+                    continue
+                _, mirror, forward, stats, decisions = self.run_capture(capture, "--default-tap", "eni-a:egress")
+                self.check_sums(stats, mirror, forward, decisions)
+                self.check_copies(mirror, forward, decisions, False)
+
+    def test_tshark(self):
+        """P15 to P19 tshark reads the copies as VXLAN without a complaint."""
+        for v6 in (False, True):
+            for name in ("http.pcap", "extension_headers.pcapng", "jumbo.pcap"):
+                mirror = self.run_capture(TESTS / "captures" / name, configuration=config(v6))[1]
+                self.script("tshark_test.sh", self.folder / "mirror.pcap", len(mirror))
+
+    def test_kernel(self):
+        """P14 to P19 the Linux kernel's VXLAN device takes the original bytes out of the copies."""
+        for v6 in (False, True):
+            for name in ("http.pcap", "http6.pcap", "fragments.pcap"):
+                _, _, forward, _, decisions = self.run_capture(TESTS / "captures" / name, configuration=config(v6))
+                expected = self.folder / "expected.pcap"
+                write_pcap(expected, [f for f, d in zip(forward, decisions) if d["Outcome"] == "mirrored"])
+                addresses = ("2001:db8::30", "2001:db8::10") if v6 else ("10.0.1.30", "10.0.1.10")
+                self.script("kernel_vxlan_test.sh", self.folder / "mirror.pcap", expected, 77, *addresses,
+                            "02:00:00:00:00:0c")
+
+    def script(self, name, *arguments):
+        done = subprocess.run([TESTS / name, *map(str, arguments)], capture_output=True, timeout=120)
+        if done.returncode == 77:
+            self.skipTest((done.stderr or done.stdout).decode().strip())
+        self.assertEqual(done.returncode, 0, (done.stdout + done.stderr).decode())
+
+    def test_demo_repeats(self):
+        """Two runs with one seed give identical files; another seed gives other ids."""
+        def demo(folder, seed):
+            folder.mkdir()
+            self.call("run", "--config", DEMO, "--requests", TESTS / "demo/requests.jsonl", "--in",
+                      TESTS / "captures/http.pcap", "--out", folder / "m", "--decisions", folder / "d", "--stats",
+                      folder / "s", "--replies", folder / "r", "--seed", seed)
+            return [(folder / name).read_bytes() for name in "mdsr"]
+        first = demo(self.folder / "1", 1)
+        self.assertEqual(first, demo(self.folder / "2", 1))
+        self.assertNotEqual(first, demo(self.folder / "3", 2))
+
+    def test_input_forms(self):
+        """pcap in either byte order and resolution, gzip, and standard input give one result."""
+        frames = [(1_500_000_000_000_000_000 + i * 1_000_000, udp(60 + i)) for i in range(50)]
+        results = []
+        for magic in (0xA1B23C4D, 0xA1B2C3D4):
+            for order in "<>":
+                path = self.folder / "in.pcap"
+                write_pcap(path, frames, magic, order)
+                results.append(self.run_capture(path)[1])
+        packed = self.folder / "in.gz"
+        packed.write_bytes(gzip.compress(path.read_bytes()))
+        results.append(self.run_capture(packed)[1])
+        done = self.call("run", "--config", self.folder / "config.json", "--in", "-", "--out", "-",
+                         stdin=path.read_bytes())
+        (self.folder / "stdout.pcap").write_bytes(done.stdout)
+        results.append(read_pcap(self.folder / "stdout.pcap"))
+        self.assertEqual(len(results[0]), 50)
+        for result in results[1:]:
+            self.assertEqual(result, results[0])
+
+    def test_cut_off(self):
+        """A cut-off record: all whole frames are processed, outputs are complete, a warning, status 1."""
+        path = self.folder / "in.pcap"
+        write_pcap(path, [(1, udp())] * 10)
+        path.write_bytes(path.read_bytes()[:-5])
+        done, mirror, forward, stats, _ = self.run_capture(path, status=1)
+        self.assertEqual((len(mirror), len(forward)), (9, 9))
+        self.assertIn(b"cut off", done.stderr)
+        self.assertEqual(len(stats["warnings"]), 1)
+
+    def test_snapped(self):
+        """Frames that the capture shortened run as captured, with a warning that counts them."""
+        path = self.folder / "in.pcap"
+        write_pcap(path, [(1, udp(64))] * 3, wire=1500)
+        done, mirror, *_ = self.run_capture(path)
+        self.assertEqual(len(mirror), 3)
+        self.assertIn(b"3 frames", done.stderr)
+
+    def test_refusals(self):
+        """Bad input ends with one line that says what to do, and status 1."""
+        good = self.file("c.json", config())
+        capture = self.folder / "in.pcap"
+        write_pcap(capture, [(1, udp())])
+        cooked = self.folder / "cooked.pcap"
+        write_pcap(cooked, [(1, udp())], link=113)
+        os.symlink(capture, self.folder / "link.pcap")
+        (self.folder / "empty.pcap").write_bytes(b"")
+        out = self.folder / "o.pcap"
+        cases = [
+            ((good, cooked, out), b"-i"),
+            ((good, capture, capture), b"is the input"),
+            ((good, capture, self.folder / "link.pcap"), b"is the input"),
+            ((good, self.folder / "empty.pcap", out), b"empty"),
+            ((good, self.folder / "none.pcap", out), b"none.pcap"),
+            ((self.folder / "none.json", capture, out), b"none.json"),
+            ((self.file("mac.json", {"NetworkInterfaces": [{"NetworkInterfaceId": "eni-a", "MacAddress": "02:00"}]}),
+              capture, out), b"NetworkInterfaces[0].MacAddress"),
+            ((self.file("next.json", {"NetworkInterfaces": [], "NextToken": "x"}), capture, out), b"NextToken"),
+            ((self.file("twice.json", '{"Vpcs": [], "Vpcs": []}'), capture, out), b"Vpcs"),
+        ]
+        for (configuration, source, target), words in cases:
+            with self.subTest(words=words):
+                done = self.call("run", "--config", configuration, "--in", source, "--out", target, status=1)
+                self.assertIn(words, done.stderr)
+                self.assertEqual(done.stderr.count(b"\n"), 1, done.stderr)
+        self.assertEqual(read_pcap(capture), [(1, udp())])
+
+    def test_usage(self):
+        """Wrong usage is status 2; help and version are status 0."""
+        for arguments in ([], ["nothing"], ["run"], ["run", "--pace", "slow", "--config", "x", "--in", "x", "--out", "y"],
+                          ["run", "--unknown"], ["check"]):
+            self.call(*arguments, status=2)
+        for command in ("run", "check"):
+            self.assertIn(b"--config", self.call(command, "--help").stdout)
+        self.assertIn(b"256 interfaces", self.call("--version").stdout)
+
+    def test_missing_target(self):
+        """A session whose target is in no file stops the run with the command that prints it; or is left out."""
+        incomplete = config()
+        del incomplete["TrafficMirrorTargets"]
+        path = self.file("c.json", incomplete)
+        capture = self.folder / "in.pcap"
+        write_pcap(capture, [(1, udp())])
+        done = self.call("run", "--config", path, "--in", capture, "--out", self.folder / "o", status=1)
+        self.assertIn(b"describe-traffic-mirror-targets", done.stderr)
+        stats = self.run_capture(capture, "--skip-unresolved", configuration=incomplete)[3]
+        self.assertEqual(stats["frames"]["not_accepted"], 1)
+
+    def test_requests_at_frames(self):
+        """T2 S8 requests act exactly before their frame; a deleted session keeps its counters."""
+        capture = self.folder / "in.pcap"
+        write_pcap(capture, [(10**9 + i * 10**6, udp()) for i in range(40)])
+        session = {"TrafficMirrorSessionId": "tms-a"}
+        lines = [
+            {"Action": "ModifyTrafficMirrorSession", "VirtualNetworkId": 99, "PacketLength": 20, "AtFrame": 11, **session},
+            {"Action": "DeleteTrafficMirrorSession", "TrafficMirrorSessionId": "tms-0123456789abcdef0",
+             "ExpectError": "InvalidTrafficMirrorSessionId.NotFound"},
+            {"Action": "DeleteTrafficMirrorSession", "AtTime": 0.0295, **session}]
+        requests = self.file("r.jsonl", "\n".join(map(json.dumps, lines)))
+        replies = self.folder / "replies.jsonl"
+        _, mirror, forward, stats, decisions = self.run_capture(capture, "--requests", requests, "--replies", replies)
+        vnis = [int.from_bytes(copy[46:49], "big") for _, copy in mirror]
+        self.assertEqual(vnis, [77] * 10 + [99] * 20)
+        self.assertEqual([len(copy) for _, copy in mirror], [150] * 10 + [70] * 20)
+        self.assertEqual([d["Outcome"] for d in decisions], ["mirrored"] * 30 + ["not accepted"] * 10)
+        self.assertEqual(stats["sessions"][0]["mirrored"], 30)
+        self.assertEqual(len(replies.read_text().splitlines()), 3)
+
+    def test_failed_request(self):
+        """S7 a failed request is shown with its line and code, the run goes on and ends with status 1."""
+        capture = self.folder / "in.pcap"
+        write_pcap(capture, [(1, udp())] * 5)
+        requests = self.file("r.jsonl", "\n" + json.dumps({"Action": "DeleteTrafficMirrorFilter",
+                                                            "TrafficMirrorFilterId": "tmf-1"}))
+        done, mirror, *_ = self.run_capture(capture, "--requests", requests, status=1)
+        self.assertIn(b"r.jsonl:2", done.stderr)
+        self.assertIn(b"TrafficMirrorFilterInUse", done.stderr)
+        self.assertEqual(len(mirror), 5)
+
+    def test_taps(self):
+        """P13 a frame between two interfaces passes twice, egress first; an unknown one is at the default tap or none."""
+        capture = self.folder / "in.pcap"
+        write_pcap(capture, [(1, udp(destination=b"\2\0\0\0\0\x0b")),
+                             (2, udp(source=b"\2\0\0\0\0\x1a", destination=b"\2\0\0\0\0\x1b"))])
+        taps = [(d["Frame"], d.get("NetworkInterfaceId"), d.get("Direction")) for d in self.run_capture(capture)[4]]
+        self.assertEqual(taps, [(1, "eni-a", "egress"), (1, "eni-b", "ingress"), (2, None, None)])
+        last = self.run_capture(capture, "--default-tap", "eni-a:ingress")[4][-1]
+        self.assertEqual((last["NetworkInterfaceId"], last["Direction"], last["Outcome"]),
+                         ("eni-a", "ingress", "mirrored"))
+
+    def test_source_ports(self):
+        """P20 --source-ports sets the range of outer source ports."""
+        capture = self.folder / "in.pcap"
+        write_pcap(capture, [(1, udp(60)[:34] + struct.pack(">H", port) + udp(60)[36:]) for port in range(1, 200)])
+        for option, low, high in (("rfc7348", 49152, 65535), ("aws", 65408, 65535), ("1024/3", 1024, 1031)):
+            ports = {int.from_bytes(copy[34:36], "big")
+                     for _, copy in self.run_capture(capture, "--source-ports", option)[1]}
+            self.assertTrue(all(low <= port <= high for port in ports), (option, ports))
+            self.assertGreater(len(ports), 4)
+
+    def test_interrupt(self):
+        """SIGINT closes the outputs validly and prints the summary; nothing of a progress bar when piped."""
+        source = self.folder / "fifo"
+        os.mkfifo(source)
+        out = self.folder / "o.pcap"
+        process = subprocess.Popen([MIRRORNIC, "run", "--config", self.file("c.json", config()), "--in", source,
+                                    "--out", out], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        whole = self.folder / "in.pcap"
+        write_pcap(whole, [(1, udp())] * 20000)
+        with open(source, "wb") as pipe:
+            pipe.write(whole.read_bytes())
+            pipe.flush()
+            time.sleep(0.3)
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.1)
+            pipe.write(struct.pack("<IIII", 0, 1, 100, 100) + udp())
+        stdout, stderr = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 1)
+        self.assertIn(b"interrupted", stderr)
+        self.assertIn(b"mirrored", stdout)
+        self.assertNotIn(b"\r", stderr)
+        self.assertGreater(len(read_pcap(out)), 0)
+
+    def test_memory(self):
+        """A long capture needs no more memory than a short one: under 512 MB, here measured at 60 MB of input."""
+        script = ("import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, stdin=sys.stdin); "
+                  "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)")
+        def peak(count):
+            capture = self.folder / "big.pcap"
+            write_pcap(capture, [(1, udp(9000))] * count)
+            with open(capture, "rb") as pipe:
+                done = subprocess.run(["python3", "-c", script, MIRRORNIC, "run", "--quiet", "--config",
+                                       self.file("c.json", config()), "--in", "-", "--out", "/dev/null"],
+                                      stdin=pipe, capture_output=True, check=True, timeout=120)
+            return int(done.stdout)
+        few, many = peak(100), peak(7000)
+        self.assertLess(many, 512 * 1024)
+        self.assertLess(many, few + 16 * 1024)
+
+    def test_check(self):
+        """check says what a configuration means, also as JSON."""
+        path = self.file("c.json", config())
+        self.assertIn(b"tms-a", self.call("check", "--config", path).stdout)
+        self.assertIn("tms-a", json.dumps(json.loads(self.call("check", "--config", path, "--json").stdout)))
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
