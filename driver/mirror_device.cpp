@@ -207,7 +207,6 @@ struct MirrorDevice::State {
             return;
         }
         const auto refused = take_error();
-        forget_staged();
         throw DeviceError(refused.reason ? refused.text
                                          : "the device lost a commit: its sequence is " +
                                                std::to_string(held) + " and should be " +

@@ -118,6 +118,7 @@ void FakeRegisters::reset() {
     interrupts_ = map::interrupt_status::ready(1);
     error_address_ = error_reason_ = refusals_ = unmapped_reads_ = 0;
     sequence_ = drained_ = 0;
+    freed_.clear();
     counters.fill(0);
     counter_snapshot_ = counters;
     session_counters.assign(sizes_.sessions, {});
@@ -206,6 +207,15 @@ bool FakeRegisters::staged_filter_is_consistent() const {
     return true;
 }
 
+std::set<std::uint32_t> FakeRegisters::session_entries(const Words& interface) {
+    std::set<std::uint32_t> entries;
+    for (std::uint32_t i = 0; i < map::sizes::slots; ++i)
+        if (map::slot::valid.of(interface.at(map::slot::address(i))))
+            entries.insert(
+                map::slot_tables::session.of(interface.at(map::slot_tables::address(i))));
+    return entries;
+}
+
 Reason FakeRegisters::commit(std::uint32_t bits) {
     if (error_reason_) return Reason::pending_error;
     if ((bits & filters_.bit) && (bits != filters_.bit || !staged_filter_is_consistent()))
@@ -225,14 +235,23 @@ Reason FakeRegisters::commit(std::uint32_t bits) {
             return Reason::inconsistent;
         source_ports_ = source_ports;
     }
+    ++sequence_;
+    ++commits;
+    if (map::commit::clear_counters.of(bits)) {
+        const auto entry = staged_.at(map::session_index::address());
+        session_counters.at(entry).fill(0);
+        if (!draining && freed_[entry] > drained_) ++early_reuses;
+    }
+    if (bits & interfaces_.bit) {
+        const auto now = session_entries(staged_);
+        for (const auto entry :
+             session_entries(interfaces_.entries.at(staged_.at(map::interface_index::address()))))
+            if (!now.count(entry)) freed_[entry] = sequence_;
+    }
     for (Table* table : {&interfaces_, &filters_, &sessions_, &services_})
         if (bits & table->bit)
             for (auto& [address, value] : table->entries.at(staged_.at(table->index_register)))
                 value = staged_.at(address);
-    if (map::commit::clear_counters.of(bits))
-        session_counters.at(staged_.at(map::session_index::address())).fill(0);
-    ++sequence_;
-    ++commits;
     return Reason::none;
 }
 

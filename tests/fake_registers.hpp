@@ -42,6 +42,9 @@ public:
     std::function<void()> on_commit;  ///< after each commit that was done
     TableDump dump() const;           ///< what valid slots reach
 
+    /// P23: session entries given to a new session while copies of the one before were inside.
+    unsigned early_reuses = 0;
+
     // What the device says.
     std::uint32_t magic = registers::magic_value, version = registers::version_value,
                   hash = registers::hash_value;
@@ -75,6 +78,7 @@ private:
     registers::Reason commit(std::uint32_t bits);
     registers::Reason fetch(std::uint32_t bits);
     bool staged_filter_is_consistent() const;
+    static std::set<std::uint32_t> session_entries(const Words& interface);
     Table& table_of(std::uint32_t address);
 
     Sizes sizes_;
@@ -83,6 +87,7 @@ private:
     std::uint32_t source_ports_ = 0, interrupts_ = 0, error_address_ = 0, error_reason_ = 0;
     std::uint32_t refusals_ = 0, unmapped_reads_ = 0;
     std::uint64_t sequence_ = 0, drained_ = 0;
+    std::map<std::uint32_t, std::uint64_t> freed_;  ///< commit that freed a session entry
     std::array<std::uint64_t, registers::counter_count> counter_snapshot_{};
     std::vector<std::array<std::uint64_t, registers::session_counter_count>> session_snapshot_;
     std::mt19937 undefined_{1};

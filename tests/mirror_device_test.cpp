@@ -446,11 +446,19 @@ TEST_CASE("T2 with the filter table full, what can be atomic is done and the res
         restarted.apply(state);
         check_holds(registers.dump(), restarted, state);
     }
+    SECTION("a filter that another session uses too cannot be written over") {
+        TableState shared = state;
+        shared.sessions["tms-0"].filter = "tmf-0";
+        shared.sessions["tms-2"] = small_state().sessions["tms-2"];
+        device.apply(shared);
+        const auto commits = registers.commits;
+        shared.sessions["tms-0"].filter = "tmf-2";
+        REQUIRE_THROWS_AS(device.plan(shared), TableFull);
+        REQUIRE(registers.commits == commits);
+    }
     SECTION("a deletion in the same change makes room first") {
         session.vni ^= 1;
         state.sessions.erase("tms-1");
-        const auto& only = state.sessions;
-        REQUIRE(only.size() == 1);
         state.interfaces["eni-1"] = {};
         state.sessions["tms-5"] = RandomStates(5).session(1, 1);
         state.sessions["tms-5"].filter = "tmf-0";
@@ -627,8 +635,9 @@ TEST_CASE("P23 a session entry is not used again before its copies have left") {
     const TableState held = state;
 
     SECTION("when none is free of copies, the change fails and changes nothing") {
+        state.filters["tmf-9"] = numbered_filter(9);
         state.sessions["tms-9"] = random.session(0, 99);
-        state.sessions["tms-9"].filter = "tmf-0";
+        state.sessions["tms-9"].filter = "tmf-9";
         const auto plan = device.plan(state);
         REQUIRE_THROWS_AS(device.commit(plan), DeviceError);
         REQUIRE(registers.commits == before);
@@ -661,6 +670,48 @@ TEST_CASE("P23 a session entry is not used again before its copies have left") {
         state.sessions["tms-0"].vni ^= 1;
         device.apply(state);
         REQUIRE(registers.commits == before + 1);
+    }
+    SECTION("more commits than the device can count back do not free an entry") {
+        for (int i = 0; i < 300; ++i) {
+            state.sessions["tms-0"].vni ^= 1;
+            device.apply(state);
+        }
+        const TableState many = state;
+        state.sessions["tms-9"] = random.session(0, 99);
+        state.sessions["tms-9"].filter = "tmf-0";
+        REQUIRE_THROWS_AS(device.apply(state), DeviceError);
+        check_holds(registers.dump(), device, many);
+    }
+    SECTION("an entry that a change frees itself is waited for in the middle of it") {
+        registers.draining = true;
+        device.apply({});
+        device.apply(held);
+        registers.draining = false;
+        state = held;
+        for (auto* id : {"tms-0", "tms-1", "tms-2", "tms-3"}) {
+            state.sessions[std::string(id) + "-new"] = held.sessions.at(id);
+            state.sessions.erase(id);
+        }
+        registers.reads_until_drained = 500;
+        device.apply(state);
+        REQUIRE(registers.reads_until_drained == 0);
+        check_holds(registers.dump(), device, state);
+    }
+    REQUIRE(registers.early_reuses == 0);
+}
+
+TEST_CASE("P8 a resolver that changes is one commit of the interface word") {
+    FakeRegisters registers;
+    MirrorDevice device(registers);
+    TableState state = small_state();
+    device.apply(state);
+    for (const std::optional<IpAddress>& resolver :
+         {std::optional<IpAddress>(ipv4(10, 9, 0, 2)), std::optional<IpAddress>()}) {
+        const auto before = registers.commits;
+        state.interfaces["eni-0"].resolver = resolver;
+        device.apply(state);
+        REQUIRE(registers.commits == before + 1);
+        check_holds(registers.dump(), device, state);
     }
 }
 
@@ -806,13 +857,14 @@ TEST_CASE("the whole table of 256 interfaces with 3 sessions each is filled and 
 }
 
 TEST_CASE("T2 every request is in force at once: no commit shows a mix of before and after") {
-    const auto seed = GENERATE(from_range(seeds(20)));
-    INFO("MIRRORNIC_SEED=" << seed);
+    const auto seed = GENERATE(from_range(seeds(12)));
+    const auto restart = GENERATE(false, true);  // before each request
+    INFO("MIRRORNIC_SEED=" << seed << (restart ? ", restarted" : ""));
     RandomStates random(seed);
     FakeRegisters registers;
-    MirrorDevice device(registers);
+    auto opened = std::make_unique<MirrorDevice>(registers);
     TableState state = random.state();
-    device.apply(state);
+    opened->apply(state);
     for (int i = 0; i < 25; ++i) {
         TableState next = state;
         random.request(next);
@@ -821,10 +873,11 @@ TEST_CASE("T2 every request is in force at once: no commit shows a mix of before
             const auto now = meaning(describe(registers.dump()));
             REQUIRE((now == before || now == after));
         };
+        if (restart) opened = std::make_unique<MirrorDevice>(registers);
         const auto commits = registers.commits;
-        device.apply(next);
+        opened->apply(next);
         REQUIRE(registers.commits - commits <= 2);  // a new filter, the change
-        check_holds(registers.dump(), device, next);
+        check_holds(registers.dump(), *opened, next);
         state = next;
     }
 }
