@@ -56,7 +56,7 @@ module tap (
             if (held.first) begin
                 out_user   <= held_user;
                 out_window <= {seen_data, held.data};
-                out_length <= held.last ? {1'b0, held.bytes} : 8'd64 + {1'b0, seen_bytes};
+                out_length <= held.last ? {1'b0, held.bytes} : {1'b0, held.bytes} + {1'b0, seen_bytes};
             end
         end
         if (rst) begin

@@ -86,7 +86,7 @@ def main(map_sv):
         failed.append(f"flip-flops: {FLIP_FLOPS} were expected")
     if latches:
         failed.append(f"{latches} latches")
-    sys.exit("\n".join(failed))
+    sys.exit("\n".join(failed) or 0)
 
 
 if __name__ == "__main__":

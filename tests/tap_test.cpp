@@ -67,7 +67,7 @@ public:
         if (!between_frames_ && !expected_.empty() && !expected_.back().time) {
             Expected& first = expected_.back();
             first.second = seen.data;
-            first.length = 64 + beat.beat.bytes;
+            first.length = first.beat.bytes + beat.beat.bytes;
             first.time = now_ + 1;
         }
         if (!between_frames_ || seen.last) beat.time = now_ + 2;
