@@ -181,7 +181,7 @@ void Offload::take_frame(tlm::tlm_generic_payload& payload, sc_core::sc_time&) {
     frame->next_beat = 0;
     queued_bytes_ += frame->data.size();
     queue_.push_back(std::move(frame));
-    work_.notify(sc_core::SC_ZERO_TIME);
+    wake_up();
     payload.set_response_status(tlm::TLM_OK_RESPONSE);
 }
 
@@ -197,7 +197,7 @@ void Offload::access_register(tlm::tlm_generic_payload& payload, sc_core::sc_tim
     bool done = false;
     const bool write = payload.is_write();
     accesses_queue_.push_back({write, address, &value, value, write ? nullptr : &done, false, 0});
-    work_.notify(sc_core::SC_ZERO_TIME);
+    wake_up();
     if (!write) {
         while (!done) {
             wake_ = true;
@@ -206,6 +206,12 @@ void Offload::access_register(tlm::tlm_generic_payload& payload, sc_core::sc_tim
         std::memcpy(payload.get_data_ptr(), &value, 4);
     }
     payload.set_response_status(tlm::TLM_OK_RESPONSE);
+}
+
+void Offload::wake_up() {
+    if (!sleeping_) return;
+    sleeping_ = false;
+    work_.notify(sc_core::SC_ZERO_TIME);
 }
 
 void Offload::wait_until_fed() {
@@ -226,7 +232,7 @@ void Offload::wait_cycles(std::uint64_t cycles) {
     const std::uint64_t until = cycle_ + cycles;
     while (cycle_ < until) {
         wake_at_ = std::min(wake_at_, until);
-        work_.notify(sc_core::SC_ZERO_TIME);
+        wake_up();
         wait(progress_);
     }
 }
@@ -272,6 +278,7 @@ void Offload::run_quantum() {
     const bool idle = accesses_queue_.empty() && model_->top.idle && !model_->top.s_axis_tvalid;
     if (idle && queue_.empty() && wake_at_ == UINT64_MAX) {
         progress_.notify(sc_core::SC_ZERO_TIME);
+        sleeping_ = true;
         wait(work_);
         return;
     }
@@ -454,14 +461,15 @@ void Offload::finish_copy() {
 }
 
 void Offload::decide() {
-    DecisionRecord record = decode(model_->top.m_decision);
     const Fed fed = undecided_.front();
     undecided_.pop_front();
-    record.tag = fed.tag;
-    if (record.outcome == DecisionRecord::Outcome::mirrored && !fed.copy_left) {
-        awaiting_copy_.push_back(fed);
+    const bool mirrored = (model_->top.m_decision & 3) == static_cast<unsigned>(DecisionRecord::Outcome::mirrored);
+    if (mirrored && !fed.copy_left) awaiting_copy_.push_back(fed);
+    if (on_decision) {
+        DecisionRecord record = decode(model_->top.m_decision);
+        record.tag = fed.tag;
+        on_decision(record);
     }
-    if (on_decision) on_decision(record);
 }
 
 void Offload::step_registers() {

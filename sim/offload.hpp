@@ -95,6 +95,7 @@ private:
     void access_register(tlm::tlm_generic_payload& payload, sc_core::sc_time& delay);
     void run();
     void run_quantum();
+    void wake_up();
     void step();
     bool quiet() const;
     void present_beat();
@@ -109,6 +110,7 @@ private:
     std::uint64_t cycle_ = 0, skipped_ = 0, accesses_ = 0;
     sc_core::sc_time period_;
     sc_core::sc_event work_, progress_;
+    bool sleeping_ = false;  ///< the model's thread waits for work
     bool wake_ = false;      ///< somebody waits: end the quantum
     std::uint64_t wake_at_ = UINT64_MAX;  ///< cycle that somebody waits for
 
