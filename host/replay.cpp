@@ -264,14 +264,14 @@ void DecisionLog::decided(const DecisionRecord& record) {
 class Progress {
 public:
     explicit Progress(bool wanted) : shown_(wanted && isatty(STDERR_FILENO)) {}
-    bool due(std::uint64_t frames) const { return shown_ && frames % 256 == 0; }
-    void update(std::uint64_t frames, std::optional<double> done, double simulated_seconds) {
+    bool shown() const { return shown_; }
+    void update(std::uint64_t frames, const CaptureReader& reader, double simulated_seconds) {
         const auto now = std::chrono::steady_clock::now();
         if (now - last_ < std::chrono::milliseconds(200)) return;
         last_ = now;
         const double seconds = std::chrono::duration<double>(now - start_).count();
         std::string bar;
-        if (done) {
+        if (const std::optional<double> done = reader.progress()) {
             const auto filled = static_cast<std::size_t>(std::clamp(*done, 0.0, 1.0) * 30);
             bar = "[" + std::string(filled, '#') + std::string(30 - filled, '.') + "] ";
         }
@@ -495,6 +495,13 @@ void Replay::work() {
     start_cycle_ = board_.offload().cycle();
     start_skipped_ = board_.offload().skipped_cycles();
 
+    if (progress_.shown()) {
+        board_.offload().on_progress = [this](std::uint64_t cycle) {
+            progress_.update(frames_, reader_,
+                             static_cast<double>(cycle - start_cycle_) / (options_.clock_mhz * 1e6));
+        };
+    }
+
     CaptureReader::Frame frame;
     while (interrupted == 0 && reader_.next(frame)) {
         if (frames_++ == 0) first_timestamp_ = frame.timestamp_ns;
@@ -503,11 +510,6 @@ void Replay::work() {
             1e-9;
         perform_requests(frames_, seconds);
         feed(frame);
-        if (progress_.due(frames_)) {
-            progress_.update(frames_, reader_.progress(),
-                             static_cast<double>(board_.offload().cycle() - start_cycle_) /
-                                 (options_.clock_mhz * 1e6));
-        }
     }
     board_.offload().wait_until_idle();
     final_ = statistics();

@@ -295,6 +295,7 @@ void Offload::run_quantum() {
     wake_ = false;
     for (unsigned i = 0; i < quantum && !wake_ && cycle_ < wake_at_; ++i) step();
     if (cycle_ >= wake_at_) wake_at_ = UINT64_MAX;
+    if (on_progress) on_progress(cycle_);
     progress_.notify(sc_core::SC_ZERO_TIME);
     wait(period_ * static_cast<double>(cycle_ - start));
 }

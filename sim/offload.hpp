@@ -57,6 +57,8 @@ public:
     tlm_utils::simple_initiator_socket<Offload> mirror;
     bool watch_forward = true;  ///< false: nobody takes forwarded frames, and their stream is not looked at
     std::function<void(const DecisionRecord&)> on_decision;
+    /// Called after each quantum, every 256 cycles or sooner, with the cycles simulated so far.
+    std::function<void(std::uint64_t cycle)> on_progress;
     /// Gets what stopped the model; without it the exception leaves the SystemC kernel.
     std::function<void(std::exception_ptr)> on_failure;
 
