@@ -22,13 +22,12 @@ module interface_table (
     assign ready    = swept == (offload::InterfaceBits + 1)'(map::Interfaces);
     assign out_word = empty ? '0 : word;
 
+    // One write port: the sweep and the writes behind it take turns.
     always_ff @(posedge clk) begin
-        if (!ready) begin
-            memory[swept[offload::InterfaceBits-1:0]] <= '0;
-            swept <= swept + 1'b1;
-        end else if (write) begin
-            memory[write_index] <= write_word;
+        if (!ready || write) begin
+            memory[ready ? write_index : swept[offload::InterfaceBits-1:0]] <= ready ? write_word : '0;
         end
+        if (!ready) swept <= swept + 1'b1;
         if (read) begin
             word  <= memory[read_index[offload::InterfaceBits-1:0]];
             empty <= read_index >= (offload::InterfaceBits + 1)'(map::Interfaces);
