@@ -206,6 +206,20 @@ TEST_CASE("P16 an IPv4 header checksum of 0 stays 0") {
     checksums.drain();
 }
 
+TEST_CASE("P16 P18 sums with every low half, so that each carry of the folding comes about") {
+    StageRandom random;
+    Checksums checksums(random);
+    Copy v6 = random_copy(random, true, 20), v4 = random_copy(random, false, 20);
+    for (unsigned value = 0; value < 65536; ++value) {
+        v6.source_port = value;
+        checksums.copy(v6);
+        v4.outer.source_address[0] = std::uint8_t(value >> 8);
+        v4.outer.source_address[1] = std::uint8_t(value);
+        checksums.copy(v4);
+    }
+    checksums.drain();
+}
+
 TEST_CASE("P18 the largest sums: 9216 bytes of ones and all fields ones, and of zeros") {
     StageRandom random;
     Checksums checksums(random);

@@ -118,11 +118,11 @@ def main(map_sv):
         dump = Path(folder) / "dump"
         log = yosys.run(map_sv, [
             "hierarchy -check -top mirror_offload", "proc", "opt_expr", "opt_clean", "check -assert",
-            "opt_dff -nosdff", "opt_clean", "memory_dff", "memory_collect", "opt_clean", "check -assert",
+            "opt_dff -nosdff", "opt_clean", "memory_dff", "memory_collect", "opt_clean",
             f"tee -q -o {dump} dump t:$mem* t:*dff* t:*latch* t:$sr t:$ff"])
         cells = list(read_cells(dump.read_text()))
-        yosys.run(map_sv, ["hierarchy -check -top mirror_offload", "proc", f"tee -q -o {dump} dump t:$assert"],
-                  "-formal")
+        yosys.run(map_sv, ["hierarchy -check -top mirror_offload", f"proc {' '.join(f'*{n}*' for n in PROPERTIES)}",
+                           f"tee -q -o {dump} dump t:$assert"], "-formal")
         properties = Counter(module_name(module) for module, _, _ in read_cells(dump.read_text()))
 
     problems = [f"Yosys: {line}" for line in log.splitlines() if line.startswith("Latch inferred")]
@@ -137,7 +137,7 @@ def main(map_sv):
             if "0" in parameters["RD_CLK_ENABLE"].split("'")[1]:
                 problems.append(f"{memory}: a read without a clock, which is no block RAM")
         elif kind in ("$dff", "$dffe"):
-            flip_flops[module] += int(parameters["WIDTH"])
+            flip_flops[module.removeprefix("\\")] += int(parameters["WIDTH"])
         else:
             problems.append(f"{name}: a cell of type {kind}")
     problems += compare("memory", MEMORIES, memories)
