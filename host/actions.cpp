@@ -28,8 +28,10 @@ Parameter choice(const char* name, std::vector<std::string> values) {
     return p;
 }
 
-Parameter list(Parameter element) {
+/// @param wire the name in a query, of which one has a number behind it for each element
+Parameter list(const char* wire, Parameter element) {
     element.type = element.type == Type::structure ? Type::structure_list : Type::string_list;
+    element.wire = wire;
     return element;
 }
 
@@ -53,13 +55,16 @@ Parameter dry_run() { return boolean("DryRun"); }
 Parameter client_token() { return text("ClientToken", 1, 64); }
 Parameter description() { return text("Description", 0, 255); }
 
-Parameter tags(const char* name) {
-    return at_most(1000, list(structure(name, {required(text("Key")), text("Value", 0, 256)})));
+Parameter tags() {
+    return at_most(1000,
+                   list("Tag", structure("Tags", {required(text("Key")), text("Value", 0, 256)})));
 }
 
+Parameter resources() { return at_most(1000, list("ResourceId", text("Resources"))); }
+
 Parameter tag_specifications() {
-    return list(
-        structure("TagSpecifications", {required(text("ResourceType")), required(tags("Tags"))}));
+    return list("TagSpecification",
+                structure("TagSpecifications", {required(text("ResourceType")), required(tags())}));
 }
 
 Parameter port_range(const char* name) {
@@ -67,14 +72,16 @@ Parameter port_range(const char* name) {
         name, {required(integer("FromPort", 0, 65535)), required(integer("ToPort", 0, 65535))});
 }
 
-Parameter network_services(const char* name) { return list(choice(name, {"amazon-dns"})); }
+Parameter network_services(const char* wire, const char* name) {
+    return list(wire, choice(name, {"amazon-dns"}));
+}
 
 /// What every Describe has beside its ids.
 std::vector<Parameter> describe(std::vector<Parameter> own) {
-    for (auto& p :
-         {dry_run(),
-          list(structure("Filters", {required(text("Name")), required(list(text("Values")))})),
-          integer("MaxResults", 5, 1000), text("NextToken")})
+    for (auto& p : {dry_run(),
+                    list("Filter", structure("Filters", {required(text("Name")),
+                                                         required(list("Value", text("Values")))})),
+                    integer("MaxResults", 5, 1000), text("NextToken")})
         own.push_back(p);
     return own;
 }
@@ -94,8 +101,7 @@ const auto protocol = [] { return integer("Protocol", 0, 255); };
 
 std::vector<Action> make_actions() {
     return {
-        {"CreateTags",
-         {dry_run(), required(at_most(1000, list(text("Resources")))), required(tags("Tags"))}},
+        {"CreateTags", {dry_run(), required(resources()), required(tags())}},
         {"CreateTrafficMirrorFilter",
          {description(), tag_specifications(), dry_run(), client_token()},
          "traffic-mirror-filter"},
@@ -115,7 +121,7 @@ std::vector<Action> make_actions() {
          {interface_id(), text("NetworkLoadBalancerArn"), description(), tag_specifications(),
           dry_run(), client_token(), text("GatewayLoadBalancerEndpointId")},
          "traffic-mirror-target"},
-        {"DeleteTags", {dry_run(), required(at_most(1000, list(text("Resources")))), tags("Tags")}},
+        {"DeleteTags", {dry_run(), required(resources()), tags()}},
         {"DeleteTrafficMirrorFilter", {required(filter_id()), dry_run()}},
         {"DeleteTrafficMirrorFilterRule", {required(rule_id()), dry_run()}},
         {"DeleteTrafficMirrorSession", {required(session_id()), dry_run()}},
@@ -128,7 +134,8 @@ std::vector<Action> make_actions() {
           {"resource-type", "ResourceType"},
           {"value", "Value"}}},
         {"DescribeTrafficMirrorFilterRules",
-         describe({list(text("TrafficMirrorFilterRuleIds")), filter_id()}),
+         describe(
+             {list("TrafficMirrorFilterRuleId", text("TrafficMirrorFilterRuleIds")), filter_id()}),
          "",
          {{"traffic-mirror-filter-rule-id", "TrafficMirrorFilterRuleId"},
           {"traffic-mirror-filter-id", "TrafficMirrorFilterId"},
@@ -141,13 +148,13 @@ std::vector<Action> make_actions() {
           {"description", "Description"},
           {"tag-key", "Tags"}}},
         {"DescribeTrafficMirrorFilters",
-         describe({list(text("TrafficMirrorFilterIds"))}),
+         describe({list("TrafficMirrorFilterId", text("TrafficMirrorFilterIds"))}),
          "",
          {{"description", "Description"},
           {"traffic-mirror-filter-id", "TrafficMirrorFilterId"},
           {"tag-key", "Tags"}}},
         {"DescribeTrafficMirrorSessions",
-         describe({list(text("TrafficMirrorSessionIds"))}),
+         describe({list("TrafficMirrorSessionId", text("TrafficMirrorSessionIds"))}),
          "",
          {{"description", "Description"},
           {"network-interface-id", "NetworkInterfaceId"},
@@ -160,7 +167,7 @@ std::vector<Action> make_actions() {
           {"virtual-network-id", "VirtualNetworkId"},
           {"tag-key", "Tags"}}},
         {"DescribeTrafficMirrorTargets",
-         describe({list(text("TrafficMirrorTargetIds"))}),
+         describe({list("TrafficMirrorTargetId", text("TrafficMirrorTargetIds"))}),
          "",
          {{"description", "Description"},
           {"network-interface-id", "NetworkInterfaceId"},
@@ -169,19 +176,20 @@ std::vector<Action> make_actions() {
           {"traffic-mirror-target-id", "TrafficMirrorTargetId"},
           {"tag-key", "Tags"}}},
         {"ModifyTrafficMirrorFilterNetworkServices",
-         {required(filter_id()), network_services("AddNetworkServices"),
-          network_services("RemoveNetworkServices"), dry_run()}},
+         {required(filter_id()), network_services("AddNetworkService", "AddNetworkServices"),
+          network_services("RemoveNetworkService", "RemoveNetworkServices"), dry_run()}},
         {"ModifyTrafficMirrorFilterRule",
          {required(rule_id()), direction(), rule_number(), rule_action(),
           port_range("DestinationPortRange"), port_range("SourcePortRange"), protocol(),
           text("DestinationCidrBlock"), text("SourceCidrBlock"), description(),
-          list(choice("RemoveFields",
-                      {"destination-port-range", "source-port-range", "protocol", "description"})),
+          list("RemoveField", choice("RemoveFields", {"destination-port-range", "source-port-range",
+                                                      "protocol", "description"})),
           dry_run()}},
         {"ModifyTrafficMirrorSession",
          {required(session_id()), target_id(), filter_id(), packet_length(), session_number(),
           vni(), description(),
-          list(choice("RemoveFields", {"packet-length", "description", "virtual-network-id"})),
+          list("RemoveField",
+               choice("RemoveFields", {"packet-length", "description", "virtual-network-id"})),
           dry_run()}},
     };
 }
@@ -194,22 +202,8 @@ std::vector<Action> make_actions() {
 std::int64_t characters(const std::string& text) {
     std::int64_t count = 0;
     for (std::size_t i = 0; i < text.size(); ++count) {
-        const auto byte = [&](std::size_t at) {
-            return at < text.size() ? static_cast<unsigned char>(text[at]) : 0u;
-        };
-        const unsigned first = byte(i);
-        const std::size_t length = first < 0x80 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
-        if ((first >= 0x80 && first < 0xc2) || first > 0xf4) return -1;
-        std::uint32_t code = length == 1 ? first : first & (0xffu >> (length + 1));
-        for (std::size_t k = 1; k < length; ++k) {
-            if ((byte(i + k) & 0xc0) != 0x80) return -1;
-            code = code << 6 | (byte(i + k) & 0x3f);
-        }
-        const bool shortest = length < 3 || code >= (length == 3 ? 0x800u : 0x10000u);
-        const bool xml = code == 0x9 || code == 0xa || code == 0xd ||
-                         (code >= 0x20 && code <= 0xd7ff) || (code >= 0xe000 && code <= 0xfffd) ||
-                         (code >= 0x10000 && code <= 0x10ffff);
-        if (!shortest || !xml) return -1;
+        const auto length = xml_character(text, i);
+        if (length == 0) return -1;
         i += length;
     }
     return count;

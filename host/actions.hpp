@@ -26,6 +26,9 @@ struct Parameter {
     std::vector<std::string> values =
         {};  ///< a string's, or list element's, when it is one of a set
     std::vector<Parameter> members = {};  ///< of a structure, or list element
+    std::string wire = {};                ///< its name in a query; empty: the same
+
+    const std::string& wire_name() const { return wire.empty() ? name : wire; }
 };
 
 /// A filter of a Describe action: its name in the request and the reply's member that it compares.

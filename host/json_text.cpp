@@ -96,6 +96,25 @@ std::string shown(const Json& value) {
     return text.substr(0, cut) + "...";
 }
 
+std::size_t xml_character(const std::string& text, std::size_t at) {
+    const auto byte = [&](std::size_t i) {
+        return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u;
+    };
+    const unsigned first = byte(at);
+    const std::size_t length = first < 0x80 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+    if ((first >= 0x80 && first < 0xc2) || first > 0xf4) return 0;
+    std::uint32_t code = length == 1 ? first : first & (0xffu >> (length + 1));
+    for (std::size_t k = 1; k < length; ++k) {
+        if ((byte(at + k) & 0xc0) != 0x80) return 0;
+        code = code << 6 | (byte(at + k) & 0x3f);
+    }
+    const bool shortest = length < 3 || code >= (length == 3 ? 0x800u : 0x10000u);
+    const bool allowed = code == 0x9 || code == 0xa || code == 0xd ||
+                         (code >= 0x20 && code <= 0xd7ff) || (code >= 0xe000 && code <= 0xfffd) ||
+                         (code >= 0x10000 && code <= 0x10ffff);
+    return shortest && allowed ? length : 0;
+}
+
 std::string read_file(const std::string& name) {
     errno = 0;
     std::ifstream in(name, std::ios::binary);

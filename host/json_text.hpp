@@ -25,6 +25,9 @@ std::string shown(const Json& value);
 /// One value as JSON text, with ill-formed UTF-8 replaced.
 std::string to_text(const Json& value, int indent = -1);
 
+/// Bytes of the character at `at`, of those that XML 1.0 has, in UTF-8; 0: there is none.
+std::size_t xml_character(const std::string& text, std::size_t at);
+
 /// The whole file. @throws std::runtime_error that names it.
 std::string read_file(const std::string& name);
 

@@ -14,6 +14,7 @@ struct Row {
 };
 
 constexpr Row rows[] = {
+    {ErrorCode::auth_failure, "AuthFailure", 401},
     {ErrorCode::dry_run, "DryRunOperation", 412},
     {ErrorCode::filter_id_not_found, "InvalidTrafficMirrorFilterId.NotFound", 400},
     {ErrorCode::filter_in_use, "TrafficMirrorFilterInUse", 400},
@@ -30,9 +31,12 @@ constexpr Row rows[] = {
     {ErrorCode::invalid_parameter_value, "InvalidParameterValue", 400},
     {ErrorCode::load_balancer_arn_malformed, "InvalidNetworkLoadBalancerArn.Malformed", 400},
     {ErrorCode::load_balancer_arn_not_found, "InvalidNetworkLoadBalancerArn.NotFound", 400},
+    {ErrorCode::malformed_query_string, "MalformedQueryString", 400},
     {ErrorCode::missing_action, "MissingAction", 400},
     {ErrorCode::missing_parameter, "MissingParameter", 400},
     {ErrorCode::network_interface_id_not_found, "InvalidNetworkInterfaceID.NotFound", 400},
+    {ErrorCode::no_such_version, "NoSuchVersion", 400},
+    {ErrorCode::request_expired, "RequestExpired", 400},
     {ErrorCode::session_id_not_found, "InvalidTrafficMirrorSessionId.NotFound", 400},
     {ErrorCode::session_limit, "TrafficMirrorSessionLimitExceeded", 400},
     {ErrorCode::sessions_per_interface_limit, "TrafficMirrorSessionsPerInterfaceLimitExceeded",
@@ -43,17 +47,19 @@ constexpr Row rows[] = {
     {ErrorCode::target_id_not_found, "InvalidTrafficMirrorTargetId.NotFound", 400},
     {ErrorCode::target_in_use, "TrafficMirrorTargetInUseException", 400},
     {ErrorCode::target_limit, "TrafficMirrorTargetLimitExceeded", 400},
+    {ErrorCode::unauthorized_operation, "UnauthorizedOperation", 403},
     {ErrorCode::unavailable, "Unavailable", 503},
     {ErrorCode::unknown_parameter, "UnknownParameter", 400},
     {ErrorCode::unsupported_operation, "UnsupportedOperation", 400},
     {ErrorCode::vpc_endpoint_id_malformed, "InvalidVpcEndpointId.Malformed", 400},
     {ErrorCode::vpc_endpoint_id_not_found, "InvalidVpcEndpointId.NotFound", 400},
+    {ErrorCode::vpc_id_not_found, "InvalidVpcID.NotFound", 400},
 };
 
 constexpr bool in_order() {
     for (std::size_t i = 0; i < std::size(rows); ++i)
         if (std::size_t(rows[i].code) != i) return false;
-    return rows[std::size(rows) - 1].code == ErrorCode::vpc_endpoint_id_not_found;
+    return rows[std::size(rows) - 1].code == ErrorCode::vpc_id_not_found;
 }
 static_assert(in_order(), "one row for each code, in the order of ErrorCode");
 

@@ -8,6 +8,7 @@
 namespace mirrornic {
 
 enum class ErrorCode {
+    auth_failure,
     dry_run,
     filter_id_not_found,
     filter_in_use,
@@ -24,9 +25,12 @@ enum class ErrorCode {
     invalid_parameter_value,
     load_balancer_arn_malformed,
     load_balancer_arn_not_found,
+    malformed_query_string,
     missing_action,
     missing_parameter,
     network_interface_id_not_found,
+    no_such_version,
+    request_expired,
     session_id_not_found,
     session_limit,
     sessions_per_interface_limit,
@@ -36,11 +40,13 @@ enum class ErrorCode {
     target_id_not_found,
     target_in_use,
     target_limit,
+    unauthorized_operation,
     unavailable,
     unknown_parameter,
     unsupported_operation,
     vpc_endpoint_id_malformed,
     vpc_endpoint_id_not_found,
+    vpc_id_not_found,
 };
 
 const char* to_string(ErrorCode code);  ///< as on the wire: "InvalidParameterValue"
