@@ -105,9 +105,8 @@ def range_condition(register, address):
     keep = 0x1FFF & ~clear
     low, high = register.address, register.address + (count - 1) * stride
     terms = [f"({address} & 13'h{keep:04x}) >= 13'h{low:04x}",
-             f"({address} & 13'h{keep:04x}) <= 13'h{high:04x}"]
-    if stride == 8:
-        terms.append(f"{address}[2] == 1'b{register.address >> 2 & 1}")
+             f"({address} & 13'h{keep:04x}) <= 13'h{high:04x}",
+             f"{address}[{stride.bit_length() - 2}:0] == {stride.bit_length() - 1}'d{register.address % stride}"]
     return " && ".join(terms)
 
 

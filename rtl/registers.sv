@@ -390,6 +390,9 @@ module registers (
             state                  <= Idle;
             s_axil_bvalid          <= 1'b0;
             s_axil_rvalid          <= 1'b0;
+            mirror_reset           <= 1'b0;
+            snapshot               <= 1'b0;
+            clear_counters         <= 1'b0;
             token                  <= '0;
             staged_interface_index <= '0;
             staged_interface       <= '0;
