@@ -334,7 +334,43 @@ struct SourcePorts {
     }
 };
 
-constexpr int SlotBits = 2, RuleBits = 4, SessionBits = 10;
+constexpr int SlotBits = 2, RuleBits = 4, SessionBits = 10, FilterBits = 8;
+/// A rule list of one direction: the rules, the first one lowest, and amazon-dns on top.
+constexpr int FilterWidth = 16 * RuleWord::width + 1;
+
+struct InterfaceWord {
+    static constexpr int width = 3 * (SessionBits + FilterBits + 15 + 1) + 33;
+    std::array<Number, 3> session{}, filter{}, number{};
+    Number valid = 0, has_resolver = 0, resolver = 0;
+
+    template <class Visitor>
+    void members(Visitor& visit) {
+        for (int i = 2; i >= 0; --i) visit(session[i], SessionBits);
+        for (int i = 2; i >= 0; --i) visit(filter[i], FilterBits);
+        for (int i = 2; i >= 0; --i) visit(number[i], 15);
+        visit(valid, 3);
+        visit(has_resolver, 1);
+        visit(resolver, 32);
+    }
+};
+
+struct TokenWord {
+    static constexpr int width = 8;
+    Number commit = 0, fetch = 0, fetch_egress = 0, interface_word = 0, filter = 0, session = 0,
+           service = 0, source_ports = 0;
+
+    template <class Visitor>
+    void members(Visitor& visit) {
+        visit(commit, 1);
+        visit(fetch, 1);
+        visit(fetch_egress, 1);
+        visit(interface_word, 1);
+        visit(filter, 1);
+        visit(session, 1);
+        visit(service, 1);
+        visit(source_ports, 1);
+    }
+};
 
 /// Why a slot did not accept, as package offload has it.
 enum Why : std::uint64_t { SlotEmpty, SlotNoRule, SlotRejected, SlotRejectedDns };
@@ -441,7 +477,8 @@ struct CopyWord {
     }
 };
 
-static_assert(sizes::slots == 3 && sizes::rules == 16 && sizes::sessions == 1024);
+static_assert(sizes::slots == 3 && sizes::rules == 16 && sizes::sessions == 1024 &&
+              sizes::filters == 256 && sizes::interfaces == 256);
 
 /// The source of a random case: prints its seed, and takes it from MIRRORNIC_SEED.
 class StageRandom {
