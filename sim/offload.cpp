@@ -324,7 +324,7 @@ void Offload::present_beat() {
     for (const BeatMark& mark : transfer.marks) {
         if (mark.beat != frame.next_beat) continue;
         if (mark.error) user |= 1;
-        if (mark.keep != 0) top.s_axis_tkeep = mark.keep;
+        if (mark.keep) top.s_axis_tkeep = *mark.keep;
     }
     top.s_axis_tuser = user;
     top.s_axis_tvalid = 1;

@@ -480,9 +480,11 @@ Decision decide(const Tables& tables, const Pass& pass) {
         }
     }
 
-    // A mark counts unless the copy was complete before it.
+    // A mark counts unless the copy was complete before it. A copy that nothing cuts is complete
+    // with the last beat.
+    const bool cut = selected && kept_length(*selected, pass.size + 1) == decision.kept;
     const auto counts = [&](const std::optional<std::size_t>& marked_beat) {
-        return marked_beat && (!selected || *marked_beat <= (decision.kept - 1) / BeatBytes);
+        return marked_beat && (!cut || *marked_beat <= (decision.kept - 1) / BeatBytes);
     };
     if (counts(pass.first_malformed_beat)) return not_eligible(Cause::malformed);
     if (counts(pass.first_bad_beat)) return not_eligible(Cause::marked_bad);

@@ -11,9 +11,11 @@
 // - A pass gets the first of these causes that holds: no_tap, malformed, marked_bad, not_ip,
 //   excluded. A frame under 14 bytes is no_tap even when it is malformed or marked bad.
 // - A mark (bad or malformed) makes a pass not eligible when its beat is not later than the one
-//   that holds the copy's last byte, the pass being one that would be selected without the mark. A
-//   pass that would not be selected has no copy: a mark on any beat makes it not eligible. A
-//   selected pass that is marked later, in either way, stands and is late_bad.
+//   that completes the copy, the pass being one that would be selected without the mark: the beat
+//   with the last byte that the session and the MTU allow or, where the frame is shorter, the
+//   frame's last beat, even if that names no byte. A pass that would not be selected has no copy: a
+//   mark on any beat makes it not eligible. A selected pass that is marked later, in either way,
+//   stands and is late_bad.
 // - late_bad counts copies that were sent; one that was dropped is counted as dropped alone.
 // - A third VLAN tag, or a tag after which the frame has no whole EtherType, is not IP.
 // - A fifth extension header is not looked into: it makes the protocol unknown and says nothing

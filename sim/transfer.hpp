@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <tlm>
 #include <vector>
 
@@ -11,9 +12,9 @@ namespace mirrornic {
 
 /// One beat that is not as I1 wants it, or marked bad (I2). For tests.
 struct BeatMark {
-    std::size_t beat;            ///< 0-based
-    bool error = false;          ///< tuser.error
-    std::uint64_t keep = 0;      ///< replaces tkeep where it is not 0
+    std::size_t beat;                        ///< 0-based
+    bool error = false;                      ///< tuser.error
+    std::optional<std::uint64_t> keep = {};  ///< instead of the beat's tkeep
 };
 
 struct Transfer : tlm::tlm_extension<Transfer> {

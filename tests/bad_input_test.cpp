@@ -76,9 +76,9 @@ TEST_CASE("P24 a frame marked bad up to the end of its copy is not eligible, and
                 for (const std::size_t size : {60, 64, 65, 128, 129, 400, 700}) {
                     const std::size_t beats = (size + 63) / 64;
                     for (std::size_t beat = 0; beat < beats; ++beat) {
-                        send_marked(rig, plain_frame(size), {{beat, true, 0}});
+                        send_marked(rig, plain_frame(size), {{beat, true, {}}});
                         send_marked(rig, plain_frame(size),
-                                    {{beat, true, 0}, {beats - 1, true, 0}});
+                                    {{beat, true, {}}, {beats - 1, true, {}}});
                     }
                 }
             }
@@ -101,7 +101,7 @@ TEST_CASE(
                     const bool last = beat + 1 == beats;
                     const std::size_t bytes = last ? size - 64 * beat : 64;
                     const std::uint64_t whole = low_lanes(bytes);
-                    std::vector<std::uint64_t> keeps{whole & ~std::uint64_t{1},
+                    std::vector<std::uint64_t> keeps{0, whole & ~std::uint64_t{1},
                                                      whole & ~std::uint64_t{2}};
                     if (!last)
                         keeps.insert(keeps.end(),
@@ -113,11 +113,12 @@ TEST_CASE(
                         keeps.push_back(keep & whole);
                     }
                     for (const std::uint64_t keep : keeps) {
-                        const bool wrong = last ? (keep & (keep + 1)) != 0 : keep != whole;
+                        const bool wrong =
+                            last ? keep == 0 || (keep & (keep + 1)) != 0 : keep != whole;
                         if (!wrong) continue;
                         std::vector<BeatMark> marks{{beat, random.chance(20), keep}};
                         if (random.chance(20))
-                            marks.push_back({random.below(std::uint32_t(beats)), true, 0});
+                            marks.push_back({random.below(std::uint32_t(beats)), true, {}});
                         send_marked(rig, plain_frame(size), marks);
                     }
                 }
@@ -125,6 +126,57 @@ TEST_CASE(
         }
     });
     CHECK(rig.late_bad() > 50);
+}
+
+TEST_CASE(
+    "I1 P23 P24 a frame whose last beat names no byte is malformed, by the bytes of the others") {
+    Rig rig;
+    rig.run([&] {
+        std::uint64_t malformed = 0, no_tap = 0, bytes = 0, copies = 0;
+        const auto send = [&](const Bytes& frame, const std::optional<Rig::Tapping>& tap) {
+            const std::size_t beats = (frame.size() + 63) / 64;
+            Transfer transfer = Rig::when_room();
+            transfer.marks = {{beats - 1, false, std::uint64_t{0}}};
+            std::optional<std::size_t> left;
+            rig.on_forward = [&](const Received& received) {
+                if (!left) left = received.size;
+            };
+            rig.send(frame, tap, transfer);
+            rig.send(plain_frame(100, std::uint32_t(frame.size())), egress, Rig::when_room());
+            rig.wait();
+            CHECK(left == 64 * (beats - 1));
+            bytes += 64 * (beats - 1) + 100;
+            ++copies;
+            (beats > 1 && tap ? malformed : no_tap) += 1;
+        };
+        for (const bool v6 : {false, true}) {
+            // Nothing cuts these copies, so that each is complete with tlast alone.
+            for (const std::optional<std::uint16_t> packet_length :
+                 {std::optional<std::uint16_t>{}, {std::uint16_t{8500}}, {std::uint16_t{700}}}) {
+                rig.apply(simple_state(v6, packet_length));
+                for (const std::size_t size : {1, 60, 64, 65, 100, 128, 129, 192, 193, 400, 700})
+                    send(plain_frame(size), egress);
+                send(plain_frame(200), {});
+            }
+        }
+        const Counters counters = rig.device().counters();
+        CHECK(counters.causes.malformed == malformed);
+        CHECK(counters.causes.no_tap == no_tap);
+        CHECK(counters.not_eligible.frames == malformed + no_tap);
+        CHECK(counters.mirrored.frames == copies);
+        CHECK(counters.received.bytes == bytes);
+        CHECK(counters.forwarded.bytes == bytes);
+        CHECK(counters.not_eligible.bytes == bytes - 100 * copies);
+        CHECK(rig.late_bad() == 0);
+
+        // Cut before it: the copy stands.
+        rig.apply(simple_state(false, std::uint16_t(128)));
+        Transfer transfer = Rig::when_room();
+        transfer.marks = {{2, false, std::uint64_t{0}}};
+        rig.send(plain_frame(180), egress, transfer);
+        rig.wait();
+        CHECK(rig.late_bad() == 1);
+    });
 }
 
 TEST_CASE(

@@ -1618,6 +1618,25 @@ TEST_CASE("P24 the MTU cut and the frame's end complete a copy too") {
     check_not_eligible(decide(tables({target}), pass), Cause::marked_bad);
 }
 
+TEST_CASE("P24 a copy that nothing cuts is complete with tlast, though that beat names no byte") {
+    const Bytes frame = frame_of(300);
+    for (const std::size_t named : {64, 128, 256}) {
+        CAPTURE(named);
+        Pass pass = pass_of(frame);
+        pass.size = named;
+        pass.first_malformed_beat = named / 64;  // the last beat, empty
+        Session target = session(accept_all());
+        check_not_eligible(decide(tables({target}), pass), Cause::malformed);
+        target.packet_length = std::uint16_t(named + 1);
+        check_not_eligible(decide(tables({target}), pass), Cause::malformed);
+        target.packet_length = std::uint16_t(named);
+        const Decision late = decide(tables({target}), pass);
+        CHECK(late.late_bad);
+        CHECK(late.kept == named);
+        CHECK_FALSE(late.truncated);
+    }
+}
+
 TEST_CASE("P24 of two marks that count, malformed is the cause") {
     Session target = session(accept_all());
     target.packet_length = 64;

@@ -215,14 +215,15 @@ void Rig::send(const Bytes& frame, const std::optional<Tapping>& tap, Transfer t
         if (mark.beat >= beats) continue;
         if (mark.error && (!sent.first_bad || mark.beat < *sent.first_bad))
             sent.first_bad = mark.beat;
-        if (mark.keep == 0) continue;
+        if (!mark.keep) continue;
+        const std::uint64_t keep = *mark.keep;
         const std::uint64_t whole = keep_of(frame.size() - 64 * mark.beat);
         const bool last = mark.beat + 1 == beats;
-        REQUIRE((last ? (mark.keep & (mark.keep + 1)) != 0 : mark.keep != whole));
-        REQUIRE((mark.keep & ~whole) == 0);  // lanes beyond would show what an earlier beat left
+        REQUIRE((last ? keep == 0 || (keep & (keep + 1)) != 0 : keep != whole));
+        REQUIRE((keep & ~whole) == 0);  // lanes beyond would show what an earlier beat left
         if (!sent.first_malformed || mark.beat < *sent.first_malformed)
             sent.first_malformed = mark.beat;
-        sent.counted -= popcount(whole) - popcount(mark.keep);
+        sent.counted -= popcount(whole) - popcount(keep);
     }
     Forwarding forwarding{
         transfer.tag,  shared, transfer.tap, transfer.egress, sent.first_bad.has_value(),
@@ -231,7 +232,7 @@ void Rig::send(const Bytes& frame, const std::optional<Tapping>& tap, Transfer t
         auto left = std::make_shared<Bytes>();
         for (std::size_t i = 0; i < frame.size(); ++i) {
             const auto hides = [i](const BeatMark& mark) {
-                return mark.beat == i / 64 && mark.keep != 0 && (mark.keep >> i % 64 & 1) == 0;
+                return mark.beat == i / 64 && mark.keep && (*mark.keep >> i % 64 & 1) == 0;
             };
             if (std::none_of(transfer.marks.begin(), transfer.marks.end(), hides))
                 left->push_back(frame[i]);
