@@ -51,6 +51,11 @@ Parameter required(Parameter p) {
     return p;
 }
 
+Parameter unsupported(Parameter p) {
+    p.supported = false;
+    return p;
+}
+
 Parameter dry_run() { return boolean("DryRun"); }
 Parameter client_token() { return text("ClientToken", 1, 64); }
 Parameter description() { return text("Description", 0, 255); }
@@ -126,6 +131,46 @@ std::vector<Action> make_actions() {
         {"DeleteTrafficMirrorFilterRule", {required(rule_id()), dry_run()}},
         {"DeleteTrafficMirrorSession", {required(session_id()), dry_run()}},
         {"DeleteTrafficMirrorTarget", {required(target_id()), dry_run()}},
+        {"DescribeNetworkInterfaces",
+         describe({list("NetworkInterfaceId", text("NetworkInterfaceIds")),
+                   unsupported(boolean("IncludeManagedResources"))}),
+         "",
+         {{"addresses.private-ip-address", "PrivateIpAddresses.PrivateIpAddress"},
+          {"addresses.primary", "PrivateIpAddresses.Primary"},
+          {"availability-zone", "AvailabilityZone"},
+          {"description", "Description"},
+          {"interface-type", "InterfaceType"},
+          {"ipv6-addresses.ipv6-address", "Ipv6Addresses.Ipv6Address"},
+          {"mac-address", "MacAddress"},
+          {"network-interface-id", "NetworkInterfaceId"},
+          {"owner-id", "OwnerId"},
+          {"private-ip-address", "PrivateIpAddresses.PrivateIpAddress"},
+          {"subnet-id", "SubnetId"},
+          {"tag-key", "TagSet"},
+          {"vpc-id", "VpcId"},
+          {"addresses.association.owner-id"},
+          {"addresses.association.public-ip"},
+          {"association.allocation-id"},
+          {"association.association-id"},
+          {"association.ip-owner-id"},
+          {"association.public-dns-name"},
+          {"association.public-ip"},
+          {"attachment.attach-time"},
+          {"attachment.attachment-id"},
+          {"attachment.delete-on-termination"},
+          {"attachment.device-index"},
+          {"attachment.instance-id"},
+          {"attachment.instance-owner-id"},
+          {"attachment.status"},
+          {"availability-zone-id"},
+          {"group-id"},
+          {"operator.managed"},
+          {"operator.principal"},
+          {"private-dns-name"},
+          {"requester-id"},
+          {"requester-managed"},
+          {"source-dest-check"},
+          {"status"}}},
         {"DescribeTags",
          describe({}),
          "",
@@ -175,6 +220,23 @@ std::vector<Action> make_actions() {
           {"owner-id", "OwnerId"},
           {"traffic-mirror-target-id", "TrafficMirrorTargetId"},
           {"tag-key", "Tags"}}},
+        {"DescribeVpcs",
+         describe({list("VpcId", text("VpcIds"))}),
+         "",
+         {{"cidr", "CidrBlock"},
+          {"cidr-block-association.cidr-block", "CidrBlockAssociationSet.CidrBlock"},
+          {"owner-id", "OwnerId"},
+          {"tag-key", "Tags"},
+          {"vpc-id", "VpcId"},
+          {"cidr-block-association.association-id"},
+          {"cidr-block-association.state"},
+          {"dhcp-options-id"},
+          {"ipv6-cidr-block-association.association-id"},
+          {"ipv6-cidr-block-association.ipv6-cidr-block"},
+          {"ipv6-cidr-block-association.ipv6-pool"},
+          {"ipv6-cidr-block-association.state"},
+          {"is-default"},
+          {"state"}}},
         {"ModifyTrafficMirrorFilterNetworkServices",
          {required(filter_id()), network_services("AddNetworkService", "AddNetworkServices"),
           network_services("RemoveNetworkService", "RemoveNetworkServices"), dry_run()}},
@@ -343,10 +405,13 @@ void check_tags(const Json& tags, const std::string& path, bool distinct) {
 void check_filters(const Action& action, const Json& filters) {
     for (const auto& filter : filters) {
         const auto& name = filter["Name"].get_ref<const std::string&>();
-        const bool known = (name.compare(0, 4, "tag:") == 0 && name.size() > 4) ||
-                           std::any_of(action.filters.begin(), action.filters.end(),
-                                       [&](const auto& f) { return f.name == name; });
-        if (!known)
+        if (name.compare(0, 4, "tag:") == 0 && name.size() > 4) continue;
+        const auto known = std::find_if(action.filters.begin(), action.filters.end(),
+                                        [&](const auto& f) { return f.name == name; });
+        if (known != action.filters.end() && known->member.empty())
+            fail(ErrorCode::unsupported_operation,
+                 "Filters: " + shown(name) + " is not supported; what it compares is not known");
+        if (known == action.filters.end())
             fail(ErrorCode::invalid_parameter_value,
                  "Filters: " + shown(name) + " is no filter of " + action.name);
     }

@@ -31,9 +31,10 @@ struct Parameter {
     const std::string& wire_name() const { return wire.empty() ? name : wire; }
 };
 
-/// A filter of a Describe action: its name in the request and the reply's member that it compares.
+/// A filter of a Describe action: its name in the request, and the reply's member that it compares,
+/// "List.Member" for that of any element. No member: documented, and not supported.
 struct FilterName {
-    std::string name, member;
+    std::string name, member = "";
 };
 
 struct Action {

@@ -252,41 +252,44 @@ private:
             if (name == "OwnerId") o.owner_id = member.text();
             if (name == "TagSet") o.tags = member.tags();
             if (name == "Mtu") o.mtu = member.integer<std::uint16_t>(576, 9216);
-            if (name == "Ipv6Addresses") {
-                o.ipv6.clear();
+            const auto addresses = [&](std::vector<IpAddress>& list, const char* wanted, bool v6) {
+                list.clear();
                 member.each_element([&](const Value& element) {
-                    const auto before = o.ipv6.size();
+                    const auto before = list.size();
                     element.each_member([&](const std::string& inner, const Value& address) {
-                        if (inner == "Ipv6Address") o.ipv6.push_back(address.address(true));
+                        if (inner == wanted) list.push_back(address.address(v6));
                     });
-                    if (o.ipv6.size() == before) element.fail("has no Ipv6Address");
+                    if (list.size() == before) element.fail(std::string("has no ") + wanted);
                 });
-            }
+            };
+            if (name == "Ipv6Addresses") addresses(o.ipv6, "Ipv6Address", true);
+            if (name == "PrivateIpAddresses") addresses(o.private_ipv4, "PrivateIpAddress", false);
         });
     }
 
     void vpc(const Value& value) {
         auto& draft = vpcs_.of(value, "VpcId", "vpc-");
-        std::optional<Cidr> first_associated;
+        auto& associated = draft.object.associated;
         value.each_member([&](const std::string& name, const Value& member) {
             if (name == "CidrBlock") {
                 draft.object.cidr = member.cidr();
                 if (draft.object.cidr->base.v6) member.fail("is not an IPv4 CIDR block");
                 draft.members.insert(name);
             }
+            if (name == "OwnerId") draft.object.owner_id = member.text();
             if (name == "Tags") draft.object.tags = member.tags();
-            if (name == "CidrBlockAssociationSet")
+            if (name == "CidrBlockAssociationSet") {
+                associated.clear();
                 member.each_element([&](const Value& association) {
                     association.each_member([&](const std::string& inner, const Value& block) {
-                        if (inner != "CidrBlock") return;
-                        const auto cidr = block.cidr();
-                        if (!first_associated) first_associated = cidr;
+                        if (inner == "CidrBlock") associated.push_back(block.cidr());
                     });
                 });
+            }
         });
         // The primary block is the first associated one where CidrBlock does not say it.
-        if (!draft.members.count("CidrBlock") && first_associated)
-            draft.object.cidr = first_associated;
+        if (!draft.members.count("CidrBlock") && !associated.empty())
+            draft.object.cidr = associated.front();
     }
 
     void target(const Value& value) {

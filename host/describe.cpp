@@ -18,6 +18,11 @@ void add(Json& out, const char* name, const std::optional<T>& value) {
     if (value) out[name] = *value;
 }
 
+/// Of a configured object: what the configuration does not say is empty.
+void add(Json& out, const char* name, const std::string& value) {
+    if (!value.empty()) out[name] = value;
+}
+
 void add(Json& out, const char* name, const std::optional<PortRange>& range) {
     if (range) out[name] = {{"FromPort", range->from}, {"ToPort", range->to}};
 }
@@ -72,10 +77,17 @@ bool passes(const Action& action, const Json& p, const Json& item, const Tags& t
                                [&](const auto& tag) { return matches_any(values, tag.first); });
         const auto known = std::find_if(action.filters.begin(), action.filters.end(),
                                         [&](const auto& f) { return f.name == name; });
-        const auto member = item.find(known->member);
-        if (member == item.end()) return false;
-        return matches_any(values,
-                           member->is_string() ? member->get<std::string>() : member->dump());
+        const auto matches_member = [&](const Json& structure, const std::string& member) {
+            const auto at = structure.find(member);
+            return at != structure.end() &&
+                   matches_any(values, at->is_string() ? at->get<std::string>() : at->dump());
+        };
+        const auto dot = known->member.find('.');
+        if (dot == std::string::npos) return matches_member(item, known->member);
+        const auto& list = item.at(known->member.substr(0, dot));
+        return std::any_of(list.begin(), list.end(), [&](const Json& element) {
+            return matches_member(element, known->member.substr(dot + 1));
+        });
     };
     return std::all_of(p["Filters"].begin(), p["Filters"].end(), passes_one);
 }
@@ -240,6 +252,48 @@ Json reply_of(const Account& account, const TrafficMirrorSession& session) {
     return out;
 }
 
+Json reply_of(const Account&, const NetworkInterface& interface) {
+    Json out = {{"NetworkInterfaceId", interface.id},
+                {"MacAddress", to_string(interface.mac)},
+                {"PrivateIpAddresses", Json::array()},
+                {"Ipv6Addresses", Json::array()},
+                {"TagSet", tag_list(interface.tags)}};
+    if (interface.ipv4) {
+        out["PrivateIpAddress"] = interface.ipv4->to_string();
+        out["PrivateIpAddresses"].push_back(
+            {{"PrivateIpAddress", interface.ipv4->to_string()}, {"Primary", true}});
+    }
+    for (const auto& address : interface.private_ipv4)
+        if (address != interface.ipv4)
+            out["PrivateIpAddresses"].push_back(
+                {{"PrivateIpAddress", address.to_string()}, {"Primary", false}});
+    for (const auto& address : interface.ipv6)
+        out["Ipv6Addresses"].push_back({{"Ipv6Address", address.to_string()}});
+    add(out, "VpcId", interface.vpc_id);
+    add(out, "SubnetId", interface.subnet_id);
+    add(out, "InterfaceType", interface.type);
+    add(out, "Description", interface.description);
+    add(out, "AvailabilityZone", interface.availability_zone);
+    add(out, "OwnerId", interface.owner_id);
+    return out;
+}
+
+Json reply_of(const Account&, const Vpc& vpc) {
+    Json out = {{"VpcId", vpc.id},
+                {"CidrBlockAssociationSet", Json::array()},
+                {"Tags", tag_list(vpc.tags)}};
+    // The primary block is associated too.
+    if (vpc.cidr) {
+        out["CidrBlock"] = vpc.cidr->to_string();
+        out["CidrBlockAssociationSet"].push_back({{"CidrBlock", vpc.cidr->to_string()}});
+    }
+    for (const auto& cidr : vpc.associated)
+        if (!(cidr == vpc.cidr))
+            out["CidrBlockAssociationSet"].push_back({{"CidrBlock", cidr.to_string()}});
+    add(out, "OwnerId", vpc.owner_id);
+    return out;
+}
+
 Effect describe_sessions(const Context& c, const Json& p) {
     return describe(c, p, "DescribeTrafficMirrorSessions", "TrafficMirrorSessions",
                     "TrafficMirrorSessionIds", ErrorCode::session_id_not_found,
@@ -254,6 +308,16 @@ Effect describe_targets(const Context& c, const Json& p) {
 Effect describe_filters(const Context& c, const Json& p) {
     return describe(c, p, "DescribeTrafficMirrorFilters", "TrafficMirrorFilters",
                     "TrafficMirrorFilterIds", ErrorCode::filter_id_not_found, c.account.filters());
+}
+
+Effect describe_interfaces(const Context& c, const Json& p) {
+    return describe(c, p, "DescribeNetworkInterfaces", "NetworkInterfaces", "NetworkInterfaceIds",
+                    ErrorCode::network_interface_id_not_found, c.account.interfaces());
+}
+
+Effect describe_vpcs(const Context& c, const Json& p) {
+    return describe(c, p, "DescribeVpcs", "Vpcs", "VpcIds", ErrorCode::vpc_id_not_found,
+                    c.account.vpcs());
 }
 
 Effect describe_rules(const Context& c, const Json& p) {

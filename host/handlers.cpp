@@ -102,8 +102,7 @@ void check_tag_limit(const Tags& tags) {
                                        std::to_string(tags_per_resource));
 }
 
-// --- Existence
-// -------------------------------------------------------------------------------------
+// --- Existence -----------------------------------------------------------------------------------
 
 const TrafficMirrorTarget& target_of(const Context& c, const Json& p) {
     return existing(c.account.targets(), p, "TrafficMirrorTargetId",
@@ -465,8 +464,16 @@ Effect delete_tags(const Context& c, const Json& p) {
     return effect;
 }
 
-// --- Actions
-// ---------------------------------------------------------------------------------------
+// --- Describe ------------------------------------------------------------------------------------
+
+void check_describe_interfaces(const Json& p) {
+    if (p.contains("NetworkInterfaceIds") && p.contains("MaxResults"))
+        fail(ErrorCode::invalid_parameter_combination,
+             "MaxResults: " + shown(p["MaxResults"]) +
+                 " cannot stand beside NetworkInterfaceIds; without it all of them are shown");
+}
+
+// --- Actions -------------------------------------------------------------------------------------
 
 constexpr Handler handlers[] = {
     {"CreateTags", nullptr, create_tags},
@@ -479,11 +486,13 @@ constexpr Handler handlers[] = {
     {"DeleteTrafficMirrorFilterRule", nullptr, delete_rule},
     {"DeleteTrafficMirrorSession", nullptr, delete_session},
     {"DeleteTrafficMirrorTarget", nullptr, delete_target},
+    {"DescribeNetworkInterfaces", check_describe_interfaces, describe_interfaces},
     {"DescribeTags", nullptr, describe_tags},
     {"DescribeTrafficMirrorFilterRules", nullptr, describe_rules},
     {"DescribeTrafficMirrorFilters", nullptr, describe_filters},
     {"DescribeTrafficMirrorSessions", nullptr, describe_sessions},
     {"DescribeTrafficMirrorTargets", nullptr, describe_targets},
+    {"DescribeVpcs", nullptr, describe_vpcs},
     {"ModifyTrafficMirrorFilterNetworkServices", check_modify_network_services,
      modify_network_services},
     {"ModifyTrafficMirrorFilterRule", check_modify_rule, modify_rule},

@@ -35,6 +35,7 @@ struct NetworkInterface {
     std::string vpc_id, subnet_id, type, description, availability_zone, owner_id;
     std::uint16_t mtu = default_mtu;  ///< bytes of IP packet, 576..9216
     Tags tags;
+    std::vector<IpAddress> private_ipv4;  ///< PrivateIpAddresses, as listed
 
     /// What stands behind the interface, as its description says: "net/NAME/ID" of a network load
     /// balancer, a "vpce-" id of an endpoint, else empty.
@@ -46,6 +47,8 @@ struct Vpc {
     Sequence sequence = 0;
     std::optional<Cidr> cidr;  ///< the primary IPv4 block
     Tags tags;
+    std::vector<Cidr> associated;  ///< IPv4 blocks, as listed
+    std::string owner_id;
 };
 
 enum class TargetType { network_interface, network_load_balancer, gateway_load_balancer_endpoint };

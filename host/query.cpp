@@ -149,6 +149,7 @@ std::string lower_camel(std::string name) {
 
 ReplyMember text(const char* name) { return {name, lower_camel(name), Type::string}; }
 ReplyMember integer(const char* name) { return {name, lower_camel(name), Type::integer}; }
+ReplyMember boolean(const char* name) { return {name, lower_camel(name), Type::boolean}; }
 ReplyMember structure(const char* name, const Members& members) {
     return {name, lower_camel(name), Type::structure, members};
 }
@@ -211,6 +212,28 @@ Members session() {
             tags()};
 }
 
+Members interface() {
+    return {text("AvailabilityZone"),
+            text("Description"),
+            text("InterfaceType"),
+            list("Ipv6Addresses", "ipv6AddressesSet", {text("Ipv6Address")}),
+            text("MacAddress"),
+            text("NetworkInterfaceId"),
+            text("OwnerId"),
+            text("PrivateIpAddress"),
+            list("PrivateIpAddresses", "privateIpAddressesSet",
+                 {boolean("Primary"), text("PrivateIpAddress")}),
+            text("SubnetId"),
+            tags("TagSet"),
+            text("VpcId")};
+}
+
+Members vpc() {
+    return {text("OwnerId"),
+            list("CidrBlockAssociationSet", "cidrBlockAssociationSet", {text("CidrBlock")}), tags(),
+            text("VpcId"), text("CidrBlock")};
+}
+
 Members created(const char* name, const Members& members) {
     return {structure(name, members), text("ClientToken")};
 }
@@ -231,6 +254,8 @@ std::map<std::string, Members> make_replies() {
         {"DeleteTrafficMirrorFilterRule", {text("TrafficMirrorFilterRuleId")}},
         {"DeleteTrafficMirrorSession", {text("TrafficMirrorSessionId")}},
         {"DeleteTrafficMirrorTarget", {text("TrafficMirrorTargetId")}},
+        {"DescribeNetworkInterfaces",
+         described("NetworkInterfaces", "networkInterfaceSet", interface())},
         {"DescribeTags",
          described("Tags", "tagSet",
                    {text("Key"), text("ResourceId"), text("ResourceType"), text("Value")})},
@@ -242,6 +267,7 @@ std::map<std::string, Members> make_replies() {
          described("TrafficMirrorSessions", "trafficMirrorSessionSet", session())},
         {"DescribeTrafficMirrorTargets",
          described("TrafficMirrorTargets", "trafficMirrorTargetSet", target())},
+        {"DescribeVpcs", described("Vpcs", "vpcSet", vpc())},
         {"ModifyTrafficMirrorFilterNetworkServices", {structure("TrafficMirrorFilter", filter())}},
         {"ModifyTrafficMirrorFilterRule", {structure("TrafficMirrorFilterRule", rule())}},
         {"ModifyTrafficMirrorSession", {structure("TrafficMirrorSession", session())}},

@@ -155,7 +155,7 @@ TEST_CASE("S1 a rule is one object wherever it is listed") {
 TEST_CASE("S1 members that are not used are ignored, whatever they hold") {
     CHECK(parse(R"({"ResponseMetadata": {"HTTPStatusCode": 200}, "NetworkInterfaces": [
         {"NetworkInterfaceId": "eni-1", "MacAddress": "00:00:00:00:00:00", "Status": null,
-         "Groups": 7, "PrivateIpAddresses": "many"}]})")
+         "Groups": 7, "Attachment": "many"}]})")
               .account.interfaces()
               .size() == 1);
 }
@@ -200,6 +200,8 @@ TEST_CASE("S1 a wrong value is named with its file and path") {
         {interface(R"("Ipv6Addresses": [{"Ipv6Address": "10.0.0.1"}])"),
          eni + "Ipv6Addresses[0].Ipv6Address: \"10.0.0.1\" is not an IPv6 address"},
         {interface(R"("Ipv6Addresses": [{}])"), eni + "Ipv6Addresses[0]: {} has no Ipv6Address"},
+        {interface(R"("PrivateIpAddresses": [{"Primary": true}])"),
+         eni + "PrivateIpAddresses[0]: {\"Primary\":true} has no PrivateIpAddress"},
         {interface(R"("Mtu": 575)"), eni + "Mtu: 575 is not a whole number from 576 to 9216"},
         {interface(R"("Mtu": 9217)"), eni + "Mtu: 9217 is not"},
         {interface(R"("Mtu": 1500.5)"), eni + "Mtu: 1500.5 is not"},

@@ -341,7 +341,9 @@ TEST_CASE("S7 a parameter that is unknown, unsupported, missing or of a wrong ty
               .size() == 1);
     b.create_rule(filter, 1, {{"SourcePortRange", Json::object()}});
 
-    // Nothing that the model has is unsupported today; the table can say so.
+    CHECK(b.error("DescribeNetworkInterfaces", {{"IncludeManagedResources", true}}) ==
+          "UnsupportedOperation");
+    CHECK_THAT(b.message, Contains("IncludeManagedResources"));
     Action action{"Test", {{"New", ParameterType::string, false, false}}};
     CHECK_THROWS_WITH(checked_parameters(action, {{"New", "x"}}), "New is not supported");
     try {
@@ -1187,6 +1189,150 @@ TEST_CASE("S9 a paging token is bound to its action and filters") {
         CHECK(b.error("DescribeTrafficMirrorFilters", {{"MaxResults", bad}}) ==
               "InvalidParameterValue");
     b.ask("DescribeTrafficMirrorFilters", {{"MaxResults", 1000}});
+}
+
+TEST_CASE("S10 interfaces and VPCs are described as they were configured, and no further") {
+    const auto described = [](const Json& configuration, const std::string& action, const Json& p) {
+        MemoryStore store(parse_configuration({{"a.json", configuration.dump()}}).account);
+        FakePlane plane;
+        return Requests(store.load(), store, plane).handle({action, p});
+    };
+    const Json full = {{"NetworkInterfaceId", "eni-a"},
+                       {"MacAddress", "02:00:00:00:00:0a"},
+                       {"PrivateIpAddress", "10.0.0.1"},
+                       {"PrivateIpAddresses",
+                        {{{"PrivateIpAddress", "10.0.0.1"}, {"Primary", true}},
+                         {{"PrivateIpAddress", "10.0.0.2"}, {"Primary", false}}}},
+                       {"Ipv6Addresses", {{{"Ipv6Address", "2001:db8::1"}}}},
+                       {"VpcId", "vpc-a"},
+                       {"SubnetId", "subnet-a"},
+                       {"InterfaceType", "interface"},
+                       {"Description", "web"},
+                       {"AvailabilityZone", "us-east-1a"},
+                       {"OwnerId", "111122223333"},
+                       {"TagSet", tags({{"Name", "web"}})}};
+    const Json bare = {{"NetworkInterfaceId", "eni-b"}, {"MacAddress", "02:00:00:00:00:0b"}};
+    Json given = full;
+    given["Status"] = "in-use";
+    given["Mtu"] = 1500;
+    Json shown_bare = bare;
+    for (const char* set : {"PrivateIpAddresses", "Ipv6Addresses", "TagSet"})
+        shown_bare[set] = Json::array();
+    CHECK(described({{"NetworkInterfaces", {given, bare}}}, "DescribeNetworkInterfaces",
+                    Json::object())
+              .body == Json{{"NetworkInterfaces", {full, shown_bare}}});
+
+    const Json vpc = {{"VpcId", "vpc-a"},
+                      {"OwnerId", "111122223333"},
+                      {"CidrBlock", "10.0.0.0/16"},
+                      {"CidrBlockAssociationSet",
+                       {{{"CidrBlock", "10.0.0.0/16"}}, {{"CidrBlock", "100.64.0.0/20"}}}},
+                      {"Tags", tags({{"Name", "prod"}})}};
+    const Json vpcs = {
+        vpc, {{"VpcId", "vpc-b"}}, {{"VpcId", "vpc-c"}, {"CidrBlock", "10.1.0.0/16"}}};
+    CHECK(described({{"Vpcs", vpcs}}, "DescribeVpcs", Json::object()).body ==
+          Json{{"Vpcs",
+                {vpc,
+                 {{"VpcId", "vpc-b"},
+                  {"CidrBlockAssociationSet", Json::array()},
+                  {"Tags", Json::array()}},
+                 {{"VpcId", "vpc-c"},
+                  {"CidrBlock", "10.1.0.0/16"},
+                  {"CidrBlockAssociationSet", {{{"CidrBlock", "10.1.0.0/16"}}}},
+                  {"Tags", Json::array()}}}}});
+
+    const std::tuple<const char*, const char*, std::size_t> by_interface[] = {
+        {"network-interface-id", "eni-?", 2},
+        {"mac-address", "02:00:00:00:00:0b", 1},
+        {"private-ip-address", "10.0.0.2", 1},
+        {"addresses.private-ip-address", "10.0.0.*", 1},
+        {"addresses.private-ip-address", "10.0.1.*", 0},
+        {"addresses.primary", "false", 1},
+        {"ipv6-addresses.ipv6-address", "2001:db8::1", 1},
+        {"vpc-id", "vpc-a", 1},
+        {"subnet-id", "subnet-*", 1},
+        {"interface-type", "interface", 1},
+        {"description", "w?b", 1},
+        {"availability-zone", "us-east-1b", 0},
+        {"owner-id", "*", 1},
+        {"tag:Name", "web", 1},
+        {"tag-key", "N*", 1}};
+    for (const auto& [name, value, count] : by_interface) {
+        INFO(name << " " << value);
+        CHECK(described({{"NetworkInterfaces", {given, bare}}}, "DescribeNetworkInterfaces",
+                        filters(name, {value}))
+                  .body["NetworkInterfaces"]
+                  .size() == count);
+    }
+    const std::tuple<const char*, const char*, std::size_t> by_vpc[] = {
+        {"vpc-id", "vpc-[ab]", 0},
+        {"vpc-id", "vpc-*", 3},
+        {"cidr", "10.?.0.0/16", 2},
+        {"cidr", "100.64.0.0/20", 0},
+        {"cidr-block-association.cidr-block", "100.64.0.0/20", 1},
+        {"cidr-block-association.cidr-block", "10.1.0.0/16", 1},
+        {"owner-id", "111122223333", 1},
+        {"tag:Name", "prod", 1},
+        {"tag-key", "Name", 1}};
+    for (const auto& [name, value, count] : by_vpc) {
+        INFO(name << " " << value);
+        CHECK(described({{"Vpcs", vpcs}}, "DescribeVpcs", filters(name, {value}))
+                  .body["Vpcs"]
+                  .size() == count);
+    }
+    for (const char* name : {"status", "attachment.status", "group-id"})
+        CHECK(described({{"NetworkInterfaces", {bare}}}, "DescribeNetworkInterfaces",
+                        filters(name, {"x"}))
+                  .code == "UnsupportedOperation");
+    for (const char* name : {"state", "is-default", "ipv6-cidr-block-association.ipv6-cidr-block"})
+        CHECK(described({{"Vpcs", vpcs}}, "DescribeVpcs", filters(name, {"x"})).code ==
+              "UnsupportedOperation");
+    for (const char* action : {"DescribeNetworkInterfaces", "DescribeVpcs"})
+        CHECK(described({{"Vpcs", vpcs}}, action, filters("session-number", {"1"})).code ==
+              "InvalidParameterValue");
+}
+
+TEST_CASE("S9 interfaces are paged, and not together with their ids") {
+    Bench b;
+    const auto ids = [](const Json& reply) {
+        std::vector<std::string> out;
+        for (const auto& interface : reply["NetworkInterfaces"])
+            out.push_back(interface["NetworkInterfaceId"]);
+        return out;
+    };
+    std::vector<std::string> seen;
+    Json p = {{"MaxResults", 5}};
+    int pages = 0;
+    for (;; ++pages) {
+        const auto reply = b.ask("DescribeNetworkInterfaces", p);
+        for (const auto& id : ids(reply)) seen.push_back(id);
+        if (!reply.contains("NextToken")) break;
+        p["NextToken"] = reply["NextToken"];
+        b.filter();
+    }
+    CHECK(pages == 6);
+    CHECK(seen == ids(b.ask("DescribeNetworkInterfaces")));
+    CHECK(seen.size() == 34);
+    CHECK(b.error("DescribeTrafficMirrorFilters", {{"NextToken", p["NextToken"]}}) ==
+          "InvalidNextToken");
+
+    CHECK(ids(b.ask("DescribeNetworkInterfaces",
+                    {{"NetworkInterfaceIds", {"eni-7", "eni-2", "eni-7"}}})) ==
+          std::vector<std::string>{"eni-2", "eni-7"});
+    CHECK(b.error("DescribeNetworkInterfaces", {{"NetworkInterfaceIds", {"eni-7", "eni-x"}}}) ==
+          "InvalidNetworkInterfaceID.NotFound");
+    CHECK_THAT(b.message, Contains("eni-x"));
+    CHECK(b.error("DescribeNetworkInterfaces",
+                  {{"NetworkInterfaceIds", {"eni-x"}}, {"MaxResults", 5}}) ==
+          "InvalidParameterCombination");
+    CHECK(b.error("DescribeVpcs", {{"VpcIds", {"vpc-x"}}, {"MaxResults", 5}}) ==
+          "InvalidVpcID.NotFound");
+    for (const char* action : {"DescribeNetworkInterfaces", "DescribeVpcs"}) {
+        for (const int bad : {4, 1001})
+            CHECK(b.error(action, {{"MaxResults", bad}}) == "InvalidParameterValue");
+        CHECK(b.error(action, {{"DryRun", true}}) == "DryRunOperation");
+    }
+    CHECK(b.ask("DescribeVpcs", {{"MaxResults", 1000}}) == Json{{"Vpcs", Json::array()}});
 }
 
 TEST_CASE("S8 the store is committed before the device, and put back when the device fails") {
