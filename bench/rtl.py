@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import platform
+import resource
 import statistics
 import subprocess
 import sys
@@ -25,10 +26,10 @@ FRAMES = {64: 300_000, 512: 100_000, 1500: 40_000}
 
 def cpu_seconds(arguments):
     """CPU seconds of a process and what it printed."""
-    before = os.times()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     output = subprocess.run(arguments, check=True, stdout=subprocess.PIPE).stdout
-    after = os.times()
-    return (after.children_user - before.children_user) + (after.children_system - before.children_system), output
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return (after.ru_utime - before.ru_utime) + (after.ru_stime - before.ru_stime), output
 
 
 def speed(rounds, folder):

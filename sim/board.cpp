@@ -87,10 +87,15 @@ void Board::feed(const std::uint8_t* data, std::size_t size, const Transfer& tra
     payload_.set_data_ptr(const_cast<unsigned char*>(data));
     payload_.set_data_length(static_cast<unsigned>(size));
     payload_.set_response_status(tlm::TLM_INCOMPLETE_RESPONSE);
-    payload_.set_extension(const_cast<Transfer*>(&transfer));
+    auto* extension = const_cast<Transfer*>(&transfer);
+    payload_.set_extension(extension);
+    struct TakenBack {  // else the payload deletes it, when the call is unwound
+        tlm::tlm_generic_payload& payload;
+        Transfer* extension;
+        ~TakenBack() { payload.clear_extension(extension); }
+    } const taken_back{payload_, extension};
     sc_core::sc_time delay = sc_core::SC_ZERO_TIME;
     source_->b_transport(payload_, delay);
-    payload_.clear_extension(const_cast<Transfer*>(&transfer));
     if (payload_.is_response_error()) throw SimulationError("a frame of no bytes cannot be fed");
 }
 

@@ -21,7 +21,7 @@ namespace mirrornic {
 namespace {
 
 constexpr std::size_t kReadBuffer = 128 << 10;
-constexpr std::size_t kWriteBuffer = 1 << 20;
+constexpr std::size_t kWriteBuffer = 128 << 10;
 constexpr std::uint64_t kNanosecondsPerSecond = 1'000'000'000;
 
 /// A file descriptor that is closed with its owner, unless it is standard input or output.
@@ -59,12 +59,24 @@ public:
     /// Up to `size` bytes; 0 at the end, -1 on an error.
     virtual ssize_t read(char* out, std::size_t size) = 0;
     virtual std::optional<double> progress() const = 0;
+    /// What libpcap reads from, and closes: read() behind a FILE, or the file itself.
+    virtual std::FILE* stream();
 
     bool cut = false;         ///< the compressed stream ended in the middle
     bool any = false;         ///< at least one byte was read
     std::string error;        ///< set when read() returned -1
     std::vector<char> stdio;  ///< the buffer of the FILE that libpcap reads from
 };
+
+std::FILE* CaptureReader::Source::stream() {
+    cookie_io_functions_t functions{};
+    functions.read = [](void* source, char* out, std::size_t size) {
+        return static_cast<Source*>(source)->read(out, size);
+    };
+    std::FILE* stream = fopencookie(this, "r", functions);
+    if (stream == nullptr) throw std::bad_alloc();
+    return stream;
+}
 
 namespace {
 
@@ -77,6 +89,15 @@ public:
             if (n <= 0) break;
             peeked_ += static_cast<std::size_t>(n);
         }
+    }
+
+    /// Of a regular file a FILE of its own: that is the shorter way for every record.
+    std::FILE* stream() override {
+        const auto back = -static_cast<off_t>(peeked_);
+        if (given_ != 0 || ::lseek(fd_.get(), back, SEEK_CUR) < 0) return Source::stream();
+        std::FILE* stream = ::fdopen(::fcntl(fd_.get(), F_DUPFD_CLOEXEC, 0), "r");
+        if (stream == nullptr) throw std::bad_alloc();
+        return stream;
     }
 
     ssize_t read(char* out, std::size_t size) override {
@@ -230,21 +251,6 @@ std::unique_ptr<CaptureReader::Source> open_source(const std::string& path,
     return file;
 }
 
-ssize_t read_source(void* source, char* out, std::size_t size) {
-    return static_cast<CaptureReader::Source*>(source)->read(out, size);
-}
-
-std::FILE* open_stream(CaptureReader::Source& source) {
-    cookie_io_functions_t functions{};
-    functions.read = read_source;
-    source.stdio.resize(kReadBuffer);
-    std::FILE* stream = fopencookie(&source, "r", functions);
-    if (stream == nullptr) throw std::bad_alloc();
-    std::setvbuf(stream, source.stdio.data(), _IOFBF, source.stdio.size());
-    __fsetlocking(stream, FSETLOCKING_BYCALLER);
-    return stream;
-}
-
 /// Why a capture of this link type cannot be used, and what to do about it.
 std::string wrong_link_type(int type) {
     const char* name = pcap_datalink_val_to_name(type);
@@ -266,7 +272,10 @@ void CaptureReader::PcapClose::operator()(pcap* capture) const { pcap_close(capt
 
 CaptureReader::CaptureReader(const std::string& path)
     : name_(path == "-" ? "standard input" : path), source_(open_source(path, name_)) {
-    std::FILE* stream = open_stream(*source_);
+    std::FILE* stream = source_->stream();
+    source_->stdio.resize(kReadBuffer);
+    std::setvbuf(stream, source_->stdio.data(), _IOFBF, source_->stdio.size());
+    __fsetlocking(stream, FSETLOCKING_BYCALLER);
     char message[PCAP_ERRBUF_SIZE] = "";
     pcap_.reset(
         pcap_fopen_offline_with_tstamp_precision(stream, PCAP_TSTAMP_PRECISION_NANO, message));

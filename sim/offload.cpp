@@ -16,12 +16,14 @@ namespace {
 
 constexpr std::size_t beat_bytes = 64;
 constexpr unsigned quantum = 256;                 // cycles between yields
-constexpr std::size_t queue_bytes = 256 * 1024;   // queued before the feeder waits
+constexpr std::size_t queue_beats = 4 * quantum;  // queued before the feeder waits: more falls out of the cache
 constexpr unsigned register_patience = 200'000;   // cycles that an access may take
 
 std::uint64_t keep_of(std::size_t bytes) {
     return bytes >= beat_bytes ? ~std::uint64_t{0} : (std::uint64_t{1} << bytes) - 1;
 }
+
+std::size_t beats_of(std::size_t bytes) { return (bytes + beat_bytes - 1) / beat_bytes; }
 
 DecisionRecord decode(std::uint64_t bits) {
     const auto take = [&bits](unsigned width) {
@@ -74,12 +76,6 @@ struct Offload::Model {
     }
 };
 
-struct Offload::QueuedFrame {
-    std::vector<std::uint8_t> data;
-    Transfer transfer;
-    std::size_t next_beat = 0;
-};
-
 struct Offload::Access {
     bool write;
     std::uint32_t address;
@@ -88,19 +84,6 @@ struct Offload::Access {
     bool* done;
     bool sent;
     unsigned waited;
-};
-
-/// A pass whose decision or copy is still to come.
-struct Offload::Fed {
-    std::uint64_t tag;
-    std::uint64_t first_beat;  ///< counted over all frames
-    std::uint64_t beats;       ///< so far
-    bool copy_left;
-};
-
-/// A pass whose frame is still to leave, with the handshakes of its first and its newest beat.
-struct Offload::Forwarding {
-    std::uint64_t tag, first_cycle, last_cycle;
 };
 
 /// A frame that leaves, and what the last beat was, to see that it holds still while it waits.
@@ -165,22 +148,15 @@ void Offload::take_frame(tlm::tlm_generic_payload& payload, sc_core::sc_time&) {
         payload.set_response_status(tlm::TLM_GENERIC_ERROR_RESPONSE);
         return;
     }
-    while (queued_bytes_ > queue_bytes) {
+    while (queued_beats_ > queue_beats) {
         wake_ = true;
         wait(progress_);
     }
-    std::unique_ptr<QueuedFrame> frame;
-    if (spare_.empty()) {
-        frame = std::make_unique<QueuedFrame>();
-    } else {
-        frame = std::move(spare_.back());
-        spare_.pop_back();
-    }
-    frame->data.assign(payload.get_data_ptr(), payload.get_data_ptr() + payload.get_data_length());
-    frame->transfer = *transfer;
-    frame->next_beat = 0;
-    queued_bytes_ += frame->data.size();
-    queue_.push_back(std::move(frame));
+    QueuedFrame& frame = queue_.push();
+    frame.data.assign(payload.get_data_ptr(), payload.get_data_ptr() + payload.get_data_length());
+    frame.transfer = *transfer;
+    frame.next_beat = 0;
+    queued_beats_ += beats_of(frame.data.size());
     wake_up();
     payload.set_response_status(tlm::TLM_OK_RESPONSE);
 }
@@ -244,7 +220,7 @@ void Offload::reset() {
                                          [](const Access& access) { return access.write; }),
                           accesses_queue_.end());
     for (Access& access : accesses_queue_) access.sent = false;
-    if (!queue_.empty() && queue_.front()->next_beat != 0) queue_.front()->next_beat = 0;
+    if (!queue_.empty() && queue_.front().next_beat != 0) queue_.front().next_beat = 0;
     top.s_axis_tvalid = 0;
     top.s_axil_awvalid = top.s_axil_wvalid = top.s_axil_arvalid = 0;
     top.rst = 1;
@@ -286,7 +262,7 @@ void Offload::run_quantum() {
     const std::uint64_t start = cycle_;
     if (idle && !source_pattern) {  // until the next frame is due nothing moves
         std::uint64_t due = wake_at_;
-        if (!queue_.empty()) due = std::min(due, queue_.front()->transfer.not_before);
+        if (!queue_.empty()) due = std::min(due, queue_.front().transfer.not_before);
         if (due > cycle_) {
             skipped_ += due - cycle_;
             cycle_ = due;
@@ -303,7 +279,7 @@ void Offload::run_quantum() {
 void Offload::present_beat() {
     auto& top = model_->top;
     if (top.s_axis_tvalid || queue_.empty()) return;
-    QueuedFrame& frame = *queue_.front();
+    QueuedFrame& frame = queue_.front();
     const Transfer& transfer = frame.transfer;
     if (source_pattern && !source_pattern(cycle_)) return;
     const std::size_t offset = frame.next_beat * beat_bytes;
@@ -340,15 +316,15 @@ void Offload::step() {
     // Outputs hang on registers alone: what they show now is what this cycle's edge sees.
     const bool taken = top.s_axis_tvalid && top.s_axis_tready;
     if (taken) {
-        const QueuedFrame& frame = *queue_.front();
+        QueuedFrame& frame = queue_.front();
         if (frame.next_beat == 0) {
-            undecided_.push_back({frame.transfer.tag, beats_, 0, false});
-            if (watch_forward) forwarding_.push_back({frame.transfer.tag, cycle_, cycle_});
+            undecided_.push({frame.transfer.tag, beats_, 0, false});
+            if (watch_forward) forwarding_.push({frame.transfer.tag, cycle_, cycle_});
         }
         if (watch_forward) forwarding_.back().last_cycle = cycle_;
         ++undecided_.back().beats;
         beat_cycles_[beats_++ % beat_cycles_.size()] = cycle_;
-        ++queue_.front()->next_beat;
+        ++frame.next_beat;
     }
     if (watch_forward && (top.m_axis_forward_tvalid || forwarded_->waiting)) {
         collect(*forwarded_, top.m_axis_forward_tvalid, top.m_axis_forward_tready, top.m_axis_forward_tlast,
@@ -365,9 +341,8 @@ void Offload::step() {
 
     if (taken) top.s_axis_tvalid = 0;
     if (frame_done) {
-        queued_bytes_ -= queue_.front()->data.size();
-        spare_.push_back(std::move(queue_.front()));
-        queue_.pop_front();
+        queued_beats_ -= beats_of(queue_.front().data.size());
+        queue_.pop();
     }
 }
 
@@ -432,7 +407,7 @@ void Offload::finish_forward() {
     const Forwarding& in = forwarding_.front();
     transfer.tag = in.tag;
     transfer.latency = std::max(transfer.first_cycle - in.first_cycle, transfer.last_cycle - in.last_cycle);
-    forwarding_.pop_front();
+    forwarding_.pop();
     send_out(forward, *forwarded_);
 }
 
@@ -457,15 +432,15 @@ void Offload::finish_copy() {
         beats_ - last_beat <= beat_cycles_.size()
             ? mirrored_->transfer.first_cycle - beat_cycles_[last_beat % beat_cycles_.size()]
             : 0;
-    if (!awaiting_copy_.empty()) awaiting_copy_.pop_front();
+    if (!awaiting_copy_.empty()) awaiting_copy_.pop();
     send_out(mirror, *mirrored_);
 }
 
 void Offload::decide() {
     const Fed fed = undecided_.front();
-    undecided_.pop_front();
+    undecided_.pop();
     const bool mirrored = (model_->top.m_decision & 3) == static_cast<unsigned>(DecisionRecord::Outcome::mirrored);
-    if (mirrored && !fed.copy_left) awaiting_copy_.push_back(fed);
+    if (mirrored && !fed.copy_left) awaiting_copy_.push(fed);
     if (on_decision) {
         DecisionRecord record = decode(model_->top.m_decision);
         record.tag = fed.tag;

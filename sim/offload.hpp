@@ -3,6 +3,7 @@
 /// loop for a quantum of cycles and then yields; whole frames and register accesses come and go by TLM-2.0.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -14,6 +15,7 @@
 #include <tlm_utils/simple_initiator_socket.h>
 #include <tlm_utils/simple_target_socket.h>
 
+#include "ring.hpp"
 #include "transfer.hpp"
 
 namespace mirrornic {
@@ -87,11 +89,24 @@ public:
 
 private:
     struct Model;
-    struct QueuedFrame;
     struct Access;
     struct Outgoing;
-    struct Fed;
-    struct Forwarding;
+    struct QueuedFrame {
+        std::vector<std::uint8_t> data;
+        Transfer transfer;
+        std::size_t next_beat = 0;
+    };
+    /// A pass whose decision or copy is still to come.
+    struct Fed {
+        std::uint64_t tag;
+        std::uint64_t first_beat;  ///< counted over all frames
+        std::uint64_t beats;       ///< so far
+        bool copy_left;
+    };
+    /// A pass whose frame is still to leave, with the handshakes of its first and its newest beat.
+    struct Forwarding {
+        std::uint64_t tag, first_cycle, last_cycle;
+    };
 
     void take_frame(tlm::tlm_generic_payload& payload, sc_core::sc_time& delay);
     void access_register(tlm::tlm_generic_payload& payload, sc_core::sc_time& delay);
@@ -116,15 +131,14 @@ private:
     bool wake_ = false;      ///< somebody waits: end the quantum
     std::uint64_t wake_at_ = UINT64_MAX;  ///< cycle that somebody waits for
 
-    std::deque<std::unique_ptr<QueuedFrame>> queue_, spare_;
-    std::size_t queued_bytes_ = 0;
+    Ring<QueuedFrame> queue_;
+    std::size_t queued_beats_ = 0;
     std::deque<Access> accesses_queue_;
     std::unique_ptr<Outgoing> forwarded_, mirrored_;
-    std::deque<Forwarding> forwarding_;
-    std::deque<Fed> undecided_, awaiting_copy_;  ///< passes; those whose copy is still to leave
-    std::vector<std::uint64_t> beat_cycles_ =
-        std::vector<std::uint64_t>(1 << 16);  ///< ring of the handshakes' cycles
-    std::uint64_t beats_ = 0;                 ///< fed so far
+    Ring<Forwarding> forwarding_;
+    Ring<Fed> undecided_, awaiting_copy_;  ///< passes; those whose copy is still to leave
+    std::array<std::uint64_t, 8192> beat_cycles_{};  ///< of the newest beats' handshakes, in turn
+    std::uint64_t beats_ = 0;                        ///< fed so far
 };
 
 }  // namespace mirrornic

@@ -33,7 +33,7 @@ struct Transfer : tlm::tlm_extension<Transfer> {
     std::uint64_t last_cycle = 0;   ///< handshake of the last beat
     std::uint64_t latency = 0;      ///< of a copy, in cycles: from the handshake of the later of the beat with
                                     ///< its last byte and the beat that completes the window to its first beat; 0
-                                    ///< when more than 65,536 beats were fed in between;
+                                    ///< when more than 8,192 beats were fed in between;
                                     ///< of a forwarded frame: of its first or last beat, whichever took longer
     bool error = false;             ///< some beat was marked bad; tap, egress and index are as they left too
 
