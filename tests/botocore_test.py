@@ -1,0 +1,220 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Holds the service's table of the API against botocore's model of EC2, and its wire form against botocore's own
+serializer and parser.
+
+usage: botocore_test.py API_TABLE ENVIRONMENT
+
+API_TABLE is the program of that name; ENVIRONMENT the directory of a Python environment, made here when it is missing.
+Exit status 77: skipped, for botocore cannot be fetched."""
+import html
+import json
+import os
+import re
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+VERSION = "1.43.11"
+
+# Where we insist on what the model leaves open, because the service does: (members of the structure, member).
+STRICTER = {("Filters", "Name"), ("Filters", "Values"), ("Tags", "Key"), ("TagSpecifications", "ResourceType"),
+            ("TagSpecifications", "Tags"), ("SourcePortRange", "FromPort"), ("SourcePortRange", "ToPort"),
+            ("DestinationPortRange", "FromPort"), ("DestinationPortRange", "ToPort")}
+
+# What no configuration tells us of an interface or VPC, by output shape.
+NOT_SHOWN = {
+    "NetworkInterface": {
+        "AssociatedSubnets", "Association", "Attachment", "AvailabilityZoneId", "ConnectionTrackingConfiguration",
+        "DenyAllIgwTraffic", "Groups", "Ipv4Prefixes", "Ipv6Address", "Ipv6Native", "Ipv6Prefixes", "Operator",
+        "OutpostArn", "PrivateDnsName", "PublicDnsName", "PublicIpDnsNameOptions", "RequesterId", "RequesterManaged",
+        "SourceDestCheck", "Status"},
+    "NetworkInterfaceIpv6Address": {"IsPrimaryIpv6", "PublicIpv6DnsName"},
+    "NetworkInterfacePrivateIpAddress": {"Association", "PrivateDnsName"},
+    "Vpc": {"BlockPublicAccessStates", "DhcpOptionsId", "EncryptionControl", "InstanceTenancy",
+            "Ipv6CidrBlockAssociationSet", "IsDefault", "State"},
+    "VpcCidrBlockAssociation": {"AssociationId", "CidrBlockState"},
+}
+
+# Lists of values that the model has and that we take or answer as they stand, of types other than ours.
+OPEN_VALUES = {"ResourceType"}
+
+# Characters that a wire form can lose.
+AWKWARD = " a+b&c=d%41 <e>\t\n\r\"' caf\u00e9 \U0001f600 "
+
+
+def environment(directory):
+    """The environment's interpreter, with botocore."""
+    python = directory / "bin" / "python"
+    wanted = f"import botocore, sys; sys.exit(botocore.__version__ != '{VERSION}')"
+    if python.exists() and subprocess.run([python, "-c", wanted], stderr=subprocess.DEVNULL).returncode == 0:
+        return python
+    venv.create(directory, clear=True, with_pip=True)
+    pip = subprocess.run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--retries", "1",
+                          f"botocore=={VERSION}"], stderr=subprocess.PIPE, text=True)
+    if pip.returncode != 0:
+        reason = (pip.stderr.strip().splitlines() or ["pip failed"])[-1]
+        print(f"SKIP: botocore {VERSION} cannot be fetched from PyPI: {reason}")
+        sys.exit(77)
+    return python
+
+
+class Comparison:
+    def __init__(self):
+        self.faults = []
+
+    def same(self, where, what, ours, theirs):
+        if ours != theirs:
+            self.faults.append(f"{where}: {what} is {ours!r} here and {theirs!r} in botocore")
+
+    def names(self, where, what, ours, theirs):
+        for name in sorted(set(ours) - set(theirs)):
+            self.faults.append(f"{where}: botocore has no {what} {name}")
+        for name in sorted(set(theirs) - set(ours)):
+            self.faults.append(f"{where}: the {what} {name} is missing")
+
+
+def type_of(shape):
+    if shape.type_name == "list":
+        return ("structure" if shape.member.type_name == "structure" else "string") + " list"
+    return shape.type_name
+
+
+def element_of(shape):
+    return shape.member if shape.type_name == "list" else shape
+
+
+def wire_name(shape, name):
+    """As the "ec2" protocol has it for what is sent."""
+    if "queryName" in shape.serialization:
+        return shape.serialization["queryName"]
+    name = shape.serialization.get("name", name)
+    return name[0].upper() + name[1:]
+
+
+def compare_parameters(c, where, parent, ours, shape):
+    c.names(where, "parameter", [p["name"] for p in ours], shape.members)
+    for p in ours:
+        at = f"{where}.{p['name']}"
+        theirs = shape.members.get(p["name"])
+        if theirs is None:
+            continue
+        c.same(at, "the type", p["type"], type_of(theirs))
+        c.same(at, "the name in a query", p["wire"], wire_name(theirs, p["name"]))
+        required = p["name"] in shape.required_members
+        if not (p["required"] and (parent, p["name"]) in STRICTER):
+            c.same(at, "required", p["required"], required)
+        element = element_of(theirs)
+        if "min" in theirs.metadata:
+            c.same(at, "the range", (p["minimum"], p["maximum"]), (theirs.metadata["min"], theirs.metadata["max"]))
+        if p["name"] not in OPEN_VALUES:
+            c.same(at, "the values", sorted(p["values"]), sorted(element.metadata.get("enum", [])))
+        if element.type_name == "structure":
+            compare_parameters(c, at, p["name"], p["members"], element)
+        elif theirs.type_name == "list":
+            c.same(at, "the elements' type", element.type_name, "string")
+
+
+def compare_reply(c, where, ours, shape):
+    not_shown = NOT_SHOWN.get(shape.name, set())
+    c.names(where, "member left out", not_shown, not_shown & set(shape.members))
+    c.names(where, "member", [m["name"] for m in ours], set(shape.members) - not_shown)
+    for m in ours:
+        at = f"{where}.{m['name']}"
+        theirs = shape.members.get(m["name"])
+        if theirs is None:
+            continue
+        c.same(at, "the type", m["type"], type_of(theirs))
+        c.same(at, "the name in a reply", m["wire"], theirs.serialization.get("name", m["name"]))
+        element = element_of(theirs)
+        if theirs.type_name == "list":
+            c.same(at, "the elements' name", "item", element.serialization.get("name"))
+        if element.type_name == "structure":
+            compare_reply(c, at, m["members"], element)
+
+
+def documented_filters(shape):
+    names = re.findall(r"<li> <p> <code>(.*?)</code>", shape.members["Filters"].documentation)
+    return {html.unescape(name) for name in names} - {"tag", "tag:<key>"}
+
+
+def sample(members, leaf):
+    """A value for each member; lists have elements enough for two digits."""
+    out = {}
+    for m in members:
+        if not m.get("supported", True):
+            continue
+        kind, _, of_list = m["type"].partition(" ")
+        values = [sample(m["members"], leaf) if kind == "structure" else leaf(kind, f"{m['name']}{i}")
+                  for i in range(11 if of_list else 1)]
+        out[m["name"]] = values if of_list else values[0]
+    return out
+
+
+def main():
+    program, directory = sys.argv[1], Path(sys.argv[2]).resolve()
+    python = environment(directory)
+    if Path(sys.prefix) != directory:
+        os.execv(python, [python, __file__, program, directory])
+
+    import botocore.awsrequest
+    import botocore.parsers
+    import botocore.serialize
+    import botocore.session
+
+    def ask(*arguments, text=""):
+        return subprocess.run([program, *arguments], input=text.encode(), stdout=subprocess.PIPE, check=True).stdout
+
+    model = botocore.session.get_session().get_service_model("ec2")
+    serializer = botocore.serialize.create_serializer("ec2")
+    parser = botocore.parsers.create_parser("ec2")
+    leaves = {"boolean": lambda _: True, "integer": lambda _: 7, "string": lambda name: name + AWKWARD}
+
+    def leaf(kind, name):
+        return leaves[kind](name)
+
+    c = Comparison()
+    c.same("the service", "the API version", "2016-11-15", model.api_version)
+    table = json.loads(ask())
+    for action in table:
+        name, before = action["name"], len(c.faults)
+        operation = model.operation_model(name)
+        compare_parameters(c, name, "", action["parameters"], operation.input_shape)
+        if operation.output_shape:
+            compare_reply(c, name, action["reply"], operation.output_shape)
+        else:
+            c.same(name, "the reply", action["reply"], [])
+        if "Filters" in operation.input_shape.members:
+            # tag-key is a filter of any resource with tags, though not everywhere documented.
+            c.names(name, "filter", set(action["filters"]) - {"tag-key"},
+                    documented_filters(operation.input_shape) - {"tag-key"})
+
+        if len(c.faults) > before:
+            continue
+        parameters = sample(action["parameters"], leaf)
+        request = serializer.serialize_to_request(parameters, operation)
+        form = botocore.awsrequest.AWSRequest("POST", "http://localhost/", data=request["body"]).prepare().body
+        if isinstance(form, bytes):
+            form = form.decode()
+        c.same(name, "the query", json.loads(ask("query", text=form)), parameters)
+
+        body = sample(action["reply"], leaf)
+        xml = ask("reply", name, text=json.dumps(body))
+        parsed = parser.parse({"status_code": 200, "headers": {}, "body": xml}, operation.output_shape)
+        c.same(name, "the request id", "r-1", parsed.pop("ResponseMetadata", {}).get("RequestId"))
+        c.same(name, "the reply", body, parsed)
+
+    xml = ask("error", "InvalidParameterValue", text=AWKWARD)
+    parsed = parser.parse({"status_code": 400, "headers": {}, "body": xml}, None)
+    c.same("an error", "the content", {"Code": "InvalidParameterValue", "Message": AWKWARD}, parsed["Error"])
+    c.same("an error", "the request id", "r-1", parsed["ResponseMetadata"]["RequestId"])
+
+    for fault in c.faults:
+        print(fault)
+    print(f"{len(table)} actions beside botocore {VERSION}: differences: {len(c.faults)}")
+    sys.exit(bool(c.faults))
+
+
+if __name__ == "__main__":
+    main()
