@@ -89,7 +89,7 @@ void Account::put(NetworkInterface interface) {
         interface.sequence = old->sequence;
         if (!old->service().empty())
             link(interfaces_by_service_, old->service(), old->sequence, false);
-    } else {
+    } else if (interface.sequence == 0) {
         interface.sequence = next_++;
     }
     if (!interface.service().empty())
@@ -99,8 +99,28 @@ void Account::put(NetworkInterface interface) {
 
 void Account::put(Vpc vpc) {
     const auto* old = vpcs_.find(vpc.id);
-    vpc.sequence = old ? old->sequence : next_++;
+    if (old)
+        vpc.sequence = old->sequence;
+    else if (vpc.sequence == 0)
+        vpc.sequence = next_++;
     vpcs_.put(std::move(vpc));
+}
+
+void Account::take_network(const Account& other) {
+    const auto old_interfaces = std::exchange(interfaces_, {});
+    const auto old_vpcs = std::exchange(vpcs_, {});
+    interfaces_by_service_.clear();
+    const auto take = [this](const auto& objects, const auto& old) {
+        for (const auto& [sequence, object] : objects) {
+            (void)sequence;
+            auto copy = object;
+            const auto* before = old.find(copy.id);
+            copy.sequence = before ? before->sequence : 0;
+            put(std::move(copy));
+        }
+    };
+    take(other.interfaces_, old_interfaces);
+    take(other.vpcs_, old_vpcs);
 }
 
 void Account::index(const TrafficMirrorTarget& target, bool present) {

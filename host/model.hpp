@@ -167,6 +167,9 @@ public:
     /// Adds an interface or VPC, or replaces the one with its id.
     void put(NetworkInterface interface);
     void put(Vpc vpc);
+    /// Has the interfaces and VPCs of another account in the place of its own; those that stay keep
+    /// their place in creation order.
+    void take_network(const Account& other);
 
     /// Makes the change and returns the one that takes it back. A new object with sequence 0 gets
     /// the next one, which is written back to `change`.

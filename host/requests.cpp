@@ -48,23 +48,57 @@ Requests::Requests(Account account, Store& store, DataPlane& data_plane, Setting
     data_plane_.commit(data_plane_.stage(tables_));
 }
 
-Reply Requests::handle(const Request& request) {
-    const auto failure = [](ErrorCode code, const std::string& message) {
-        return Reply{Json::object(), http_status(code), to_string(code), message};
+std::vector<Reply> Requests::handle(const std::vector<Request>& requests) {
+    const auto attempt = [](const auto& act) -> Reply {
+        const auto failure = [](ErrorCode code, const std::string& message) {
+            return Reply{Json::object(), http_status(code), to_string(code), message};
+        };
+        try {
+            return {act(), 200, "", ""};
+        } catch (const RequestError& error) {
+            return failure(error.code, error.what());
+        } catch (const StoreUnavailable& error) {
+            return failure(ErrorCode::unavailable, error.what());
+        } catch (const std::exception& error) {
+            return failure(ErrorCode::internal_error, error.what());
+        }
     };
-    try {
-        return {perform(request), 200, "", ""};
-    } catch (const RequestError& error) {
-        return failure(error.code, error.what());
-    } catch (const StoreUnavailable& error) {
-        return failure(ErrorCode::unavailable, error.what());
-    } catch (const std::exception& error) {
-        return failure(ErrorCode::internal_error, error.what());
+    const auto reads = [](const Request& request) {
+        return request.action.compare(0, 8, "Describe") == 0;
+    };
+
+    std::vector<Reply> replies(requests.size());
+    Batch batch;
+    const auto generator = generator_;
+    for (std::size_t i = 0; i < requests.size(); ++i)
+        if (!reads(requests[i])) replies[i] = attempt([&] { return perform(requests[i], batch); });
+    if (!batch.changes.empty()) {
+        const std::size_t changes = batch.changes.size();
+        const Reply committed = attempt([&]() -> Json {
+            try {
+                commit(batch, stage());
+            } catch (...) {
+                take_back(batch);
+                throw;
+            }
+            return {};
+        });
+        if (!committed.ok()) generator_ = generator;
+        for (std::size_t i = 0; i < requests.size() && !committed.ok(); ++i) {
+            if (reads(requests[i])) continue;
+            if (changes > 1)
+                replies[i] = handle(requests[i]);  // what one cannot have shall not fail the others
+            else if (replies[i].ok())
+                replies[i] = committed;
+        }
     }
+    for (std::size_t i = 0; i < requests.size(); ++i)
+        if (reads(requests[i])) replies[i] = attempt([&] { return perform(requests[i], batch); });
+    return replies;
 }
 
 /// The order of checks is S5's.
-Json Requests::perform(const Request& request) {
+Json Requests::perform(const Request& request, Batch& batch) {
     if (request.action.empty())
         throw RequestError(ErrorCode::missing_action, "the request names no Action");
     const auto* action = find_action(request.action);
@@ -106,10 +140,20 @@ Json Requests::perform(const Request& request) {
             {action->name, *token, decoded, to_text(effect.reply), now});
         effect.change.tokens_erased = std::move(expired);
     }
-    if (!effect.change.erased.empty() || !effect.change.put.empty())
-        commit(effect.change, dry_run);
-    else if (dry_run)
-        fail_dry_run();
+    if (!effect.change.erased.empty() || !effect.change.put.empty()) {
+        Batch mine;
+        make(effect.change, dry_run ? mine : batch);
+        if (dry_run) {
+            try {
+                stage();
+            } catch (...) {
+                take_back(mine);
+                throw;
+            }
+            take_back(mine);
+        }
+    }
+    if (dry_run) fail_dry_run();
     generator_ = generator;
     return effect.reply;
 }
@@ -126,34 +170,72 @@ DataPlane::Staged Requests::stage() {
     }
 }
 
-/// S8: stage in the device, commit the store, commit the device; else all is as it was.
-void Requests::commit(Change& change, bool dry_run) {
+void Requests::make(Change& change, Batch& batch) {
     Change inverse = account_.apply(change);
     refresh(tables_, account_, change, inverse);
-    bool device_failed = false;
+    batch.changes.push_back(std::move(change));
+    batch.inverses.push_back(std::move(inverse));
+}
+
+void Requests::take_back(Batch& batch) {
+    while (!batch.inverses.empty()) {
+        Change inverse = std::move(batch.inverses.back());
+        const Change again = account_.apply(inverse);
+        refresh(tables_, account_, inverse, again);
+        batch.inverses.pop_back();
+    }
+    batch.changes.clear();
+}
+
+/// S8: what is staged in the device waits for the store.
+void Requests::commit(Batch& batch, const DataPlane::Staged& staged) {
+    store_.commit(batch.changes);
+    try {
+        data_plane_.commit(staged);
+    } catch (...) {
+        const std::exception_ptr failure = std::current_exception();
+        store_.commit({batch.inverses.rbegin(), batch.inverses.rend()});
+        take_back(batch);
+        // It may have taken a part. If it does not come back now, the next change brings it.
+        try {
+            data_plane_.commit(data_plane_.stage(tables_));
+        } catch (const std::exception&) {
+        }
+        std::rethrow_exception(failure);
+    }
+}
+
+std::vector<std::string> Requests::replace_network(const Account& network) {
+    Account account = account_;
+    account.take_network(network);
+    Batch batch;
+    std::vector<std::string> deleted;
+    batch.changes.emplace_back();
+    for (const auto& [sequence, session] : account.sessions()) {
+        (void)sequence;
+        if (account.interfaces().find(session.interface_id)) continue;
+        batch.changes.back().erased.emplace_back(Kind::session, session.id);
+        deleted.push_back(session.id);
+    }
+    batch.inverses.push_back(account.apply(batch.changes.back()));
+    TableState tables = table_state(account);
+    std::swap(account, account_);
+    std::swap(tables, tables_);
     try {
         const auto staged = stage();
-        if (dry_run) fail_dry_run();
-        store_.commit(change);
+        if (!deleted.empty()) store_.commit(batch.changes);
         try {
             data_plane_.commit(staged);
         } catch (...) {
-            device_failed = true;
-            store_.commit(inverse);
+            if (!deleted.empty()) store_.commit(batch.inverses);
             throw;
         }
     } catch (...) {
-        const Change again = account_.apply(inverse);
-        refresh(tables_, account_, inverse, again);
-        if (device_failed) {
-            // It may have taken a part. If it does not come back now, the next change brings it.
-            try {
-                data_plane_.commit(data_plane_.stage(tables_));
-            } catch (const std::exception&) {
-            }
-        }
+        std::swap(account, account_);
+        std::swap(tables, tables_);
         throw;
     }
+    return deleted;
 }
 
 }  // namespace mirrornic

@@ -9,6 +9,7 @@
 #include <functional>
 #include <random>
 #include <string>
+#include <vector>
 
 #include "actions.hpp"
 #include "data_plane.hpp"
@@ -63,14 +64,28 @@ public:
 
     /// Never throws for what a request asks. A change that is answered with success is stored and
     /// in force for every frame that enters after the call; a request that fails changes nothing.
-    Reply handle(const Request& request);
+    Reply handle(const Request& request) { return handle(std::vector{request}).front(); }
+    /// The same for requests that came together: their changes are stored with one commit. Describe
+    /// requests are answered from the state after it.
+    std::vector<Reply> handle(const std::vector<Request>& requests);
+
+    /// Takes other interfaces and VPCs. A source that is gone takes its sessions with it; a session
+    /// whose target is gone stays, and mirrors nothing until the target is back. Throws as handle()
+    /// answers; then all is as it was. @return the ids of sessions that were deleted
+    std::vector<std::string> replace_network(const Account& network);
 
     const Account& account() const { return account_; }
     const TableState& tables() const { return tables_; }
 
 private:
-    Json perform(const Request& request);
-    void commit(Change& change, bool dry_run);
+    /// Changes that are made in memory and not stored yet, and what takes each back.
+    struct Batch {
+        std::vector<Change> changes, inverses;
+    };
+    Json perform(const Request& request, Batch& batch);
+    void make(Change& change, Batch& batch);
+    void take_back(Batch& batch);
+    void commit(Batch& batch, const DataPlane::Staged& staged);
     DataPlane::Staged stage();
 
     Account account_;

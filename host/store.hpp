@@ -18,9 +18,9 @@ public:
     virtual ~Store() = default;
     /// What is stored.
     virtual Account load() = 0;
-    /// Keeps the whole change or nothing of it; it is kept when the call returns.
-    /// @throws StoreUnavailable, or another std::exception when the store failed.
-    virtual void commit(const Change& change) = 0;
+    /// Keeps all of the changes, one after the other, or nothing; they are kept when the call
+    /// returns. @throws StoreUnavailable, or another std::exception when the store failed.
+    virtual void commit(const std::vector<Change>& changes) = 0;
 };
 
 /// Keeps an account as long as the process lives.
@@ -28,9 +28,8 @@ class MemoryStore : public Store {
 public:
     explicit MemoryStore(Account account = {}) : account_(std::move(account)) {}
     Account load() override { return account_; }
-    void commit(const Change& change) override {
-        Change copy = change;
-        account_.apply(copy);
+    void commit(const std::vector<Change>& changes) override {
+        for (Change change : changes) account_.apply(change);
     }
 
 private:

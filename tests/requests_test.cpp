@@ -46,9 +46,9 @@ struct FakeStore : MemoryStore {
     using MemoryStore::MemoryStore;
     int commits = 0;
     std::function<void()> before_commit = [] {};
-    void commit(const Change& change) override {
+    void commit(const std::vector<Change>& changes) override {
         before_commit();
-        MemoryStore::commit(change);
+        MemoryStore::commit(changes);
         ++commits;
     }
 };

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+/// The account in an SQLite file: a change is on stable storage when commit() returns (S8).
+///
+/// Tables: `objects` (id, kind, sequence, body), `tokens` (action, token, parameters, reply,
+/// seconds) and `meta` (key, value) with the schema's version, account and region. A body is JSON.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "store.hpp"
+
+struct sqlite3;
+struct sqlite3_stmt;
+
+namespace mirrornic {
+
+/// The file cannot be used; the message names it and says what to do.
+struct StoreError : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+
+class SqliteStore : public Store {
+public:
+    struct Owner {
+        std::string account_id, region;
+    };
+    enum class Access { read_only, read_write };
+
+    /// Opens the file, or makes it (mode 0600). @param owner what the file must belong to, and
+    /// belongs to once it is made; read-only without one: any.
+    /// @throws StoreError: another account, region or schema, damaged, not there.
+    SqliteStore(const std::filesystem::path& file, Access access,
+                const std::optional<Owner>& owner = {});
+    ~SqliteStore() override;
+    SqliteStore(const SqliteStore&) = delete;
+    SqliteStore& operator=(const SqliteStore&) = delete;
+
+    Account load() override;
+    void commit(const std::vector<Change>& changes) override;
+
+    /// A note that stays with the file, such as when it was imported into.
+    std::optional<std::string> note(const std::string& key);
+    /// Keeps the change and the note, or nothing.
+    void commit(const Change& change, const std::string& key, const std::string& value);
+
+    const Owner& owner() const { return owner_; }
+
+private:
+    class Statement;
+    void open(Access access, const std::optional<Owner>& owner);
+    void execute(const char* sql);
+    void write(const Change& change);
+    void set_note(const std::string& key, const std::string& value);
+    void transaction(const std::function<void()>& write);
+    [[noreturn]] void fail(int code) const;
+
+    std::string name_;
+    sqlite3* database_ = nullptr;
+    std::map<std::string, sqlite3_stmt*> statements_;  ///< by their text, prepared once
+    Owner owner_;
+};
+
+}  // namespace mirrornic
