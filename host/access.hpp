@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+/// Who may do what: Signature Version 4 of an HTTP request, and the policies of its key. Knows no
+/// socket and no account.
+/// Source: AWS, "Signature Version 4 signing process" (Create a signed AWS API request);
+/// docs/behaviour.md rules S5 and S7.
+#pragma once
+
+#include <chrono>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace mirrornic {
+
+/// An HTTP/1.1 request as it came.
+struct HttpRequest {
+    std::string method;  ///< "GET"
+    std::string path;    ///< as sent, before "?"; percent-encoded
+    std::string query;   ///< as sent, after "?"; empty when there is none
+    std::vector<std::pair<std::string, std::string>> headers;  ///< in order, repeated ones too
+    std::string body;
+};
+
+/// The request is not let in. what() is the reason, for the log alone: one line, no secret in it.
+struct AccessDenied : std::runtime_error {
+    enum class Code { auth_failure, request_expired, unauthorized };
+    Code code;
+    AccessDenied(Code why, const std::string& reason) : std::runtime_error(reason), code(why) {}
+};
+
+/// A credentials file cannot be used; the message names file, path and what to do.
+struct CredentialsError : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+
+/// Keys, secrets and policies. Its const functions may be called from several threads at once.
+class Credentials {
+public:
+    /// Bytes of a request's method, path, query and headers together, at most.
+    static constexpr std::size_t head_limit = 65536;
+
+    /// {"Credentials": [{"AccessKeyId", "SecretAccessKey", "SessionToken"?, "Policy": IAM policy
+    /// document}]}. Of a policy Version, Id, and each statement's Sid, Effect, Action and
+    /// Resource "*" are understood; whatever else it has is refused.
+    /// The file must be its owner's alone (mode 0600 or less). @throws CredentialsError.
+    static Credentials read(const std::string& file);
+    /// @param name what messages call the text
+    static Credentials parse(const std::string& name, const std::string& text);
+    Credentials(Credentials&&) noexcept;
+    Credentials& operator=(Credentials&&) noexcept;
+    ~Credentials();
+
+    /// Checks the request's signature for service `ec2` of this region.
+    /// In a query "+" is a space, as in a form; who reads the query's parameters must agree.
+    /// @return the access key id that signed it. @throws AccessDenied.
+    std::string authenticate(const HttpRequest& request, const std::string& region,
+                             std::chrono::system_clock::time_point now) const;
+    /// Whether the key's policy allows "ec2:ACTION": Deny wins, default deny.
+    bool allows(const std::string& access_key_id, const std::string& action) const;
+
+private:
+    struct Key;
+    Credentials();
+    const Key* find(const std::string& access_key_id) const;
+    std::vector<Key> keys_;
+};
+
+}  // namespace mirrornic
