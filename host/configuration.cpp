@@ -550,4 +550,11 @@ Configuration read_configuration(const std::vector<std::string>& files, bool ski
     return parse_configuration(texts, skip_unresolved);
 }
 
+std::optional<std::string> first_object(const Account& account) {
+    if (account.sessions().size() != 0) return "session " + account.sessions().begin()->second.id;
+    if (account.targets().size() != 0) return "target " + account.targets().begin()->second.id;
+    if (account.filters().size() != 0) return "filter " + account.filters().begin()->second.id;
+    return std::nullopt;
+}
+
 }  // namespace mirrornic

@@ -6,6 +6,7 @@
 /// Source: EC2 API 2016-11-15; docs/behaviour.md rules S1 to S4.
 #pragma once
 
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -42,6 +43,9 @@ Configuration read_configuration(const std::vector<std::string>& files,
                                  bool skip_unresolved = false);
 Configuration parse_configuration(const std::vector<ConfigurationText>& files,
                                   bool skip_unresolved = false);
+
+/// The first session, filter or target of an account, as a message names it.
+std::optional<std::string> first_object(const Account& account);
 
 /// What an account means to the data plane: interfaces with their resolver and sessions in the
 /// order in which they are tried, filters with rules, targets, MTU cuts, table space.

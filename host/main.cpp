@@ -59,6 +59,8 @@ po::options_description run_options() {
         "all signals, FST; needs a build with waves (./dev wave)");
     po::options_description requests("Session requests");
     requests.add_options()(
+        "state", po::value<std::string>()->value_name("FILE"),
+        "start from the sessions that `mirrornic serve` keeps in this file, which is only read")(
         "requests", po::value<std::string>()->value_name("FILE"),
         "API requests, JSON Lines; \"AtFrame\" and \"AtTime\" place them in the traffic")(
         "replies", po::value<std::string>()->value_name("FILE"), "their replies, JSON Lines")(
@@ -119,8 +121,8 @@ std::string required(const po::variables_map& values, const char* name) {
 void set_source_ports(ReplayOptions& options, const std::string& text) {
     if (text == "rfc7348") return;
     if (text == "aws") {
-        options.source_port_base = 65408;
-        options.source_port_bits = 7;
+        options.traffic.source_port_base = 65408;
+        options.traffic.source_port_bits = 7;
         return;
     }
     unsigned base = 0, bits = 0;
@@ -131,8 +133,8 @@ void set_source_ports(ReplayOptions& options, const std::string& text) {
             "--source-ports " + text +
             ": give rfc7348, aws or BASE/BITS with 1 to 16 bits and BASE + 2^BITS at most 65536");
     }
-    options.source_port_base = static_cast<std::uint16_t>(base);
-    options.source_port_bits = static_cast<std::uint8_t>(bits);
+    options.traffic.source_port_base = static_cast<std::uint16_t>(base);
+    options.traffic.source_port_bits = static_cast<std::uint8_t>(bits);
 }
 
 int run(const std::vector<std::string>& arguments) {
@@ -142,14 +144,15 @@ int run(const std::vector<std::string>& arguments) {
     ReplayOptions options;
     options.configurations = texts(*values, "config");
     if (options.configurations.empty()) throw UsageError("--config is missing");
-    options.in = required(*values, "in");
-    options.out = required(*values, "out");
+    options.traffic.in = required(*values, "in");
+    options.traffic.out = required(*values, "out");
+    options.state = optional_text(*values, "state");
     options.requests = optional_text(*values, "requests");
     options.replies = optional_text(*values, "replies");
-    options.forward = optional_text(*values, "forward");
-    options.decisions = optional_text(*values, "decisions");
+    options.traffic.forward = optional_text(*values, "forward");
+    options.traffic.decisions = optional_text(*values, "decisions");
     options.stats = optional_text(*values, "stats");
-    options.wave = optional_text(*values, "wave");
+    options.traffic.wave = optional_text(*values, "wave");
     options.settings.seed = (*values)["seed"].as<std::uint64_t>();
     for (const std::string& quota : texts(*values, "quota")) {
         try {
@@ -165,19 +168,19 @@ int run(const std::vector<std::string>& arguments) {
             throw UsageError("--default-tap " + *tap +
                              ": give INTERFACE:ingress or INTERFACE:egress");
         }
-        options.default_tap = {tap->substr(0, colon),
+        options.traffic.default_tap = {tap->substr(0, colon),
                                direction == "egress" ? Direction::egress : Direction::ingress};
     }
     const std::string pace = (*values)["pace"].as<std::string>();
     if (pace == "line") {
-        options.pace = ReplayOptions::Pace::line;
+        options.traffic.pace = TrafficOptions::Pace::line;
     } else if (pace == "capture") {
-        options.pace = ReplayOptions::Pace::capture;
+        options.traffic.pace = TrafficOptions::Pace::capture;
     } else if (pace != "lossless") {
         throw UsageError("--pace " + pace + ": give lossless, capture or line");
     }
-    options.clock_mhz = (*values)["clock-mhz"].as<double>();
-    if (!(options.clock_mhz >= 1 && options.clock_mhz <= 10000)) {
+    options.traffic.clock_mhz = (*values)["clock-mhz"].as<double>();
+    if (!(options.traffic.clock_mhz >= 1 && options.traffic.clock_mhz <= 10000)) {
         throw UsageError("--clock-mhz: give 1 to 10000");
     }
     set_source_ports(options, (*values)["source-ports"].as<std::string>());

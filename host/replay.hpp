@@ -3,31 +3,19 @@
 /// requests that are performed while traffic flows: the `mirrornic run` command.
 #pragma once
 
-#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "requests.hpp"
+#include "traffic.hpp"
 
 namespace mirrornic {
 
 struct ReplayOptions {
-    enum class Pace { lossless, capture, line };
-    struct DefaultTap {
-        std::string interface;
-        Direction direction = Direction::egress;
-    };
-
+    TrafficOptions traffic;  ///< with `in` and `out`
     std::vector<std::string> configurations;
-    std::optional<std::string> requests, replies;
-    std::string in, out;
-    std::optional<std::string> forward, stats, decisions, wave;
-    std::optional<DefaultTap> default_tap;
-    Pace pace = Pace::lossless;
-    double clock_mhz = 322.265625;
-    std::uint16_t source_port_base = 49152;  ///< P20
-    std::uint8_t source_port_bits = 14;
+    std::optional<std::string> state, requests, replies, stats;
     Settings settings;
     bool skip_unresolved = false;
     bool quiet = false;

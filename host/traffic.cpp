@@ -1,0 +1,512 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "traffic.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <deque>
+#include <iostream>
+#include <map>
+#include <set>
+#include <unordered_map>
+
+namespace mirrornic {
+namespace {
+
+std::uint64_t mac_key(const std::uint8_t* bytes) {
+    std::uint64_t key = 0;
+    for (int i = 0; i < 6; ++i) key = key << 8 | bytes[i];
+    return key;
+}
+
+/// Where a frame is tapped: by its MAC addresses, with the index that the device has for the
+/// interface now.
+class TapFinder {
+public:
+    struct Tap {
+        const std::string* interface;
+        std::uint32_t index;
+    };
+
+    /// Of two interfaces with one MAC address the first one counts; the configuration has warned of
+    /// it.
+    explicit TapFinder(const Account& account) { take(account); }
+    void take(const Account& account) {
+        taps_.clear();
+        for (const auto& [sequence, interface] : account.interfaces()) {
+            (void)sequence;
+            taps_.emplace(mac_key(interface.mac.data()), Entry{interface.id, 0, 0});
+        }
+    }
+    void tables_changed() { ++generation_; }
+    /// The interface with this MAC, or nothing.
+    std::optional<Tap> find(const std::uint8_t* mac, const MirrorDevice& device) {
+        const auto at = taps_.find(mac_key(mac));
+        if (at == taps_.end()) return {};
+        return Tap{&at->second.interface, index(at->second, device)};
+    }
+    /// The tap of frames whose MAC addresses are no interface's.
+    void set_default(const std::string& interface) { default_ = Entry{interface, 0, 0}; }
+    Tap default_tap(const MirrorDevice& device) {
+        return Tap{&default_.interface, index(default_, device)};
+    }
+
+private:
+    struct Entry {
+        std::string interface;
+        std::uint64_t generation;
+        std::uint32_t index;
+    };
+    std::uint32_t index(Entry& entry, const MirrorDevice& device) {
+        if (entry.generation != generation_) {
+            entry.index = device.interface_index(entry.interface);
+            entry.generation = generation_;
+        }
+        return entry.index;
+    }
+    std::unordered_map<std::uint64_t, Entry> taps_;
+    Entry default_{};
+    std::uint64_t generation_ = 1;
+};
+
+const char* to_string(DecisionRecord::Outcome outcome) {
+    static const char* const names[] = {"not eligible", "not accepted", "mirrored", "dropped"};
+    return names[static_cast<int>(outcome)];
+}
+
+const char* to_string(DecisionRecord::Cause cause) {
+    using Cause = DecisionRecord::Cause;
+    switch (cause) {
+        case Cause::no_tap:
+            return "no tap";
+        case Cause::malformed:
+            return "malformed";
+        case Cause::marked_bad:
+            return "marked bad";
+        case Cause::not_ip:
+            return "not IP";
+        case Cause::excluded:
+            return "excluded service";
+        case Cause::table_fault:
+            return "table fault";
+        case Cause::overflow:
+            return "mirror output too slow";
+        case Cause::reset:
+            return "mirror reset";
+        case Cause::session_fault:
+            return "session entry fault";
+        case Cause::none:
+            break;
+    }
+    return "";
+}
+
+/// Says what became of each pass, in the words of the configuration.
+class DecisionLog {
+public:
+    explicit DecisionLog(const std::optional<std::string>& name) : out_(name) {}
+    bool open() const { return out_.open(); }
+    void placed(std::shared_ptr<const Placement> placement) {
+        placements_.push_back(std::move(placement));
+    }
+    void fed(std::uint64_t frame, const std::string* interface, Direction direction,
+             std::size_t size) {
+        passes_.push_back({frame, interface ? *interface : std::string(), direction, size});
+    }
+    void decided(const DecisionRecord& record);
+    void flush() { out_.flush(); }
+    void close() { out_.close(); }
+
+private:
+    struct Pass {
+        std::uint64_t frame;
+        std::string interface;
+        Direction direction;
+        std::size_t size;
+    };
+    static void name_rule(OrderedJson& json, const Placement::Slot& slot, Direction direction,
+                          std::size_t rule) {
+        const auto& rules =
+            direction == Direction::egress ? slot.filter->egress : slot.filter->ingress;
+        json["TrafficMirrorFilterRuleId"] = rules.at(rule).id;
+    }
+
+    LineWriter out_;
+    std::deque<Pass> passes_;
+    std::deque<std::shared_ptr<const Placement>> placements_;
+};
+
+void DecisionLog::decided(const DecisionRecord& record) {
+    using Outcome = DecisionRecord::Outcome;
+    const Pass pass = std::move(passes_.front());
+    passes_.pop_front();
+    OrderedJson json;
+    json["Frame"] = pass.frame;
+    json["Length"] = pass.size;
+    if (!pass.interface.empty()) {
+        json["NetworkInterfaceId"] = pass.interface;
+        json["Direction"] = pass.direction == Direction::egress ? "egress" : "ingress";
+    }
+    json["Outcome"] = to_string(record.outcome);
+    if (record.cause != DecisionRecord::Cause::none) json["Cause"] = to_string(record.cause);
+
+    if (record.outcome != Outcome::not_eligible) {
+        // The placement of the version that decided: the newest one that is not younger.
+        while (placements_.size() > 1 &&
+               static_cast<std::int16_t>(record.version - placements_[1]->version) >= 0) {
+            placements_.pop_front();
+        }
+        const Placement::Tapped* tapped = nullptr;
+        for (const auto& candidate : placements_.front()->interfaces) {
+            if (candidate.interface == pass.interface) tapped = &candidate;
+        }
+        const std::size_t slots = tapped ? tapped->slots.size() : 0;
+        const bool accepted = record.outcome != Outcome::not_accepted;
+        OrderedJson rejected = OrderedJson::array();
+        for (std::size_t i = 0; i < slots && i < (accepted ? record.slot : slots); ++i) {
+            const auto& slot = tapped->slots[i];
+            if (slot.session.empty()) continue;
+            OrderedJson reason{{"TrafficMirrorSessionId", slot.session}};
+            switch (record.why[i]) {
+                case DecisionRecord::Why::empty:
+                    continue;
+                case DecisionRecord::Why::no_rule:
+                    reason["Why"] = "no rule";
+                    break;
+                case DecisionRecord::Why::rejected:
+                    reason["Why"] = "rejected by rule";
+                    name_rule(reason, slot, pass.direction, record.why_rule[i]);
+                    break;
+                case DecisionRecord::Why::rejected_dns:
+                    reason["Why"] = "amazon-dns is off";
+                    break;
+            }
+            rejected.push_back(std::move(reason));
+        }
+        if (!accepted && rejected.empty()) json["Cause"] = "no session";
+        if (accepted && tapped) {
+            const auto& slot = tapped->slots.at(record.slot);
+            json["TrafficMirrorSessionId"] = slot.session;
+            if (record.by_service) {
+                json["NetworkService"] = "amazon-dns";
+            } else {
+                name_rule(json, slot, pass.direction, record.rule_index);
+            }
+            json["Kept"] = record.kept;
+            if (record.late_bad) json["LateBad"] = true;
+        }
+        if (!rejected.empty()) json["Rejected"] = std::move(rejected);
+    }
+    out_.line(json.dump());
+}
+
+/// Latencies of copies: how often each number of cycles was seen.
+class Latencies {
+public:
+    void add(std::uint64_t cycles) {
+        ++seen_[std::min<std::uint64_t>(cycles, seen_.size() - 1)];
+        ++count_;
+    }
+    bool empty() const { return count_ == 0; }
+    std::uint64_t quantile(double part) const {
+        const auto rank = static_cast<std::uint64_t>(part * static_cast<double>(count_ - 1));
+        std::uint64_t below = 0;
+        for (std::size_t i = 0; i < seen_.size(); ++i) {
+            below += seen_[i];
+            if (below > rank) return i;
+        }
+        return seen_.size() - 1;
+    }
+
+private:
+    std::vector<std::uint64_t> seen_ = std::vector<std::uint64_t>(1 << 16);
+    std::uint64_t count_ = 0;
+};
+
+Board::Options board_options(const TrafficOptions& options) {
+    Board::Options result;
+    result.clock_mhz = options.clock_mhz;
+    if (options.wave) result.wave_file = *options.wave;
+    return result;
+}
+
+}  // namespace
+
+// --- LineWriter ----------------------------------------------------------------------------------
+
+LineWriter::LineWriter(const std::optional<std::string>& name) {
+    if (!name) return;
+    name_ = *name;
+    if (name_ != "-") file_.open(name_, std::ios::binary);
+    if (name_ != "-" && !file_) throw CaptureError(name_, std::strerror(errno));
+    open_ = true;
+}
+
+void LineWriter::line(const std::string& text) { stream() << text << '\n'; }
+
+void LineWriter::flush() {
+    if (!open_) return;
+    stream().flush();
+    if (!stream()) throw CaptureError(name_, "cannot be written: is the disk full?");
+}
+
+void LineWriter::close() {
+    flush();
+    open_ = false;
+}
+
+std::ostream& LineWriter::stream() { return name_ == "-" ? std::cout : file_; }
+
+// --- Traffic -------------------------------------------------------------------------------------
+
+struct Traffic::Parts {
+    Parts(const TrafficOptions& traffic, const Account& network)
+        : options(traffic),
+          board(board_options(traffic)),
+          decisions(traffic.decisions),
+          taps(network) {
+        if (options.in) reader.emplace(*options.in);
+        if (options.out) out.emplace(*options.out);
+        if (options.forward) forward.emplace(*options.forward);
+    }
+
+    const TrafficOptions options;
+    std::optional<CaptureReader> reader;
+    Board board;
+    std::optional<CaptureWriter> out, forward;
+    DecisionLog decisions;
+    TapFinder taps;
+    std::unique_ptr<MirrorDevice> device;
+    std::map<std::string, SessionCounters> ended_sessions;
+    std::vector<std::string> session_order;  ///< as they came
+    std::set<std::string> known_sessions;
+    Latencies latencies;
+    CaptureReader::Frame frame;
+    std::uint64_t frames = 0, start_cycle = 0, start_skipped = 0;
+    std::uint64_t first_timestamp = 0, last_timestamp = 0;
+    std::uint64_t shift = 0;                 ///< nanoseconds that earlier rounds of a loop took
+    std::uint64_t snapped = 0, skipped = 0;  ///< in earlier rounds
+};
+
+Traffic::Traffic(const TrafficOptions& options, const Account& network)
+    : parts_(std::make_unique<Parts>(options, network)) {
+    const auto& tap = options.default_tap;
+    if (tap && !network.interfaces().find(tap->interface))
+        throw std::invalid_argument("--default-tap: no configuration names interface " +
+                                    tap->interface);
+    if (tap) parts_->taps.set_default(tap->interface);
+    if (parts_->out)
+        parts_->board.on_copy = [this](const Received& copy) {
+            parts_->out->write(copy.transfer.tag, copy.data, copy.size);
+            parts_->latencies.add(copy.transfer.latency);
+        };
+    if (parts_->forward)
+        parts_->board.on_forward = [this](const Received& frame) {
+            parts_->forward->write(frame.transfer.tag, frame.data, frame.size);
+        };
+    if (parts_->decisions.open())
+        parts_->board.offload().on_decision = [this](const DecisionRecord& record) {
+            parts_->decisions.decided(record);
+        };
+}
+
+Traffic::~Traffic() = default;
+
+Board& Traffic::board() { return parts_->board; }
+
+MirrorDevice& Traffic::open() {
+    Parts& parts = *parts_;
+    parts.device = std::make_unique<MirrorDevice>(parts.board.registers());
+    parts.device->on_placement([this](const auto& placement) { placed(placement); });
+    if (parts.decisions.open()) parts.decisions.placed(parts.device->placement());
+    const TrafficOptions defaults;
+    if (parts.options.source_port_base != defaults.source_port_base ||
+        parts.options.source_port_bits != defaults.source_port_bits)
+        parts.device->set_source_ports(parts.options.source_port_base,
+                                       parts.options.source_port_bits);
+    parts.board.offload().wait_until_idle();
+    parts.start_cycle = parts.board.offload().cycle();
+    parts.start_skipped = parts.board.offload().skipped_cycles();
+    return *parts.device;
+}
+
+void Traffic::placed(const std::shared_ptr<const Placement>& placement) {
+    Parts& parts = *parts_;
+    parts.taps.tables_changed();
+    if (parts.decisions.open()) parts.decisions.placed(placement);
+    for (const auto& tapped : placement->interfaces)
+        for (const auto& slot : tapped.slots)
+            if (!slot.session.empty() && parts.known_sessions.insert(slot.session).second)
+                parts.session_order.push_back(slot.session);
+}
+
+void Traffic::take_network(const Account& network) { parts_->taps.take(network); }
+
+const CaptureReader::Frame* Traffic::next() {
+    Parts& parts = *parts_;
+    if (!parts.reader) return nullptr;
+    while (!parts.reader->next(parts.frame)) {
+        if (!parts.options.loop || parts.frames == 0) return nullptr;
+        parts.snapped += parts.reader->snapped();
+        parts.skipped += parts.reader->skipped();
+        parts.shift = parts.last_timestamp - parts.first_timestamp;
+        parts.reader.emplace(*parts.options.in);
+    }
+    if (parts.frames++ == 0) parts.first_timestamp = parts.frame.timestamp_ns;
+    parts.frame.timestamp_ns += parts.shift;
+    parts.last_timestamp = std::max(parts.last_timestamp, parts.frame.timestamp_ns);
+    return &parts.frame;
+}
+
+double Traffic::seconds(const CaptureReader::Frame& frame) const {
+    return static_cast<double>(
+               static_cast<std::int64_t>(frame.timestamp_ns - parts_->first_timestamp)) *
+           1e-9;
+}
+
+void Traffic::feed(const CaptureReader::Frame& frame) {
+    Parts& parts = *parts_;
+    std::optional<TapFinder::Tap> source, destination;
+    if (frame.size >= 14) {
+        source = parts.taps.find(frame.data + 6, *parts.device);
+        destination = parts.taps.find(frame.data, *parts.device);
+    }
+    if (source) feed_pass(frame, source->interface, source->index, Direction::egress);
+    if (destination)
+        feed_pass(frame, destination->interface, destination->index, Direction::ingress);
+    if (source || destination) return;
+    if (const auto& tap = parts.options.default_tap) {
+        const auto at = parts.taps.default_tap(*parts.device);
+        feed_pass(frame, at.interface, at.index, tap->direction);
+    } else {
+        feed_pass(frame, nullptr, 0, Direction::egress);
+    }
+}
+
+void Traffic::feed_pass(const CaptureReader::Frame& frame, const std::string* interface,
+                        std::uint32_t index, Direction direction) {
+    Parts& parts = *parts_;
+    Transfer transfer;
+    transfer.tag = frame.timestamp_ns;
+    if (interface) {
+        transfer.tap = true;
+        transfer.egress = direction == Direction::egress;
+        transfer.index = index;
+    }
+    transfer.when_room = parts.options.pace == TrafficOptions::Pace::lossless;
+    if (parts.options.pace == TrafficOptions::Pace::capture &&
+        frame.timestamp_ns > parts.first_timestamp) {
+        transfer.not_before = parts.start_cycle +
+                              static_cast<std::uint64_t>(
+                                  static_cast<double>(frame.timestamp_ns - parts.first_timestamp) *
+                                  parts.options.clock_mhz / 1000.0);
+    }
+    if (parts.decisions.open()) parts.decisions.fed(parts.frames, interface, direction, frame.size);
+    parts.board.feed(frame.data, frame.size, transfer);
+}
+
+void Traffic::session_ended(const std::string& id, const SessionCounters& counters) {
+    parts_->ended_sessions[id] = counters;
+}
+
+OrderedJson statistics_of(const Counters& counters, const std::vector<std::string>& order) {
+    OrderedJson stats;
+    stats["Schema"] = 1;
+    const std::pair<const char*, const Tally*> classes[] = {
+        {"received", &counters.received},
+        {"forwarded", &counters.forwarded},
+        {"not_eligible", &counters.not_eligible},
+        {"not_accepted", &counters.not_accepted},
+        {"selected", &counters.selected},
+        {"mirrored", &counters.mirrored},
+        {"dropped", &counters.dropped}};
+    for (const auto& [name, tally] : classes) {
+        stats["frames"][name] = tally->frames;
+        stats["bytes"][name] = tally->bytes;
+    }
+    const auto& causes = counters.causes;
+    stats["causes"] = {{"no_tap", causes.no_tap},
+                       {"malformed", causes.malformed},
+                       {"marked_bad", causes.marked_bad},
+                       {"not_ip", causes.not_ip},
+                       {"excluded", causes.excluded},
+                       {"table_fault", causes.table_fault},
+                       {"overflow", causes.overflow},
+                       {"reset", causes.reset},
+                       {"session_fault", causes.session_fault},
+                       {"late_bad", causes.late_bad}};
+    stats["sessions"] = OrderedJson::array();
+    for (const std::string& id : order) {
+        const auto at = counters.sessions.find(id);
+        if (at == counters.sessions.end()) continue;
+        const SessionCounters& session = at->second;
+        stats["sessions"].push_back({{"TrafficMirrorSessionId", id},
+                                     {"selected", session.selected.frames},
+                                     {"mirrored", session.mirrored.frames},
+                                     {"truncated", session.truncated},
+                                     {"dropped", session.dropped.frames},
+                                     {"mirrored_bytes", session.mirrored_bytes}});
+    }
+    return stats;
+}
+
+OrderedJson Traffic::statistics() {
+    Parts& parts = *parts_;
+    Counters counters = parts.device->counters();
+    counters.sessions.insert(parts.ended_sessions.begin(), parts.ended_sessions.end());
+    OrderedJson stats = statistics_of(counters, parts.session_order);
+    const std::uint64_t total = parts.board.offload().cycle() - parts.start_cycle;
+    const std::uint64_t skipped = parts.board.offload().skipped_cycles() - parts.start_skipped;
+    stats["cycles"] = {
+        {"total", total}, {"active", total - skipped}, {"clock_mhz", parts.options.clock_mhz}};
+    if (!parts.latencies.empty()) {
+        stats["cycles"]["latency"] = {{"minimum", parts.latencies.quantile(0)},
+                                      {"median", parts.latencies.quantile(0.5)},
+                                      {"maximum", parts.latencies.quantile(1)}};
+    }
+    return stats;
+}
+
+std::uint64_t Traffic::frames() const { return parts_->frames; }
+
+double Traffic::simulated_seconds() const {
+    return static_cast<double>(parts_->board.offload().cycle() - parts_->start_cycle) /
+           (parts_->options.clock_mhz * 1e6);
+}
+
+std::optional<double> Traffic::progress() const {
+    return parts_->reader ? parts_->reader->progress() : std::nullopt;
+}
+
+bool Traffic::cut_off() const { return parts_->reader && parts_->reader->truncated(); }
+
+std::vector<std::string> Traffic::warnings() const {
+    std::vector<std::string> sentences;
+    if (!parts_->reader) return sentences;
+    const std::string& in = *parts_->options.in;
+    if (cut_off())
+        sentences.push_back(in +
+                            " is cut off: its last record is not whole; all whole frames were run");
+    if (const auto snapped = parts_->snapped + parts_->reader->snapped())
+        sentences.push_back(
+            std::to_string(snapped) + " frames of " + in +
+            " hold only their first bytes (snap length); they were run as captured");
+    if (const auto skipped = parts_->skipped + parts_->reader->skipped())
+        sentences.push_back(std::to_string(skipped) + " records of " + in +
+                            " hold no byte and were passed over");
+    return sentences;
+}
+
+void Traffic::flush() {
+    if (parts_->out) parts_->out->flush();
+    if (parts_->forward) parts_->forward->flush();
+    parts_->decisions.flush();
+}
+
+void Traffic::close() {
+    if (parts_->out) parts_->out->close();
+    if (parts_->forward) parts_->forward->close();
+    parts_->decisions.close();
+}
+
+}  // namespace mirrornic

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+/// A capture's way through the simulated offload: frames to their taps; copies, forwarded frames
+/// and decisions to files; counters to a report.
+#pragma once
+
+#include <cstdint>
+#include <fstream>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "board.hpp"
+#include "capture_file.hpp"
+#include "json_text.hpp"
+#include "mirror_device.hpp"
+#include "model.hpp"
+
+namespace mirrornic {
+
+/// What people read: members in the order in which they are set.
+using OrderedJson = nlohmann::ordered_json;
+
+struct TrafficOptions {
+    enum class Pace { lossless, capture, line };
+    struct DefaultTap {
+        std::string interface;
+        Direction direction = Direction::egress;
+    };
+
+    std::optional<std::string> in, out, forward, decisions, wave;
+    bool loop = false;  ///< the capture begins again when it ends, for ever
+    std::optional<DefaultTap> default_tap;
+    Pace pace = Pace::lossless;
+    double clock_mhz = 322.265625;
+    std::uint16_t source_port_base = 49152;  ///< P20
+    std::uint8_t source_port_bits = 14;
+};
+
+/// A text file that is written line by line; a write that fails is an error of that file.
+class LineWriter {
+public:
+    explicit LineWriter(const std::optional<std::string>& name);
+    bool open() const { return open_; }
+    void line(const std::string& text);
+    void flush();
+    void close();
+
+private:
+    std::ostream& stream();
+    std::string name_;
+    std::ofstream file_;
+    bool open_ = false;
+};
+
+/// The members of a statistics file that a device's counters give, "Schema" first.
+/// @param order of the sessions; those that have no counters are left out
+OrderedJson statistics_of(const Counters& counters, const std::vector<std::string>& order);
+
+/// The board with its files. All but the constructor and close() is called from within Board::run.
+class Traffic {
+public:
+    /// Opens the files. @throws CaptureError, std::invalid_argument.
+    Traffic(const TrafficOptions& options, const Account& network);
+    ~Traffic();
+
+    Board& board();
+    /// Opens the device. @throws UnknownDevice, DeviceError.
+    MirrorDevice& open();
+    /// Taps frames at other interfaces from now on.
+    void take_network(const Account& network);
+
+    /// The next frame of the capture, valid until the one after it; nullptr at its end.
+    const CaptureReader::Frame* next();
+    /// A frame's time after the first one's, in seconds.
+    double seconds(const CaptureReader::Frame& frame) const;
+    /// Its passes: at the taps of its source and its destination, or at the default tap, or at
+    /// none.
+    void feed(const CaptureReader::Frame& frame);
+
+    /// A session whose counters end now keeps them in the report.
+    void session_ended(const std::string& id, const SessionCounters& counters);
+    OrderedJson statistics();
+
+    std::uint64_t frames() const;            ///< taken from the capture so far
+    double simulated_seconds() const;        ///< since open()
+    std::optional<double> progress() const;  ///< part of the capture that was read, if known
+    bool cut_off() const;                    ///< the capture's last record is not whole
+    std::vector<std::string> warnings()
+        const;  ///< what is to be said of the capture, a sentence each
+    /// Hands what was written so far to the operating system. @throws CaptureError.
+    void flush();
+    /// @throws CaptureError when something could not be written.
+    void close();
+
+private:
+    struct Parts;
+    void feed_pass(const CaptureReader::Frame& frame, const std::string* interface,
+                   std::uint32_t index, Direction direction);
+    void placed(const std::shared_ptr<const Placement>& placement);
+
+    std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace mirrornic
