@@ -95,7 +95,7 @@ public:
     }
 
     /// Until all accesses are answered.
-    void finish(unsigned limit = 80000) {
+    void finish(unsigned limit = 200000) {
         while (!write_waits_.empty() || !read_waits_.empty()) {
             REQUIRE(limit-- > 0);
             cycle();
@@ -973,6 +973,7 @@ TEST_CASE("T5 a fetch that finds no slot in 65,536 cycles is refused and loads n
     device.slot_after = 65000;
     CHECK(device.attempt(fetch::address(), fetch::interface(1)) == Reason::none);
     CHECK(device.read(interface_resolver::address()) == 0x12345678);
+    CHECK(device.attempt(fetch::address(), fetch::filter(1)) == Reason::none);  // for each part
 }
 
 // ---- Interrupt, commands, counters ----
