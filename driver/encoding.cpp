@@ -42,14 +42,15 @@ MacAddress mac_of(const std::uint32_t* words) {
 }
 
 void put_address(const IpAddress& address, std::uint32_t* words) {
-    for (int i = 0; i < 4; ++i)
+    for (std::size_t i = 0; i < 4; ++i)
         words[3 - i] = address.v6 || i == 0 ? big_endian(&address.bytes[4 * i]) : 0;
 }
 
 IpAddress address_of(bool v6, const std::uint32_t* words) {
     IpAddress address;
     address.v6 = v6;
-    for (int i = 0; i < (v6 ? 4 : 1); ++i) put_big_endian(words[3 - i], &address.bytes[4 * i]);
+    for (std::size_t i = 0; i < (v6 ? 4 : 1); ++i)
+        put_big_endian(words[3 - i], &address.bytes[4 * i]);
     return address;
 }
 

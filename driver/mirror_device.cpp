@@ -270,7 +270,7 @@ struct MirrorDevice::State {
         for (std::uint32_t slot = 0; slot < sizes.slots; ++slot)
             used |= map::slot::valid.of(registers.read(map::slot::address(slot)));
         if (!used) return {};
-        const auto word = encoding::decode_interface(read_words(encoding::interface_addresses()));
+        auto word = encoding::decode_interface(read_words(encoding::interface_addresses()));
         for (const auto& slot : word.slots)
             if (slot.filter >= sizes.filters || slot.session >= sizes.sessions)
                 throw DeviceError("interface word " + std::to_string(index) + " points to filter " +

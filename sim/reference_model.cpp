@@ -63,7 +63,7 @@ std::optional<Ports> ports_at(const Window& window, std::uint8_t protocol, std::
 /// RFC 791 section 3.1.
 Parsed parse_ipv4(const Window& window, std::size_t start) {
     if (!window.has(start, Ipv4Bytes) || window.byte(start) >> 4 != 4) return {};
-    const std::size_t header = (window.byte(start) & 0x0f) * 4u;
+    const std::size_t header = std::size_t{4} * (window.byte(start) & 0x0f);
     if (header < Ipv4Bytes || !window.has(start, header)) return {};
 
     Parsed frame;
@@ -351,6 +351,7 @@ Decision not_eligible(Cause cause) {
 
 std::vector<const Session*> in_ascending_number(const std::vector<Session>& sessions) {
     std::vector<const Session*> sorted;
+    sorted.reserve(sessions.size());
     for (const Session& session : sessions) sorted.push_back(&session);
     std::stable_sort(sorted.begin(), sorted.end(),
                      [](const Session* a, const Session* b) { return a->number < b->number; });
