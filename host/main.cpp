@@ -2,7 +2,10 @@
 // The command `mirrornic`: options in, exit status out. 0 done, 1 bad input, configuration or
 // request, 2 usage, 3 the device or the simulation failed.
 #include <boost/program_options.hpp>
+#include <cerrno>
 #include <cstdlib>
+#include <cstring>
+#include <fstream>
 #include <iostream>
 
 #include "board.hpp"
@@ -10,6 +13,8 @@
 #include "configuration.hpp"
 #include "replay.hpp"
 #include "request_file.hpp"
+#include "serve.hpp"
+#include "sqlite_store.hpp"
 
 namespace mirrornic {
 namespace {
@@ -28,6 +33,7 @@ constexpr const char* usage =
     "usage: mirrornic COMMAND [OPTION ...]\n"
     "\n"
     "  run      replay a capture through the simulated offload and write the mirror copies\n"
+    "  serve    take session requests from AWS clients over HTTP, in front of a device\n"
     "  check    say what a configuration means, or exactly what is wrong with it\n"
     "\n"
     "mirrornic COMMAND --help lists a command's options; mirrornic --version names the build.\n";
@@ -41,6 +47,53 @@ po::options_description configuration_options() {
                           "one id the later file's members win")(
         "skip-unresolved", po::bool_switch(),
         "leave out sessions whose target, filter or interface is in no file");
+    return options;
+}
+
+po::options_description quota_options() {
+    po::options_description options("Requests");
+    options.add_options()("quota", po::value<std::vector<std::string>>()->value_name("NAME=N"),
+                          "sessions-per-interface, sources-per-target, rules-per-filter, sessions, "
+                          "targets or filters");
+    return options;
+}
+
+po::options_description serve_options() {
+    po::options_description options("API");
+    options.add_options()(
+        "listen",
+        po::value<std::string>()->default_value("127.0.0.1:4580")->value_name("ADDRESS:PORT"),
+        "port 0: any free one; the ready line on standard output names it")(
+        "state", po::value<std::string>()->value_name("FILE"),
+        "SQLite; else mirrornic/state.sqlite in the XDG state directory")(
+        "credentials", po::value<std::string>()->value_name("FILE"),
+        "keys and policies, JSON; without it requests of this host alone are taken, unverified")(
+        "tls-cert", po::value<std::string>()->value_name("FILE"), "PEM, with the chain")(
+        "tls-key", po::value<std::string>()->value_name("FILE"), "PEM")(
+        "plain-http", po::bool_switch(), "allow other hosts without TLS")(
+        "region", po::value<std::string>()->default_value("us-east-1")->value_name("NAME"),
+        "that clients sign for")(
+        "account", po::value<std::string>()->default_value("000000000000")->value_name("ID"),
+        "owner of what is created")(
+        "import", po::bool_switch(),
+        "load the configuration's sessions, filters and targets into an empty state, once")(
+        "log-format", po::value<std::string>()->default_value("text")->value_name("FORMAT"),
+        "text or json, to standard error")("options", po::value<std::string>()->value_name("FILE"),
+                                           "further options, NAME=VALUE a line");
+    po::options_description device("Device");
+    device.add_options()("device",
+                         po::value<std::string>()->default_value("sim")->value_name("WHICH"),
+                         "sim, pci:ADDRESS or file:PATH")(
+        "in", po::value<std::string>()->value_name("CAPTURE"),
+        "frames for the simulated device; pcap or pcapng, \"-\" is standard input")(
+        "loop", po::bool_switch(), "begin again at the capture's end")(
+        "out", po::value<std::string>()->value_name("MIRROR"), "the mirror copies")(
+        "forward", po::value<std::string>()->value_name("FILE"), "the forwarded frames")(
+        "decisions", po::value<std::string>()->value_name("FILE"),
+        "what became of each pass and why, JSON Lines")(
+        "stats", po::value<std::string>()->value_name("FILE"),
+        "the hardware's counters when serve stops, JSON");
+    options.add(configuration_options()).add(device).add(quota_options());
     return options;
 }
 
@@ -64,10 +117,7 @@ po::options_description run_options() {
         "requests", po::value<std::string>()->value_name("FILE"),
         "API requests, JSON Lines; \"AtFrame\" and \"AtTime\" place them in the traffic")(
         "replies", po::value<std::string>()->value_name("FILE"), "their replies, JSON Lines")(
-        "seed", po::value<std::uint64_t>()->default_value(1)->value_name("N"), "of ids and VNIs")(
-        "quota", po::value<std::vector<std::string>>()->value_name("NAME=N"),
-        "sessions-per-interface, sources-per-target, rules-per-filter, sessions, targets or "
-        "filters");
+        "seed", po::value<std::uint64_t>()->default_value(1)->value_name("N"), "of ids and VNIs");
     po::options_description traffic("Traffic");
     traffic.add_options()("default-tap", po::value<std::string>()->value_name("ENI:DIRECTION"),
                           "tap (ingress or egress) of frames whose MAC addresses are no "
@@ -80,7 +130,7 @@ po::options_description run_options() {
         "source-ports", po::value<std::string>()->default_value("rfc7348")->value_name("RANGE"),
         "outer UDP source ports: rfc7348 (49152/14), aws (65408/7) or BASE/BITS")(
         "quiet", po::bool_switch(), "no progress, no summary");
-    options.add(configuration_options()).add(requests).add(traffic);
+    options.add(configuration_options()).add(requests).add(quota_options()).add(traffic);
     return options;
 }
 
@@ -92,6 +142,12 @@ std::optional<po::variables_map> parse(const std::vector<std::string>& arguments
     po::variables_map values;
     try {
         po::store(po::command_line_parser(arguments).options(options).positional({}).run(), values);
+        if (values.count("options") != 0) {
+            const auto file = values["options"].as<std::string>();
+            std::ifstream in(file);
+            if (!in) throw UsageError("--options " + file + ": " + std::strerror(errno));
+            po::store(po::parse_config_file(in, options), values);
+        }
         po::notify(values);
     } catch (const po::error& error) {
         throw UsageError(error.what());
@@ -137,6 +193,16 @@ void set_source_ports(ReplayOptions& options, const std::string& text) {
     options.traffic.source_port_bits = static_cast<std::uint8_t>(bits);
 }
 
+void set_quotas(Settings& settings, const po::variables_map& values) {
+    for (const std::string& quota : texts(values, "quota")) {
+        try {
+            settings.quotas.set(quota);
+        } catch (const std::invalid_argument& error) {
+            throw UsageError("--quota " + quota + ": " + error.what());
+        }
+    }
+}
+
 int run(const std::vector<std::string>& arguments) {
     const auto values = parse(arguments, run_options(),
                               "run --config FILE ... --in CAPTURE --out MIRROR [OPTION ...]");
@@ -154,13 +220,7 @@ int run(const std::vector<std::string>& arguments) {
     options.stats = optional_text(*values, "stats");
     options.traffic.wave = optional_text(*values, "wave");
     options.settings.seed = (*values)["seed"].as<std::uint64_t>();
-    for (const std::string& quota : texts(*values, "quota")) {
-        try {
-            options.settings.quotas.set(quota);
-        } catch (const std::invalid_argument& error) {
-            throw UsageError("--quota " + quota + ": " + error.what());
-        }
-    }
+    set_quotas(options.settings, *values);
     if (const auto tap = optional_text(*values, "default-tap")) {
         const std::size_t colon = tap->rfind(':');
         const std::string direction = colon == std::string::npos ? "" : tap->substr(colon + 1);
@@ -168,8 +228,8 @@ int run(const std::vector<std::string>& arguments) {
             throw UsageError("--default-tap " + *tap +
                              ": give INTERFACE:ingress or INTERFACE:egress");
         }
-        options.traffic.default_tap = {tap->substr(0, colon),
-                               direction == "egress" ? Direction::egress : Direction::ingress};
+        options.traffic.default_tap = {
+            tap->substr(0, colon), direction == "egress" ? Direction::egress : Direction::ingress};
     }
     const std::string pace = (*values)["pace"].as<std::string>();
     if (pace == "line") {
@@ -187,6 +247,91 @@ int run(const std::vector<std::string>& arguments) {
     options.skip_unresolved = (*values)["skip-unresolved"].as<bool>();
     options.quiet = (*values)["quiet"].as<bool>();
     return replay(options);
+}
+
+/// "127.0.0.1:4580" or "[::1]:4580".
+void set_listen(HttpOptions& http, const std::string& text) {
+    const auto colon = text.rfind(':');
+    const std::string port = colon == std::string::npos ? "" : text.substr(colon + 1);
+    if (port.empty() || port.size() > 5 ||
+        port.find_first_not_of("0123456789") != std::string::npos || std::stoul(port) > 65535)
+        throw UsageError("--listen " + text + ": give ADDRESS:PORT");
+    http.address = text.substr(0, colon);
+    if (http.address.size() > 2 && http.address.front() == '[' && http.address.back() == ']')
+        http.address = http.address.substr(1, http.address.size() - 2);
+    if (http.address == "localhost") http.address = "127.0.0.1";
+    http.port = static_cast<std::uint16_t>(std::stoul(port));
+}
+
+bool is_loopback(const std::string& address) {
+    try {
+        const IpAddress parsed = IpAddress::parse(address);
+        return parsed.v6 ? address == "::1" : parsed.bytes[0] == 127;
+    } catch (const std::invalid_argument&) {
+        throw UsageError("--listen " + address + ": give an IPv4 or IPv6 address");
+    }
+}
+
+int serve(const std::vector<std::string>& arguments) {
+    const auto values = parse(arguments, serve_options(), "serve --config FILE ... [OPTION ...]");
+    if (!values) return 0;
+    ServeOptions options;
+    options.configurations = texts(*values, "config");
+    if (options.configurations.empty()) throw UsageError("--config is missing");
+    options.skip_unresolved = (*values)["skip-unresolved"].as<bool>();
+    set_listen(options.http, (*values)["listen"].as<std::string>());
+    options.http.certificate = optional_text(*values, "tls-cert");
+    options.http.key = optional_text(*values, "tls-key");
+    options.plain_http = (*values)["plain-http"].as<bool>();
+    options.state = optional_text(*values, "state");
+    options.credentials = optional_text(*values, "credentials");
+    options.region = (*values)["region"].as<std::string>();
+    options.settings.account_id = (*values)["account"].as<std::string>();
+    options.import = (*values)["import"].as<bool>();
+    options.device = (*values)["device"].as<std::string>();
+    options.traffic.in = optional_text(*values, "in");
+    options.traffic.loop = (*values)["loop"].as<bool>();
+    options.traffic.out = optional_text(*values, "out");
+    options.traffic.forward = optional_text(*values, "forward");
+    options.traffic.decisions = optional_text(*values, "decisions");
+    options.stats = optional_text(*values, "stats");
+    set_quotas(options.settings, *values);
+    const std::string format = (*values)["log-format"].as<std::string>();
+    if (format != "text" && format != "json")
+        throw UsageError("--log-format " + format + ": give text or json");
+    options.log_json = format == "json";
+
+    const std::string& account = options.settings.account_id;
+    if (account.size() != 12 || account.find_first_not_of("0123456789") != std::string::npos)
+        throw UsageError("--account " + account + ": give 12 digits");
+    const bool sim = options.device == "sim", pci = options.device.compare(0, 4, "pci:") == 0;
+    if (!sim && !pci && options.device.compare(0, 5, "file:") != 0)
+        throw UsageError("--device " + options.device + ": give sim, pci:ADDRESS or file:PATH");
+    if (!sim)
+        for (const char* name : {"in", "out", "forward", "decisions", "stats"})
+            if (values->count(name) != 0)
+                throw UsageError(std::string("--") + name + " is of the simulated device alone");
+    if (options.traffic.in && !options.traffic.out) throw UsageError("--out is missing");
+    if (!options.traffic.in)
+        for (const char* name : {"out", "forward", "decisions"})
+            if (values->count(name) != 0)
+                throw UsageError(std::string("--") + name + " needs --in");
+    if (options.traffic.loop && options.traffic.in.value_or("-") == "-")
+        throw UsageError("--loop needs a capture file as --in");
+    if (options.http.certificate.has_value() != options.http.key.has_value())
+        throw UsageError("--tls-cert and --tls-key go together");
+    const bool local = is_loopback(options.http.address);
+    if (!local && !options.credentials)
+        throw UsageError("--listen " + options.http.address +
+                         " can be reached from other hosts and needs --credentials");
+    if (!local && !options.http.certificate && !options.plain_http)
+        throw UsageError("--listen " + options.http.address +
+                         " can be reached from other hosts: give --tls-cert and --tls-key, or "
+                         "--plain-http to do without");
+    if (pci && !options.credentials) throw UsageError("--device pci: needs --credentials");
+    if (!local && !options.http.certificate)
+        std::cerr << "mirrornic: warning: requests and replies cross the network in the clear\n";
+    return serve(options);
 }
 
 int check(const std::vector<std::string>& arguments) {
@@ -226,6 +371,7 @@ int command(const std::vector<std::string>& arguments) {
     if (arguments.empty()) throw UsageError("a command is missing");
     const std::vector<std::string> rest(arguments.begin() + 1, arguments.end());
     if (arguments[0] == "run") return run(rest);
+    if (arguments[0] == "serve") return serve(rest);
     if (arguments[0] == "check") return check(rest);
     if (arguments[0] == "--version") {
         print_version();

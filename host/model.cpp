@@ -89,8 +89,8 @@ void Account::put(NetworkInterface interface) {
         interface.sequence = old->sequence;
         if (!old->service().empty())
             link(interfaces_by_service_, old->service(), old->sequence, false);
-    } else if (interface.sequence == 0) {
-        interface.sequence = next_++;
+    } else {
+        interface.sequence = next_network_++;
     }
     if (!interface.service().empty())
         link(interfaces_by_service_, interface.service(), interface.sequence, true);
@@ -99,28 +99,15 @@ void Account::put(NetworkInterface interface) {
 
 void Account::put(Vpc vpc) {
     const auto* old = vpcs_.find(vpc.id);
-    if (old)
-        vpc.sequence = old->sequence;
-    else if (vpc.sequence == 0)
-        vpc.sequence = next_++;
+    vpc.sequence = old ? old->sequence : next_network_++;
     vpcs_.put(std::move(vpc));
 }
 
 void Account::take_network(const Account& other) {
-    const auto old_interfaces = std::exchange(interfaces_, {});
-    const auto old_vpcs = std::exchange(vpcs_, {});
-    interfaces_by_service_.clear();
-    const auto take = [this](const auto& objects, const auto& old) {
-        for (const auto& [sequence, object] : objects) {
-            (void)sequence;
-            auto copy = object;
-            const auto* before = old.find(copy.id);
-            copy.sequence = before ? before->sequence : 0;
-            put(std::move(copy));
-        }
-    };
-    take(other.interfaces_, old_interfaces);
-    take(other.vpcs_, old_vpcs);
+    interfaces_ = other.interfaces_;
+    vpcs_ = other.vpcs_;
+    interfaces_by_service_ = other.interfaces_by_service_;
+    next_network_ = other.next_network_;
 }
 
 void Account::index(const TrafficMirrorTarget& target, bool present) {

@@ -167,8 +167,7 @@ public:
     /// Adds an interface or VPC, or replaces the one with its id.
     void put(NetworkInterface interface);
     void put(Vpc vpc);
-    /// Has the interfaces and VPCs of another account in the place of its own; those that stay keep
-    /// their place in creation order.
+    /// Has the interfaces and VPCs of another account in the place of its own.
     void take_network(const Account& other);
 
     /// Makes the change and returns the one that takes it back. A new object with sequence 0 gets
@@ -218,7 +217,8 @@ private:
     void index(const TrafficMirrorFilterRule& rule, bool present);
     void index(const TrafficMirrorSession& session, bool present);
 
-    Sequence next_ = 1;
+    Sequence next_ = 1;          ///< of traffic-mirroring objects
+    Sequence next_network_ = 1;  ///< of interfaces and VPCs: their order is the configuration's
     Ordered<NetworkInterface> interfaces_;
     Ordered<Vpc> vpcs_;
     Ordered<TrafficMirrorTarget> targets_;

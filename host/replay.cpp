@@ -189,7 +189,7 @@ void Replay::work() {
         };
 
     while (interrupted == 0) {
-        const CaptureReader::Frame* frame = traffic_.next();
+        const Traffic::Frame* frame = traffic_.next();
         if (!frame) break;
         while (requests_file_ && requests_file_->due(traffic_.frames(), traffic_.seconds(*frame))) {
             // Every earlier frame meets the tables as they were.

@@ -2,6 +2,7 @@
 #include "traffic.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <deque>
@@ -281,7 +282,8 @@ struct Traffic::Parts {
     std::vector<std::string> session_order;  ///< as they came
     std::set<std::string> known_sessions;
     Latencies latencies;
-    CaptureReader::Frame frame;
+    Frame frame;
+    std::atomic<bool> stopped{false};
     std::uint64_t frames = 0, start_cycle = 0, start_skipped = 0;
     std::uint64_t first_timestamp = 0, last_timestamp = 0;
     std::uint64_t shift = 0;                 ///< nanoseconds that earlier rounds of a loop took
@@ -342,29 +344,35 @@ void Traffic::placed(const std::shared_ptr<const Placement>& placement) {
 
 void Traffic::take_network(const Account& network) { parts_->taps.take(network); }
 
-const CaptureReader::Frame* Traffic::next() {
+const Traffic::Frame* Traffic::next() {
     Parts& parts = *parts_;
     if (!parts.reader) return nullptr;
     while (!parts.reader->next(parts.frame)) {
-        if (!parts.options.loop || parts.frames == 0) return nullptr;
+        if (!parts.options.loop || parts.frames == 0 || parts.stopped) return nullptr;
         parts.snapped += parts.reader->snapped();
         parts.skipped += parts.reader->skipped();
         parts.shift = parts.last_timestamp - parts.first_timestamp;
         parts.reader.emplace(*parts.options.in);
     }
-    if (parts.frames++ == 0) parts.first_timestamp = parts.frame.timestamp_ns;
+    parts.frame.number = ++parts.frames;
+    if (parts.frames == 1) parts.first_timestamp = parts.frame.timestamp_ns;
     parts.frame.timestamp_ns += parts.shift;
     parts.last_timestamp = std::max(parts.last_timestamp, parts.frame.timestamp_ns);
     return &parts.frame;
 }
 
-double Traffic::seconds(const CaptureReader::Frame& frame) const {
+void Traffic::stop_reading() {
+    parts_->stopped = true;
+    if (!parts_->options.loop && parts_->reader) parts_->reader->stop();  // a loop reads files alone
+}
+
+double Traffic::seconds(const Frame& frame) const {
     return static_cast<double>(
                static_cast<std::int64_t>(frame.timestamp_ns - parts_->first_timestamp)) *
            1e-9;
 }
 
-void Traffic::feed(const CaptureReader::Frame& frame) {
+void Traffic::feed(const Frame& frame) {
     Parts& parts = *parts_;
     std::optional<TapFinder::Tap> source, destination;
     if (frame.size >= 14) {
@@ -383,8 +391,8 @@ void Traffic::feed(const CaptureReader::Frame& frame) {
     }
 }
 
-void Traffic::feed_pass(const CaptureReader::Frame& frame, const std::string* interface,
-                        std::uint32_t index, Direction direction) {
+void Traffic::feed_pass(const Frame& frame, const std::string* interface, std::uint32_t index,
+                        Direction direction) {
     Parts& parts = *parts_;
     Transfer transfer;
     transfer.tag = frame.timestamp_ns;
@@ -401,7 +409,7 @@ void Traffic::feed_pass(const CaptureReader::Frame& frame, const std::string* in
                                   static_cast<double>(frame.timestamp_ns - parts.first_timestamp) *
                                   parts.options.clock_mhz / 1000.0);
     }
-    if (parts.decisions.open()) parts.decisions.fed(parts.frames, interface, direction, frame.size);
+    if (parts.decisions.open()) parts.decisions.fed(frame.number, interface, direction, frame.size);
     parts.board.feed(frame.data, frame.size, transfer);
 }
 

@@ -70,13 +70,19 @@ public:
     /// Taps frames at other interfaces from now on.
     void take_network(const Account& network);
 
-    /// The next frame of the capture, valid until the one after it; nullptr at its end.
-    const CaptureReader::Frame* next();
+    struct Frame : CaptureReader::Frame {
+        std::uint64_t number = 0;  ///< 1-based
+    };
+    /// The next frame of the capture, valid until the one after it; nullptr at its end. May be
+    /// called from another thread than the rest.
+    const Frame* next();
+    /// Makes a next() that waits find the end. From any thread.
+    void stop_reading();
     /// A frame's time after the first one's, in seconds.
-    double seconds(const CaptureReader::Frame& frame) const;
+    double seconds(const Frame& frame) const;
     /// Its passes: at the taps of its source and its destination, or at the default tap, or at
     /// none.
-    void feed(const CaptureReader::Frame& frame);
+    void feed(const Frame& frame);
 
     /// A session whose counters end now keeps them in the report.
     void session_ended(const std::string& id, const SessionCounters& counters);
@@ -95,8 +101,8 @@ public:
 
 private:
     struct Parts;
-    void feed_pass(const CaptureReader::Frame& frame, const std::string* interface,
-                   std::uint32_t index, Direction direction);
+    void feed_pass(const Frame& frame, const std::string* interface, std::uint32_t index,
+                   Direction direction);
     void placed(const std::shared_ptr<const Placement>& placement);
 
     std::unique_ptr<Parts> parts_;

@@ -3,7 +3,9 @@
 
 #include <fcntl.h>
 #include <pcap/pcap.h>
+#include <poll.h>
 #include <stdio_ext.h>
+#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
@@ -59,6 +61,8 @@ public:
     /// Up to `size` bytes; 0 at the end, -1 on an error.
     virtual ssize_t read(char* out, std::size_t size) = 0;
     virtual std::optional<double> progress() const = 0;
+    /// A read that waits for a pipe, and each after it, finds the end. From any thread.
+    virtual void stop() = 0;
     /// What libpcap reads from, and closes: read() behind a FILE, or the file itself.
     virtual std::FILE* stream();
 
@@ -89,6 +93,11 @@ public:
             if (n <= 0) break;
             peeked_ += static_cast<std::size_t>(n);
         }
+    }
+
+    void stop() override {
+        const std::uint64_t one = 1;
+        [[maybe_unused]] const ssize_t written = ::write(stop_.get(), &one, sizeof one);
     }
 
     /// Of a regular file a FILE of its own: that is the shorter way for every record.
@@ -132,14 +141,18 @@ private:
 
     ssize_t from_file(char* out, std::size_t size) {
         ssize_t n;
-        do n = ::read(fd_.get(), out, size);
-        while (n < 0 && errno == EINTR);
+        do {
+            pollfd waited[] = {{fd_.get(), POLLIN, 0}, {stop_.get(), POLLIN, 0}};
+            if (::poll(waited, 2, -1) > 0 && waited[1].revents != 0) return 0;
+            n = ::read(fd_.get(), out, size);
+        } while (n < 0 && errno == EINTR);
         if (n < 0) error = std::strerror(errno);
         if (n > 0) any = true;
         return n;
     }
 
     Descriptor fd_;
+    Descriptor stop_{::eventfd(0, EFD_CLOEXEC)};
     char magic_[4] = {};
     std::size_t peeked_ = 0;
     std::size_t given_ = 0;
@@ -152,6 +165,7 @@ public:
     explicit CompressedSource(std::unique_ptr<PlainSource> file) : file_(std::move(file)) {}
 
     std::optional<double> progress() const final { return file_->progress(); }
+    void stop() final { file_->stop(); }
 
     ssize_t read(char* out, std::size_t size) final {
         std::size_t produced = 0;
@@ -298,6 +312,8 @@ CaptureReader::~CaptureReader() = default;
 CaptureReader::CaptureReader(CaptureReader&&) noexcept = default;
 
 std::optional<double> CaptureReader::progress() const { return source_->progress(); }
+
+void CaptureReader::stop() { source_->stop(); }
 
 bool CaptureReader::next(Frame& frame) {
     while (!ended_) {

@@ -58,6 +58,9 @@ public:
 
     /// Part of the file that was read, 0 to 1; nothing for a pipe.
     std::optional<double> progress() const;
+    /// Makes a next() that waits for a pipe, and each after it, find the capture's end. May be
+    /// called from any thread.
+    void stop();
 
     class Source;
 

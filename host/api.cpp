@@ -1,0 +1,376 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "api.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <random>
+
+namespace mirrornic {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+std::string lower(std::string text) {
+    for (char& c : text)
+        if (c >= 'A' && c <= 'Z') c = char(c - 'A' + 'a');
+    return text;
+}
+
+/// The values of a header, as often as it is there.
+std::vector<std::string> header(const HttpRequest& request, const std::string& name) {
+    std::vector<std::string> values;
+    for (const auto& [field, value] : request.headers)
+        if (lower(field) == name) values.push_back(value);
+    return values;
+}
+
+/// A version 4 UUID.
+std::string new_request_id() {
+    static thread_local std::mt19937_64 generator{std::random_device{}()};
+    const std::uint64_t a = generator(), b = generator();
+    char text[37];
+    std::snprintf(text, sizeof text, "%08x-%04x-4%03x-%04x-%012llx", unsigned(a >> 32),
+                  unsigned(a >> 16 & 0xffff), unsigned(a & 0xfff),
+                  unsigned(0x8000 | (b >> 48 & 0x3fff)),
+                  static_cast<unsigned long long>(b & 0xffffffffffff));
+    return text;
+}
+
+[[noreturn]] void deny(const std::string& reason) {
+    throw AccessDenied(AccessDenied::Code::auth_failure, reason);
+}
+
+/// "localhost" or a loopback literal, with or without a port.
+bool is_loopback(std::string host) {
+    if (!host.empty() && host[0] == '[') {
+        const auto end = host.find(']');
+        const bool port = end + 1 < host.size();
+        if (end == std::string::npos || (port && host[end + 1] != ':')) return false;
+        return host.substr(1, end - 1) == "::1";
+    }
+    host = lower(host.substr(0, host.find(':')));
+    if (host == "localhost") return true;
+    try {
+        const IpAddress address = IpAddress::parse(host);
+        return !address.v6 && address.bytes[0] == 127;
+    } catch (const std::invalid_argument&) {
+        return false;
+    }
+}
+
+/// Without credentials: no web page and no other host can drive us.
+void check_local(const HttpRequest& request) {
+    const auto host = header(request, "host");
+    if (host.size() != 1 || !is_loopback(host.front()))
+        deny("Host is " + (host.empty() ? "absent" : shown(host.front())) +
+             "; without --credentials it must name this host");
+    if (!header(request, "origin").empty()) deny("a web page sent it: it has an Origin");
+    for (const auto& site : header(request, "sec-fetch-site"))
+        if (site != "none") deny("a web page sent it: Sec-Fetch-Site is " + shown(site));
+}
+
+bool is_form(const HttpRequest& request) {
+    const auto type = header(request, "content-type");
+    const std::string form = "application/x-www-form-urlencoded";
+    return type.size() == 1 && lower(type.front()).compare(0, form.size(), form) == 0 &&
+           (type.front().size() == form.size() || type.front()[form.size()] == ';' ||
+            type.front()[form.size()] == ' ');
+}
+
+const char* to_string(Health health) {
+    switch (health) {
+        case Health::starting:
+            return "starting";
+        case Health::ready:
+            return "ready";
+        case Health::degraded:
+            break;
+    }
+    return "degraded";
+}
+
+/// A label's value in Prometheus text.
+std::string label(const std::string& value) {
+    std::string out;
+    for (const char c : value) {
+        if (c == '\\' || c == '"') out += '\\';
+        out += c;
+    }
+    return '"' + out + '"';
+}
+
+}  // namespace
+
+// --- ControlThread -------------------------------------------------------------------------------
+
+void ControlThread::open(Requests& requests) {
+    const std::lock_guard lock(mutex_);
+    requests_ = &requests;
+    changed_.notify_one();
+}
+
+void ControlThread::handle(Request request, Done done) {
+    const std::lock_guard lock(mutex_);
+    waiting_.emplace_back(std::move(request), std::move(done));
+    changed_.notify_one();
+}
+
+void ControlThread::post(std::function<void(Requests&)> job) {
+    const std::lock_guard lock(mutex_);
+    jobs_.push_back(std::move(job));
+    changed_.notify_one();
+}
+
+void ControlThread::stop() {
+    {
+        const std::lock_guard lock(mutex_);
+        stopping_ = true;
+        changed_.notify_one();
+    }
+    if (thread_.joinable()) thread_.join();
+}
+
+void ControlThread::run() {
+    while (true) {
+        std::vector<std::pair<Request, Done>> taken;
+        std::vector<std::function<void(Requests&)>> jobs;
+        Requests* handler;
+        {
+            std::unique_lock lock(mutex_);
+            changed_.wait(lock, [this] {
+                return (requests_ && (!waiting_.empty() || !jobs_.empty())) || stopping_;
+            });
+            if (stopping_ && (!requests_ || (waiting_.empty() && jobs_.empty()))) return;
+            taken.swap(waiting_);
+            jobs.swap(jobs_);
+            handler = requests_;
+        }
+        for (const auto& job : jobs) job(*handler);
+        std::vector<Request> requests;
+        for (auto& [request, done] : taken) requests.push_back(std::move(request));
+        std::vector<Reply> replies;
+        if (!requests.empty()) replies = handler->handle(requests);
+        for (std::size_t i = 0; i < taken.size(); ++i) taken[i].second(std::move(replies[i]));
+    }
+}
+
+// --- Api -----------------------------------------------------------------------------------------
+
+/// One HTTP request on its way.
+struct Api::Call {
+    HttpRequest http;
+    std::string peer, id = new_request_id(), action = "-", key = "-";
+    HttpServer::Respond respond;
+    Clock::time_point start = Clock::now();
+};
+
+Api::Api(ControlThread& control, Options options)
+    : control_(control), options_(std::move(options)) {}
+
+/// @return the key that signed, "-" without credentials.
+std::string Api::let_in(const HttpRequest& request) const {
+    if (options_.credentials)
+        return options_.credentials->authenticate(request, options_.region,
+                                                  std::chrono::system_clock::now());
+    check_local(request);
+    return "-";
+}
+
+bool Api::permits(const std::string& key, const std::string& action) const {
+    return !options_.credentials || options_.credentials->allows(key, action);
+}
+
+/// The order of checks is S5's.
+void Api::handle(HttpRequest request, const std::string& peer, HttpServer::Respond respond) {
+    auto call = std::make_shared<Call>();
+    call->http = std::move(request);
+    call->peer = peer;
+    call->respond = std::move(respond);
+    try {
+        const auto& http = call->http;
+        const bool page =
+            http.path == "/health" || http.path == "/stats" || http.path == "/metrics";
+        if (page || (http.path != "/" && !http.path.empty())) call->action = http.path;
+        if (http.method != "GET" && (page || http.method != "POST")) {
+            finish(call,
+                   {405,
+                    "text/plain; charset=utf-8",
+                    "only GET and POST are served\n",
+                    {{"Allow", page ? "GET" : "GET, POST"}}},
+                   "MethodNotAllowed");
+            return;
+        }
+        call->key = let_in(http);
+        if (page) return handle_page(call);
+        if (http.path != "/" && !http.path.empty()) {
+            finish(call, {404, "text/plain; charset=utf-8", "nothing is served here\n", {}},
+                   "NotFound");
+            return;
+        }
+        handle_action(call);
+    } catch (const AccessDenied& denied) {
+        const bool expired = denied.code == AccessDenied::Code::request_expired;
+        options_.log(LogLevel::warning, std::string("not let in: ") + denied.what(),
+                     {{"id", call->id}, {"peer", call->peer}});
+        const auto code = expired ? ErrorCode::request_expired : ErrorCode::auth_failure;
+        fail(call, to_string(code), http_status(code),
+             expired ? "the request's time is not within 15 minutes of this host's"
+                     : "the request is not signed as a key of this service must");
+    } catch (const RequestError& error) {
+        fail(call, to_string(error.code), http_status(error.code), error.what());
+    } catch (const std::exception& error) {
+        options_.log(LogLevel::error, error.what(), {{"id", call->id}});
+        fail(call, to_string(ErrorCode::internal_error), http_status(ErrorCode::internal_error),
+             "the request could not be handled; the log says why");
+    }
+}
+
+void Api::handle_action(const std::shared_ptr<Call>& call) {
+    const auto& http = call->http;
+    const bool post = http.method == "POST";
+    if (post && !is_form(http))
+        throw RequestError(ErrorCode::malformed_query_string,
+                           "Content-Type must be application/x-www-form-urlencoded");
+    const Query query(post ? http.body : http.query);
+    const Action& action = query.action();
+    call->action = action.name;
+    const bool reads = action.name.compare(0, 8, "Describe") == 0;
+    if (!options_.credentials && !reads) {
+        const auto authorization = header(http, "authorization");
+        const std::string scheme = "AWS4-HMAC-SHA256 ";
+        if (!post || authorization.size() != 1 ||
+            authorization.front().compare(0, scheme.size(), scheme) != 0)
+            deny("a change must be a POST with an Authorization header of " + scheme);
+    }
+    if (!permits(call->key, action.name)) {
+        const auto code = ErrorCode::unauthorized_operation;
+        return fail(call, to_string(code), http_status(code),
+                    "the key's policy does not allow ec2:" + action.name);
+    }
+    control_.handle({action.name, query.parameters()}, [this, call, &action](Reply reply) {
+        if (reply.status >= 500)
+            options_.log(LogLevel::error, reply.message, {{"id", call->id}, {"code", reply.code}});
+        if (reply.code == to_string(ErrorCode::internal_error)) health_ = Health::degraded;
+        if (reply.ok() && action.name.compare(0, 8, "Describe") != 0) health_ = Health::ready;
+        if (!reply.ok()) return fail(call, reply.code, reply.status, reply.message);
+        finish(call, {200, "text/xml;charset=UTF-8", reply_xml(action, reply.body, call->id), {}},
+               "");
+    });
+}
+
+void Api::handle_page(const std::shared_ptr<Call>& call) {
+    if (!permits(call->key, call->action)) {
+        const auto code = ErrorCode::unauthorized_operation;
+        return fail(call, to_string(code), http_status(code),
+                    "the key's policy does not allow ec2:" + call->action);
+    }
+    const Health health = health_;
+    if (call->http.path == "/health") {
+        finish(call,
+               {health == Health::ready ? 200u : 503u,
+                "application/json",
+                to_text({{"Status", to_string(health)}}) + "\n",
+                {}},
+               "");
+        return;
+    }
+    if (health == Health::starting)
+        return fail(call, to_string(ErrorCode::unavailable), http_status(ErrorCode::unavailable),
+                    "the device is being opened");
+    control_.post([this, call](Requests&) {
+        try {
+            const Json statistics = options_.statistics();
+            if (call->http.path == "/stats")
+                finish(call, {200, "application/json", to_text(statistics, 2) + "\n", {}}, "");
+            else
+                finish(call,
+                       {200, "text/plain; version=0.0.4; charset=utf-8", metrics(statistics), {}},
+                       "");
+        } catch (const std::exception& error) {
+            health_ = Health::degraded;
+            options_.log(LogLevel::error, error.what(), {{"id", call->id}});
+            fail(call, to_string(ErrorCode::internal_error), http_status(ErrorCode::internal_error),
+                 "the counters could not be read; the log says why");
+        }
+    });
+}
+
+void Api::fail(const std::shared_ptr<Call>& call, const std::string& code, int status,
+               const std::string& message) {
+    // What a device or a file says is for the log.
+    const bool inside = code == to_string(ErrorCode::internal_error);
+    finish(call,
+           {unsigned(status),
+            "text/xml;charset=UTF-8",
+            error_xml(code, inside ? "the request could not be done; nothing was changed" : message,
+                      call->id),
+            {}},
+           code);
+}
+
+void Api::finish(const std::shared_ptr<Call>& call, HttpReply reply, const std::string& code) {
+    reply.headers.emplace_back("x-amzn-RequestId", call->id);
+    reply.headers.emplace_back("Cache-Control", "no-store");
+    {
+        const std::lock_guard lock(mutex_);
+        ++served_[{call->action[0] == '/' ? "-" : call->action, code}];
+    }
+    const double ms = std::chrono::duration<double, std::milli>(Clock::now() - call->start).count();
+    options_.log(LogLevel::info, "request",
+                 {{"id", call->id},
+                  {"action", call->action},
+                  {"key", call->key},
+                  {"peer", call->peer},
+                  {"code", code.empty() ? Json(reply.status) : Json(code)},
+                  {"ms", std::round(ms * 1000) / 1000}});
+    call->respond(std::move(reply));
+}
+
+std::string Api::metrics(const Json& statistics) {
+    std::string text = metrics_text(statistics);
+    text +=
+        "# HELP mirrornic_requests_total Requests answered, by action and error code.\n"
+        "# TYPE mirrornic_requests_total counter\n";
+    const std::lock_guard lock(mutex_);
+    for (const auto& [key, count] : served_)
+        text += "mirrornic_requests_total{action=" + label(key.first) +
+                ",code=" + label(key.second) + "} " + std::to_string(count) + "\n";
+    return text;
+}
+
+std::string metrics_text(const Json& statistics) {
+    std::string text;
+    const auto begin = [&](const std::string& name, const std::string& help) {
+        text +=
+            "# HELP mirrornic_" + name + " " + help + "\n# TYPE mirrornic_" + name + " counter\n";
+    };
+    const auto line = [&](const std::string& name, const std::string& labels, const Json& value) {
+        text += "mirrornic_" + name + "{" + labels + "} " + value.dump() + "\n";
+    };
+    begin("passes_total", "Passes by class; their sums close as counted by the hardware.");
+    for (const auto& [name, value] : statistics["frames"].items())
+        line("passes_total", "class=" + label(name), value);
+    begin("bytes_total", "Bytes of frames by class.");
+    for (const auto& [name, value] : statistics["bytes"].items())
+        line("bytes_total", "class=" + label(name), value);
+    begin("causes_total", "Passes by the cause of what became of them.");
+    for (const auto& [name, value] : statistics["causes"].items())
+        line("causes_total", "cause=" + label(name), value);
+    const std::pair<const char*, const char*> session_members[] = {
+        {"selected", "Passes that a session accepted."},
+        {"mirrored", "Copies that left."},
+        {"truncated", "Copies shorter than their frame."},
+        {"dropped", "Copies that were dropped."},
+        {"mirrored_bytes", "Bytes of copies as sent."}};
+    for (const auto& [member, help] : session_members) {
+        begin(std::string("session_") + member + "_total", help);
+        for (const auto& session : statistics["sessions"])
+            line(std::string("session_") + member + "_total",
+                 "session=" + label(session["TrafficMirrorSessionId"]), session[member]);
+    }
+    return text;
+}
+
+}  // namespace mirrornic

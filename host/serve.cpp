@@ -1,0 +1,523 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "serve.hpp"
+
+#include <fcntl.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <deque>
+#include <filesystem>
+#include <future>
+#include <iostream>
+#include <random>
+#include <thread>
+
+#include "../driver/mapped_registers.hpp"
+#include "api.hpp"
+#include "configuration.hpp"
+#include "device_plane.hpp"
+#include "sqlite_store.hpp"
+
+namespace mirrornic {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t frames_ahead = 1024;  // read from the capture before the device takes them
+
+/// Keeps a second process from a state file or a device, for as long as this lives.
+class Lock {
+public:
+    /// @throws StoreError that names the holder.
+    Lock(const fs::path& file, const std::string& what)
+        : fd_(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)) {
+        if (fd_ < 0) throw StoreError(file.string() + ": " + std::strerror(errno));
+        if (::flock(fd_, LOCK_EX | LOCK_NB) != 0) {
+            char holder[32] = "";
+            const auto size = ::pread(fd_, holder, sizeof holder - 1, 0);
+            ::close(fd_);
+            const std::string pid(holder, size > 0 ? std::size_t(size) : 0);
+            throw StoreError(what + " is in use by process " + (pid.empty() ? "(unknown)" : pid) +
+                             "; stop it first, or name another");
+        }
+        const std::string pid = std::to_string(::getpid());
+        if (::ftruncate(fd_, 0) != 0 || ::pwrite(fd_, pid.data(), pid.size(), 0) < 0)
+            throw StoreError(file.string() + ": " + std::strerror(errno));
+    }
+    ~Lock() { ::close(fd_); }
+    Lock(const Lock&) = delete;
+
+private:
+    int fd_;
+};
+
+/// The state file's default place, with its directory (0700).
+fs::path default_state() {
+    const char* state = std::getenv("XDG_STATE_HOME");
+    const char* home = std::getenv("HOME");
+    fs::path directory;
+    if (state && *state == '/')
+        directory = state;
+    else if (home && *home == '/')
+        directory = fs::path(home) / ".local/state";
+    else
+        throw StoreError("neither XDG_STATE_HOME nor HOME is set; give --state FILE");
+    directory /= "mirrornic";
+    const auto mask = ::umask(077);
+    std::error_code error;
+    fs::create_directories(directory, error);
+    ::umask(mask);
+    if (error) throw StoreError(directory.string() + ": " + error.message());
+    return directory / "state.sqlite";
+}
+
+Log make_log(bool json) {
+    auto logger = std::make_shared<spdlog::logger>(
+        "mirrornic", std::make_shared<spdlog::sinks::stderr_sink_mt>());
+    logger->flush_on(spdlog::level::trace);
+    if (json)
+        logger->set_pattern(R"({"time":"%Y-%m-%dT%H:%M:%S.%eZ","level":"%l",%v})",
+                            spdlog::pattern_time_type::utc);
+    else
+        logger->set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %l %v", spdlog::pattern_time_type::utc);
+    return [logger, json](LogLevel level, const std::string& message, const LogFields& fields) {
+        std::string text = json ? "\"message\":" + to_text(message) : message;
+        for (const auto& [name, value] : fields) {
+            const bool bare = value.is_string() &&
+                              value.get_ref<const std::string&>().find_first_of(" \"\n\r\t=") ==
+                                  std::string::npos;
+            text += json ? "," + to_text(name) + ":" + to_text(value)
+                         : " " + name + "=" + (bare ? value.get<std::string>() : to_text(value));
+        }
+        // A control character of a client must not begin a line of its own.
+        for (char& c : text)
+            if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
+        logger->log(level == LogLevel::info      ? spdlog::level::info
+                    : level == LogLevel::warning ? spdlog::level::warn
+                                                 : spdlog::level::err,
+                    "{}", text);
+    };
+}
+
+/// Where the device may be touched: jobs that the device's thread does between frames.
+class Turns {
+public:
+    /// Back when the job was done, with what it threw.
+    void take(const std::function<void()>& job) {
+        if (std::this_thread::get_id() == owner_) return job();
+        Job mine{job, {}};
+        auto done = mine.done.get_future();
+        {
+            const std::lock_guard lock(mutex_);
+            if (ended_) throw std::runtime_error("the device is closed");
+            jobs_.push_back(&mine);
+            changed_.notify_one();
+        }
+        done.get();
+    }
+    // Of the device's thread.
+    void begin() { owner_ = std::this_thread::get_id(); }
+    void perform() {
+        for (Job* job : waiting()) {
+            try {
+                job->work();
+                job->done.set_value();
+            } catch (...) {
+                job->done.set_exception(std::current_exception());
+            }
+        }
+    }
+    /// Waits for a job, or until wake() when the predicate holds then.
+    template <class Predicate>
+    void wait(Predicate predicate) {
+        std::unique_lock lock(mutex_);
+        changed_.wait(lock, [&] { return !jobs_.empty() || predicate(); });
+    }
+    /// Jobs that wait or come fail.
+    void end() {
+        {
+            const std::lock_guard lock(mutex_);
+            ended_ = true;
+        }
+        for (Job* job : waiting())
+            job->done.set_exception(
+                std::make_exception_ptr(std::runtime_error("the device is closed")));
+    }
+    void wake() {
+        const std::lock_guard lock(mutex_);
+        changed_.notify_all();
+    }
+
+private:
+    struct Job {
+        const std::function<void()>& work;
+        std::promise<void> done;
+    };
+    std::deque<Job*> waiting() {
+        const std::lock_guard lock(mutex_);
+        return std::exchange(jobs_, {});
+    }
+
+    std::thread::id owner_;
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    std::deque<Job*> jobs_;
+    bool ended_ = false;
+};
+
+/// Reads the capture in a thread of its own, so that a slow source holds up no request.
+class Reader {
+public:
+    Reader(Traffic& traffic, std::function<void()> wake)
+        : traffic_(traffic), wake_(std::move(wake)) {}
+    ~Reader() {
+        {
+            const std::lock_guard lock(mutex_);
+            stopping_ = true;
+            changed_.notify_all();
+        }
+        traffic_.stop_reading();
+        if (thread_.joinable()) thread_.join();
+    }
+    void start() {
+        thread_ = std::thread([this] { read(); });
+    }
+    struct Frame {
+        std::vector<std::uint8_t> data;
+        Traffic::Frame frame;
+    };
+    std::optional<Frame> take() {
+        const std::lock_guard lock(mutex_);
+        if (frames_.empty()) return {};
+        Frame frame = std::move(frames_.front());
+        frames_.pop_front();
+        changed_.notify_all();
+        return frame;
+    }
+    bool empty() {
+        const std::lock_guard lock(mutex_);
+        return frames_.empty();
+    }
+    /// The capture has been read to its end, and taken.
+    bool ended() {
+        const std::lock_guard lock(mutex_);
+        return ended_ && frames_.empty();
+    }
+    std::exception_ptr failure() {
+        const std::lock_guard lock(mutex_);
+        return failure_;
+    }
+
+private:
+    void read() {
+        try {
+            while (true) {
+                {
+                    std::unique_lock lock(mutex_);
+                    changed_.wait(lock,
+                                  [this] { return frames_.size() < frames_ahead || stopping_; });
+                    if (stopping_) break;
+                }
+                const Traffic::Frame* next = traffic_.next();
+                const std::lock_guard lock(mutex_);
+                if (!next || stopping_) break;
+                frames_.push_back({{next->data, next->data + next->size}, *next});
+                frames_.back().frame.data = frames_.back().data.data();
+                if (frames_.size() == 1) wake_();
+            }
+        } catch (...) {
+            const std::lock_guard lock(mutex_);
+            failure_ = std::current_exception();
+        }
+        const std::lock_guard lock(mutex_);
+        ended_ = true;
+        wake_();
+    }
+
+    Traffic& traffic_;
+    std::function<void()> wake_;
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    std::deque<Frame> frames_;
+    bool stopping_ = false, ended_ = false;
+    std::exception_ptr failure_;
+    std::thread thread_;
+};
+
+class Server {
+public:
+    explicit Server(const ServeOptions& options);
+    int run();
+
+private:
+    void open(MirrorDevice& device);
+    void simulate();
+    std::unique_ptr<RegisterAccess> open_registers() const;
+    void import(const Account& configured);
+    void reload();
+    void warn_of_sessions(const Account& account, const TableState& tables);
+    Json statistics();
+    void print_ready() const;
+
+    const ServeOptions& options_;
+    Log log_;
+    fs::path state_;
+    std::optional<Lock> state_lock_;
+    Account network_;
+    std::optional<SqliteStore> store_;
+
+    Turns turns_;
+    std::atomic<bool> stopping_{false};
+    std::optional<Traffic> traffic_;
+    std::unique_ptr<RegisterAccess> registers_;
+    std::optional<MirrorDevice> mapped_device_;
+    std::optional<DevicePlane> plane_;
+    std::optional<Requests> requests_;
+    std::optional<ControlThread> control_;
+    std::optional<Api> api_;
+    std::optional<HttpServer> http_;
+};
+
+Server::Server(const ServeOptions& options)
+    : options_(options),
+      log_(make_log(options.log_json)),
+      state_(options.state ? fs::path(*options.state) : default_state()) {
+    const Configuration configuration =
+        read_configuration(options.configurations, options.skip_unresolved);
+    for (const std::string& warning : configuration.warnings) log_(LogLevel::warning, warning, {});
+    network_.take_network(configuration.account);
+    const auto object = first_object(configuration.account);
+    if (object && !options.import)
+        throw ConfigurationError("the configuration has " + *object +
+                                 ", which --import would load into " + state_.string() +
+                                 "; without it give interfaces and VPCs alone");
+    std::shared_ptr<const Credentials> credentials;
+    if (options.credentials)
+        credentials = std::make_shared<const Credentials>(Credentials::read(*options.credentials));
+
+    state_lock_.emplace(state_.string() + ".lock", "state file " + state_.string());
+    store_.emplace(state_, SqliteStore::Access::read_write,
+                   SqliteStore::Owner{options.settings.account_id, options.region});
+    if (options.import) import(configuration.account);
+
+    control_.emplace();
+    api_.emplace(*control_,
+                 Api::Options{options.region, credentials, [this] { return statistics(); }, log_});
+    http_.emplace(options.http, [this](HttpRequest request, const std::string& peer,
+                                       HttpServer::Respond respond) {
+        api_->handle(std::move(request), peer, std::move(respond));
+    });
+}
+
+void Server::import(const Account& configured) {
+    if (const auto when = store_->note("imported")) {
+        log_(LogLevel::info, "the configuration's objects were imported before", {{"at", *when}});
+        return;
+    }
+    if (const auto object = first_object(store_->load()))
+        throw StoreError(state_.string() + " has " + *object +
+                         "; --import is for a state file without sessions, filters and targets");
+    std::map<Sequence, Object> in_order;
+    const auto take = [&](const auto& objects) {
+        for (const auto& [sequence, each] : objects) in_order.emplace(sequence, each);
+    };
+    take(configured.targets());
+    take(configured.filters());
+    take(configured.rules());
+    take(configured.sessions());
+    Change change;
+    for (const auto& [sequence, each] : in_order) change.put.push_back(each);
+    store_->commit(change, "imported", std::to_string(std::time(nullptr)));
+    log_(LogLevel::info, "imported", {{"objects", change.put.size()}});
+}
+
+void Server::open(MirrorDevice& device) {
+    plane_.emplace(device, [this](const auto& job) { turns_.take(job); });
+    Account account = store_->load();
+    account.take_network(network_);
+    Settings settings = options_.settings;
+    std::random_device random;
+    settings.seed = std::uint64_t{random()} << 32 | random();  // ids of former runs stay unique
+    requests_.emplace(std::move(account), *store_, *plane_, std::move(settings));
+    warn_of_sessions(requests_->account(), requests_->tables());
+    api_->set_health(Health::ready);
+    control_->open(*requests_);
+    print_ready();
+}
+
+std::unique_ptr<RegisterAccess> Server::open_registers() const {
+    const std::string& device = options_.device;
+    if (device.compare(0, 4, "pci:") == 0)
+        return std::unique_ptr<RegisterAccess>(
+            new MappedRegisters(MappedRegisters::pci(device.substr(4))));
+    return std::make_unique<MappedRegisters>(device.substr(5));
+}
+
+void Server::warn_of_sessions(const Account& account, const TableState& tables) {
+    for (const auto& [sequence, session] : account.sessions()) {
+        (void)sequence;
+        if (tables.sessions.count(session.id) != 0) continue;
+        const bool source = account.interfaces().find(session.interface_id) != nullptr;
+        log_(LogLevel::warning, "a session is disabled",
+             {{"session", session.id},
+              {"why", source ? "its target has no interface in the configuration, or none that "
+                               "shares an IP version with its source"
+                             : "its source is not in the configuration"}});
+    }
+}
+
+Json Server::statistics() {
+    const Counters counters = plane_->counters();
+    std::vector<std::string> order;
+    for (const auto& [sequence, session] : requests_->account().sessions()) {
+        (void)sequence;
+        order.push_back(session.id);
+    }
+    return Json(statistics_of(counters, order));
+}
+
+void Server::print_ready() const {
+    const std::string url = http_->url();
+    const OrderedJson ready = {
+        {"Status", "ready"},         {"Url", url},
+        {"Region", options_.region}, {"Account", options_.settings.account_id},
+        {"State", state_.string()},  {"Device", options_.device},
+        {"Pid", ::getpid()}};
+    std::cout << ready.dump() << std::endl;
+    if (isatty(STDOUT_FILENO))
+        std::cout << (options_.credentials ? ""
+                                           : "AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any ")
+                  << "aws --region " << options_.region << " --endpoint-url " << url
+                  << " ec2 describe-traffic-mirror-sessions" << std::endl;
+}
+
+/// Reads configuration and credentials again; on the server's thread.
+void Server::reload() {
+    try {
+        std::shared_ptr<const Credentials> credentials;
+        if (options_.credentials)
+            credentials =
+                std::make_shared<const Credentials>(Credentials::read(*options_.credentials));
+        Configuration configuration =
+            read_configuration(options_.configurations, options_.skip_unresolved);
+        const auto object = first_object(configuration.account);
+        if (object && !options_.import)
+            throw ConfigurationError("the configuration has " + *object);
+        Account network;
+        network.take_network(configuration.account);
+        api_->set_credentials(credentials);
+        control_->post([this, network = std::move(network)](Requests& requests) {
+            try {
+                for (const std::string& id : requests.replace_network(network))
+                    log_(LogLevel::warning, "a session was deleted: its source is gone",
+                         {{"session", id}});
+                if (traffic_) turns_.take([&] { traffic_->take_network(network); });
+                warn_of_sessions(requests.account(), requests.tables());
+                log_(LogLevel::info, "configuration reloaded",
+                     {{"interfaces", network.interfaces().size()}});
+            } catch (const std::exception& error) {
+                log_(LogLevel::error, "the configuration was not taken; the former one holds",
+                     {{"why", error.what()}});
+            }
+        });
+    } catch (const std::exception& error) {
+        log_(LogLevel::error, "the configuration was not taken; the former one holds",
+             {{"why", error.what()}});
+    }
+}
+
+/// The simulated device's thread, within Board::run.
+void Server::simulate() {
+    turns_.begin();
+    open(traffic_->open());
+    auto& offload = traffic_->board().offload();
+    std::optional<Reader> reader;
+    if (options_.traffic.in) {
+        reader.emplace(*traffic_, [this] { turns_.wake(); });
+        reader->start();
+    }
+    bool settled = false, told = !reader;
+    while (!stopping_) {
+        turns_.perform();
+        if (reader) {
+            if (const auto next = reader->take()) {
+                traffic_->feed(next->frame);
+                settled = false;
+                continue;
+            }
+        }
+        if (!settled) {
+            offload.wait_until_idle();
+            traffic_->flush();
+            settled = true;
+            continue;
+        }
+        if (!told && reader->ended()) {
+            told = true;
+            if (const auto failure = reader->failure()) std::rethrow_exception(failure);
+            for (const auto& sentence : traffic_->warnings()) log_(LogLevel::warning, sentence, {});
+            log_(LogLevel::info, "the capture has ended", {{"frames", traffic_->frames()}});
+        }
+        turns_.wait([&] {
+            return stopping_ || (reader && (!reader->empty() || (!told && reader->ended())));
+        });
+    }
+    reader.reset();
+    offload.wait_until_idle();
+    if (options_.stats) {
+        LineWriter stats(options_.stats);
+        stats.line(traffic_->statistics().dump(2));
+        stats.close();
+    }
+}
+
+int Server::run() {
+    std::thread http([this] {
+        http_->run({SIGTERM, SIGINT, SIGHUP}, [this](int number) {
+            if (number == SIGHUP) return reload();
+            log_(LogLevel::info, "stopping", {});
+            http_->stop();
+        });
+        control_->stop();  // what was asked is done while the device still answers
+        stopping_ = true;
+        turns_.wake();
+    });
+    std::exception_ptr failure;
+    try {
+        if (options_.device == "sim") {
+            traffic_.emplace(options_.traffic, network_);
+            traffic_->board().run([this] { simulate(); });
+            traffic_->close();
+        } else {
+            turns_.begin();
+            registers_ = open_registers();
+            mapped_device_.emplace(*registers_);
+            open(*mapped_device_);
+            while (!stopping_) {
+                turns_.perform();
+                turns_.wait([this] { return stopping_.load(); });
+            }
+        }
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    turns_.end();
+    http_->stop();
+    http.join();
+    if (failure) std::rethrow_exception(failure);
+    log_(LogLevel::info, "stopped", {});
+    return 0;
+}
+
+}  // namespace
+
+int serve(const ServeOptions& options) { return Server(options).run(); }
+
+}  // namespace mirrornic

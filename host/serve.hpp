@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+/// The EC2 Traffic Mirroring API in front of a device: the `mirrornic serve` command.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "http_server.hpp"
+#include "requests.hpp"
+#include "traffic.hpp"
+
+namespace mirrornic {
+
+struct ServeOptions {
+    TrafficOptions traffic;  ///< of the simulated device
+    HttpOptions http;
+    std::vector<std::string> configurations;
+    std::optional<std::string>
+        state;  ///< absent: mirrornic/state.sqlite in the XDG state directory
+    std::optional<std::string> credentials, stats;
+    std::string device = "sim";  ///< or "pci:ADDRESS" or "file:PATH"
+    std::string region = "us-east-1";
+    Settings settings;
+    bool import = false;      ///< take the configuration's sessions, filters and targets over, once
+    bool plain_http = false;  ///< beyond this host without TLS
+    bool skip_unresolved = false;
+    bool log_json = false;
+};
+
+/// Serves until SIGTERM or SIGINT; SIGHUP reads configuration and credentials again.
+/// @return the exit status, 0. @throws what replay() throws, StoreError, CredentialsError,
+/// std::invalid_argument for options that exclude each other, std::runtime_error for an address.
+int serve(const ServeOptions& options);
+
+}  // namespace mirrornic
