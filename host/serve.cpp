@@ -30,8 +30,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t frames_ahead = 1024;  // read from the capture before the device takes them
-
 /// Keeps a second process from a state file or a device, for as long as this lives.
 class Lock {
 public:
@@ -172,85 +170,6 @@ private:
     bool ended_ = false;
 };
 
-/// Reads the capture in a thread of its own, so that a slow source holds up no request.
-class Reader {
-public:
-    Reader(Traffic& traffic, std::function<void()> wake)
-        : traffic_(traffic), wake_(std::move(wake)) {}
-    ~Reader() {
-        {
-            const std::lock_guard lock(mutex_);
-            stopping_ = true;
-            changed_.notify_all();
-        }
-        traffic_.stop_reading();
-        if (thread_.joinable()) thread_.join();
-    }
-    void start() {
-        thread_ = std::thread([this] { read(); });
-    }
-    struct Frame {
-        std::vector<std::uint8_t> data;
-        Traffic::Frame frame;
-    };
-    std::optional<Frame> take() {
-        const std::lock_guard lock(mutex_);
-        if (frames_.empty()) return {};
-        Frame frame = std::move(frames_.front());
-        frames_.pop_front();
-        changed_.notify_all();
-        return frame;
-    }
-    bool empty() {
-        const std::lock_guard lock(mutex_);
-        return frames_.empty();
-    }
-    /// The capture has been read to its end, and taken.
-    bool ended() {
-        const std::lock_guard lock(mutex_);
-        return ended_ && frames_.empty();
-    }
-    std::exception_ptr failure() {
-        const std::lock_guard lock(mutex_);
-        return failure_;
-    }
-
-private:
-    void read() {
-        try {
-            while (true) {
-                {
-                    std::unique_lock lock(mutex_);
-                    changed_.wait(lock,
-                                  [this] { return frames_.size() < frames_ahead || stopping_; });
-                    if (stopping_) break;
-                }
-                const Traffic::Frame* next = traffic_.next();
-                const std::lock_guard lock(mutex_);
-                if (!next || stopping_) break;
-                frames_.push_back({{next->data, next->data + next->size}, *next});
-                frames_.back().frame.data = frames_.back().data.data();
-                if (frames_.size() == 1) wake_();
-            }
-        } catch (...) {
-            const std::lock_guard lock(mutex_);
-            failure_ = std::current_exception();
-        }
-        const std::lock_guard lock(mutex_);
-        ended_ = true;
-        wake_();
-    }
-
-    Traffic& traffic_;
-    std::function<void()> wake_;
-    std::mutex mutex_;
-    std::condition_variable changed_;
-    std::deque<Frame> frames_;
-    bool stopping_ = false, ended_ = false;
-    std::exception_ptr failure_;
-    std::thread thread_;
-};
-
 class Server {
 public:
     explicit Server(const ServeOptions& options);
@@ -275,6 +194,7 @@ private:
 
     Turns turns_;
     std::atomic<bool> stopping_{false};
+    std::atomic<bool> more_{true};  ///< the capture may have a frame
     std::optional<Traffic> traffic_;
     std::unique_ptr<RegisterAccess> registers_;
     std::optional<MirrorDevice> mapped_device_;
@@ -438,17 +358,17 @@ void Server::simulate() {
     turns_.begin();
     open(traffic_->open());
     auto& offload = traffic_->board().offload();
-    std::optional<Reader> reader;
-    if (options_.traffic.in) {
-        reader.emplace(*traffic_, [this] { turns_.wake(); });
-        reader->start();
-    }
-    bool settled = false, told = !reader;
+    bool settled = false, told = !options_.traffic.in;
     while (!stopping_) {
         turns_.perform();
-        if (reader) {
-            if (const auto next = reader->take()) {
-                traffic_->feed(next->frame);
+        if (more_.exchange(false)) {
+            const Traffic::Frame* frame = traffic_->poll([&] {
+                more_ = true;
+                turns_.wake();
+            });
+            if (frame) {
+                traffic_->feed(*frame);
+                more_ = true;
                 settled = false;
                 continue;
             }
@@ -459,17 +379,13 @@ void Server::simulate() {
             settled = true;
             continue;
         }
-        if (!told && reader->ended()) {
+        if (!told && traffic_->ended()) {
             told = true;
-            if (const auto failure = reader->failure()) std::rethrow_exception(failure);
             for (const auto& sentence : traffic_->warnings()) log_(LogLevel::warning, sentence, {});
             log_(LogLevel::info, "the capture has ended", {{"frames", traffic_->frames()}});
         }
-        turns_.wait([&] {
-            return stopping_ || (reader && (!reader->empty() || (!told && reader->ended())));
-        });
+        turns_.wait([&] { return stopping_ || more_; });
     }
-    reader.reset();
     offload.wait_until_idle();
     if (options_.stats) {
         LineWriter stats(options_.stats);

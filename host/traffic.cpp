@@ -2,7 +2,6 @@
 #include "traffic.hpp"
 
 #include <algorithm>
-#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <deque>
@@ -283,7 +282,7 @@ struct Traffic::Parts {
     std::set<std::string> known_sessions;
     Latencies latencies;
     Frame frame;
-    std::atomic<bool> stopped{false};
+    bool ended = !options.in;
     std::uint64_t frames = 0, start_cycle = 0, start_skipped = 0;
     std::uint64_t first_timestamp = 0, last_timestamp = 0;
     std::uint64_t shift = 0;                 ///< nanoseconds that earlier rounds of a loop took
@@ -344,11 +343,25 @@ void Traffic::placed(const std::shared_ptr<const Placement>& placement) {
 
 void Traffic::take_network(const Account& network) { parts_->taps.take(network); }
 
-const Traffic::Frame* Traffic::next() {
+const Traffic::Frame* Traffic::next() { return take(true, {}); }
+
+const Traffic::Frame* Traffic::poll(const std::function<void()>& wake) { return take(false, wake); }
+
+bool Traffic::ended() const { return parts_->ended; }
+
+const Traffic::Frame* Traffic::take(bool wait, const std::function<void()>& wake) {
+    using Poll = CaptureReader::Poll;
     Parts& parts = *parts_;
-    if (!parts.reader) return nullptr;
-    while (!parts.reader->next(parts.frame)) {
-        if (!parts.options.loop || parts.frames == 0 || parts.stopped) return nullptr;
+    if (parts.ended) return nullptr;
+    while (true) {
+        const Poll found = wait ? parts.reader->next(parts.frame) ? Poll::frame : Poll::end
+                                : parts.reader->poll(parts.frame, wake);
+        if (found == Poll::frame) break;
+        if (found == Poll::nothing_yet) return nullptr;
+        if (!parts.options.loop || parts.frames == 0) {
+            parts.ended = true;
+            return nullptr;
+        }
         parts.snapped += parts.reader->snapped();
         parts.skipped += parts.reader->skipped();
         parts.shift = parts.last_timestamp - parts.first_timestamp;
@@ -359,11 +372,6 @@ const Traffic::Frame* Traffic::next() {
     parts.frame.timestamp_ns += parts.shift;
     parts.last_timestamp = std::max(parts.last_timestamp, parts.frame.timestamp_ns);
     return &parts.frame;
-}
-
-void Traffic::stop_reading() {
-    parts_->stopped = true;
-    if (!parts_->options.loop && parts_->reader) parts_->reader->stop();  // a loop reads files alone
 }
 
 double Traffic::seconds(const Frame& frame) const {

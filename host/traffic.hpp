@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <fstream>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -73,11 +74,12 @@ public:
     struct Frame : CaptureReader::Frame {
         std::uint64_t number = 0;  ///< 1-based
     };
-    /// The next frame of the capture, valid until the one after it; nullptr at its end. May be
-    /// called from another thread than the rest.
+    /// The next frame of the capture, valid until the one after it; nullptr at its end.
     const Frame* next();
-    /// Makes a next() that waits find the end. From any thread.
-    void stop_reading();
+    /// The same without waiting: nullptr also when no frame is there yet. `wake` is then called
+    /// once, from another thread, when there is more to know.
+    const Frame* poll(const std::function<void()>& wake);
+    bool ended() const;  ///< the capture has no more frames, or there is none
     /// A frame's time after the first one's, in seconds.
     double seconds(const Frame& frame) const;
     /// Its passes: at the taps of its source and its destination, or at the default tap, or at
@@ -101,6 +103,7 @@ public:
 
 private:
     struct Parts;
+    const Frame* take(bool wait, const std::function<void()>& wake);
     void feed_pass(const Frame& frame, const std::string* interface, std::uint32_t index,
                    Direction direction);
     void placed(const std::shared_ptr<const Placement>& placement);

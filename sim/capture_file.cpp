@@ -14,8 +14,12 @@
 #include <algorithm>
 #include <cerrno>
 #include <climits>
+#include <condition_variable>
 #include <cstdio>
 #include <cstring>
+#include <deque>
+#include <mutex>
+#include <thread>
 #include <utility>
 
 namespace mirrornic {
@@ -24,6 +28,9 @@ namespace {
 
 constexpr std::size_t kReadBuffer = 128 << 10;
 constexpr std::size_t kWriteBuffer = 128 << 10;
+constexpr std::size_t kBatches = 4;             // between the reading thread and its caller
+constexpr std::size_t kBatchBytes = 128 << 10;  // of frames in one of them, about
+constexpr std::size_t kBatchRecords = 1024;
 constexpr std::uint64_t kNanosecondsPerSecond = 1'000'000'000;
 
 /// A file descriptor that is closed with its owner, unless it is standard input or output.
@@ -63,6 +70,8 @@ public:
     virtual std::optional<double> progress() const = 0;
     /// A read that waits for a pipe, and each after it, finds the end. From any thread.
     virtual void stop() = 0;
+    /// The file itself: a read never waits for another program.
+    virtual bool regular() const = 0;
     /// What libpcap reads from, and closes: read() behind a FILE, or the file itself.
     virtual std::FILE* stream();
 
@@ -95,6 +104,10 @@ public:
         }
     }
 
+    bool regular() const override {
+        struct stat status {};
+        return ::fstat(fd_.get(), &status) == 0 && S_ISREG(status.st_mode);
+    }
     void stop() override {
         const std::uint64_t one = 1;
         [[maybe_unused]] const ssize_t written = ::write(stop_.get(), &one, sizeof one);
@@ -166,6 +179,7 @@ public:
 
     std::optional<double> progress() const final { return file_->progress(); }
     void stop() final { file_->stop(); }
+    bool regular() const final { return file_->regular(); }
 
     ssize_t read(char* out, std::size_t size) final {
         std::size_t produced = 0;
@@ -280,76 +294,218 @@ std::string wrong_link_type(int type) {
     return message;
 }
 
+/// Frames on their way from the reading thread, and what follows them.
+struct Batch {
+    struct Record {
+        std::size_t offset, size, original_size;
+        std::uint64_t timestamp_ns;
+    };
+    std::vector<std::uint8_t> bytes;
+    std::vector<Record> records;
+    std::uint64_t skipped = 0;  ///< records without a byte
+    bool last = false, truncated = false;
+    std::exception_ptr failure;  ///< in the place of what would follow
+
+    void clear() {
+        bytes.clear();
+        records.clear();
+        skipped = 0;
+    }
+};
+
 }  // namespace
 
-void CaptureReader::PcapClose::operator()(pcap* capture) const { pcap_close(capture); }
+struct CaptureReader::State {
+    explicit State(const std::string& path);
+    ~State();
 
-CaptureReader::CaptureReader(const std::string& path)
-    : name_(path == "-" ? "standard input" : path), source_(open_source(path, name_)) {
-    std::FILE* stream = source_->stream();
-    source_->stdio.resize(kReadBuffer);
-    std::setvbuf(stream, source_->stdio.data(), _IOFBF, source_->stdio.size());
+    /// The batch that has the next frame, the end or the failure; false: there is none yet.
+    bool advance(bool wait, const std::function<void()>& wake);
+    Poll take(Frame& frame, bool wait, const std::function<void()>& wake);
+    void read_ahead();
+    /// Adds the next record. False: the batch is the last.
+    bool read_record(Batch& batch);
+    void give(std::unique_ptr<Batch>& batch);
+
+    struct PcapClose {
+        void operator()(pcap* capture) const { pcap_close(capture); }
+    };
+    std::string name;
+    std::unique_ptr<Source> source;  // outlives pcap, which reads from it
+    std::unique_ptr<pcap, PcapClose> capture;
+
+    // Of the reading thread.
+    std::uint64_t records_read = 0;
+
+    // Of the caller.
+    std::unique_ptr<Batch> current = std::make_unique<Batch>();
+    std::size_t next_record = 0;
+    std::uint64_t snapped = 0, skipped = 0;
+
+    std::mutex mutex;  // of what follows
+    std::condition_variable given, freed;
+    std::deque<std::unique_ptr<Batch>> full, spare;
+    bool stopping = false;
+    std::function<void()> wake_caller;
+    std::thread thread;
+};
+
+CaptureReader::State::State(const std::string& path)
+    : name(path == "-" ? "standard input" : path), source(open_source(path, name)) {
+    std::FILE* stream = source->stream();
+    source->stdio.resize(kReadBuffer);
+    std::setvbuf(stream, source->stdio.data(), _IOFBF, source->stdio.size());
     __fsetlocking(stream, FSETLOCKING_BYCALLER);
     char message[PCAP_ERRBUF_SIZE] = "";
-    pcap_.reset(
+    capture.reset(
         pcap_fopen_offline_with_tstamp_precision(stream, PCAP_TSTAMP_PRECISION_NANO, message));
-    if (!pcap_) {
+    if (!capture) {
         const bool at_end = std::feof(stream) != 0;
         std::fclose(stream);
-        if (!source_->error.empty()) throw CaptureError(name_, source_->error);
-        if (!source_->any && !source_->cut) throw CaptureError(name_, "the file is empty");
-        if (at_end) throw CaptureError(name_, "not a capture, or cut off within its file header");
+        if (!source->error.empty()) throw CaptureError(name, source->error);
+        if (!source->any && !source->cut) throw CaptureError(name, "the file is empty");
+        if (at_end) throw CaptureError(name, "not a capture, or cut off within its file header");
         if (std::strcmp(message, "unknown file format") == 0) {
-            throw CaptureError(name_, "not a capture (neither pcap nor pcapng)");
+            throw CaptureError(name, "not a capture (neither pcap nor pcapng)");
         }
-        throw CaptureError(name_, message);
+        throw CaptureError(name, message);
     }
-    const int type = pcap_datalink(pcap_.get());
-    if (type != DLT_EN10MB) throw CaptureError(name_, wrong_link_type(type));
+    const int type = pcap_datalink(capture.get());
+    if (type != DLT_EN10MB) throw CaptureError(name, wrong_link_type(type));
+    for (std::size_t i = 0; i < kBatches; ++i) spare.push_back(std::make_unique<Batch>());
 }
+
+CaptureReader::State::~State() {
+    {
+        const std::lock_guard lock(mutex);
+        stopping = true;
+        freed.notify_one();
+    }
+    source->stop();
+    if (thread.joinable()) thread.join();
+}
+
+bool CaptureReader::State::read_record(Batch& batch) {
+    pcap_pkthdr* header = nullptr;
+    const u_char* data = nullptr;
+    const int result = pcap_next_ex(capture.get(), &header, &data);
+    if (result != 1) {
+        batch.last = true;
+        batch.truncated =
+            source->cut || (result == PCAP_ERROR && std::feof(pcap_file(capture.get())) != 0);
+        if (result == PCAP_ERROR && !batch.truncated) {
+            const std::string& error = source->error;
+            batch.failure = std::make_exception_ptr(
+                CaptureError(name, "after frame " + std::to_string(records_read) + ": " +
+                                       (error.empty() ? pcap_geterr(capture.get()) : error)));
+        }
+        return false;
+    }
+    ++records_read;
+    if (header->caplen == 0) {
+        ++batch.skipped;
+        return true;
+    }
+    // pcap's seconds are 32 bits without sign, which libpcap hands on with one.
+    std::int64_t seconds = header->ts.tv_sec;
+    if (seconds < 0) seconds = static_cast<std::uint32_t>(seconds);
+    batch.records.push_back(
+        {batch.bytes.size(), header->caplen, std::max(header->caplen, header->len),
+         static_cast<std::uint64_t>(seconds) * kNanosecondsPerSecond +
+             static_cast<std::uint32_t>(header->ts.tv_usec)});  // nanoseconds here
+    batch.bytes.insert(batch.bytes.end(), data, data + header->caplen);
+    return true;
+}
+
+void CaptureReader::State::give(std::unique_ptr<Batch>& batch) {
+    std::function<void()> wake;
+    {
+        const std::lock_guard lock(mutex);
+        full.push_back(std::move(batch));
+        wake = std::exchange(wake_caller, nullptr);
+        given.notify_one();
+    }
+    if (wake) wake();
+}
+
+void CaptureReader::State::read_ahead() {
+    while (true) {
+        std::unique_ptr<Batch> batch;
+        {
+            std::unique_lock lock(mutex);
+            freed.wait(lock, [this] { return !spare.empty() || stopping; });
+            if (stopping) return;
+            batch = std::move(spare.front());
+            spare.pop_front();
+        }
+        batch->clear();
+        const bool pipe = !source->regular();
+        bool more = true;
+        while (more && batch->bytes.size() < kBatchBytes && batch->records.size() < kBatchRecords) {
+            more = read_record(*batch);
+            if (pipe && !batch->records.empty()) break;
+        }
+        give(batch);
+        if (!more) return;
+    }
+}
+
+bool CaptureReader::State::advance(bool wait, const std::function<void()>& wake) {
+    if (!thread.joinable()) thread = std::thread([this] { read_ahead(); });
+    std::unique_lock lock(mutex);
+    if (full.empty() && !wait) {
+        wake_caller = wake;
+        return false;
+    }
+    given.wait(lock, [this] { return !full.empty(); });
+    spare.push_back(std::move(current));
+    current = std::move(full.front());
+    full.pop_front();
+    freed.notify_one();
+    next_record = 0;
+    skipped += current->skipped;
+    return true;
+}
+
+CaptureReader::Poll CaptureReader::State::take(Frame& frame, bool wait,
+                                               const std::function<void()>& wake) {
+    while (next_record == current->records.size()) {
+        if (current->last) {
+            if (const auto failure = std::exchange(current->failure, nullptr))
+                std::rethrow_exception(failure);
+            return Poll::end;
+        }
+        if (!advance(wait, wake)) return Poll::nothing_yet;
+    }
+    const Batch::Record& record = current->records[next_record++];
+    frame.data = current->bytes.data() + record.offset;
+    frame.size = record.size;
+    frame.original_size = record.original_size;
+    frame.timestamp_ns = record.timestamp_ns;
+    if (record.size < record.original_size) ++snapped;
+    return Poll::frame;
+}
+
+CaptureReader::CaptureReader(const std::string& path) : state_(std::make_unique<State>(path)) {}
 
 CaptureReader::~CaptureReader() = default;
 CaptureReader::CaptureReader(CaptureReader&&) noexcept = default;
 
-std::optional<double> CaptureReader::progress() const { return source_->progress(); }
+bool CaptureReader::next(Frame& frame) { return state_->take(frame, true, {}) == Poll::frame; }
 
-void CaptureReader::stop() { source_->stop(); }
-
-bool CaptureReader::next(Frame& frame) {
-    while (!ended_) {
-        pcap_pkthdr* header = nullptr;
-        const u_char* data = nullptr;
-        const int result = pcap_next_ex(pcap_.get(), &header, &data);
-        if (result != 1) {
-            ended_ = true;
-            std::FILE* stream = pcap_file(pcap_.get());
-            truncated_ = source_->cut || (result == PCAP_ERROR && std::feof(stream) != 0);
-            if (result == PCAP_ERROR && !truncated_) {
-                throw CaptureError(name_, "after frame " + std::to_string(delivered_ + skipped_) +
-                                              ": " +
-                                              (source_->error.empty() ? pcap_geterr(pcap_.get())
-                                                                      : source_->error.c_str()));
-            }
-            return false;
-        }
-        if (header->caplen == 0) {
-            ++skipped_;
-            continue;
-        }
-        ++delivered_;
-        if (header->caplen < header->len) ++snapped_;
-        frame.data = data;
-        frame.size = header->caplen;
-        frame.original_size = std::max(header->caplen, header->len);
-        // pcap's seconds are 32 bits without sign, which libpcap hands on with one.
-        std::int64_t seconds = header->ts.tv_sec;
-        if (seconds < 0) seconds = static_cast<std::uint32_t>(seconds);
-        frame.timestamp_ns = static_cast<std::uint64_t>(seconds) * kNanosecondsPerSecond +
-                             static_cast<std::uint32_t>(header->ts.tv_usec);  // nanoseconds here
-        return true;
-    }
-    return false;
+CaptureReader::Poll CaptureReader::poll(Frame& frame, const std::function<void()>& wake) {
+    return state_->take(frame, false, wake);
 }
+
+bool CaptureReader::truncated() const {
+    return state_->current->last && state_->current->truncated;
+}
+
+std::uint64_t CaptureReader::snapped() const { return state_->snapped; }
+
+std::uint64_t CaptureReader::skipped() const { return state_->skipped; }
+
+std::optional<double> CaptureReader::progress() const { return state_->source->progress(); }
 
 // ---------------------------------------------------------------------------------------- writing
 
@@ -497,8 +653,90 @@ void append(std::vector<std::uint8_t>& buffer, const void* data, std::size_t siz
 
 }  // namespace
 
+/// Has the sink do its work in a thread of its own. After an error nothing is written, and each
+/// call reports it.
+class CaptureWriter::Writer {
+public:
+    explicit Writer(std::unique_ptr<Sink> sink)
+        : sink_(std::move(sink)), thread_([this] { work(); }) {}
+    ~Writer() { end(); }
+
+    /// Takes the buffer and leaves an empty one in its place.
+    void take(std::vector<std::uint8_t>& buffer) {
+        std::unique_lock lock(mutex_);
+        done_.wait(lock, [this] { return waiting_.size() < kBatches; });
+        check();
+        waiting_.push_back(std::move(buffer));
+        given_.notify_one();
+        buffer = {};
+        if (!spare_.empty()) {
+            buffer = std::move(spare_.back());
+            spare_.pop_back();
+        }
+        buffer.clear();
+        buffer.reserve(kWriteBuffer);
+    }
+    void flush() {
+        settle();
+        sink_->flush();
+    }
+    void close() {
+        settle();
+        end();
+        sink_->close();
+    }
+
+private:
+    void settle() {
+        std::unique_lock lock(mutex_);
+        done_.wait(lock, [this] { return waiting_.empty(); });
+        check();
+    }
+    void check() const {
+        if (failure_) std::rethrow_exception(failure_);
+    }
+    void end() {
+        {
+            const std::lock_guard lock(mutex_);
+            ending_ = true;
+            given_.notify_one();
+        }
+        if (thread_.joinable()) thread_.join();
+    }
+    void work() {
+        std::unique_lock lock(mutex_);
+        while (true) {
+            given_.wait(lock, [this] { return !waiting_.empty() || ending_; });
+            if (waiting_.empty()) return;
+            const auto& buffer = waiting_.front();  // a deque's elements stay where they are
+            lock.unlock();
+            std::exception_ptr failure;
+            try {
+                if (!failure_) sink_->write(buffer.data(), buffer.size());
+            } catch (...) {
+                failure = std::current_exception();
+            }
+            lock.lock();
+            if (failure) failure_ = failure;
+            spare_.push_back(std::move(waiting_.front()));
+            waiting_.pop_front();
+            done_.notify_all();
+        }
+    }
+
+    std::unique_ptr<Sink> sink_;
+    std::mutex mutex_;
+    std::condition_variable given_, done_;
+    std::deque<std::vector<std::uint8_t>> waiting_;
+    std::vector<std::vector<std::uint8_t>> spare_;
+    std::exception_ptr failure_;
+    bool ending_ = false;
+    std::thread thread_;  // last: it uses the others
+};
+
 CaptureWriter::CaptureWriter(const std::string& path)
-    : name_(path == "-" ? "standard output" : path), sink_(open_sink(path, name_)) {
+    : name_(path == "-" ? "standard output" : path),
+      writer_(std::make_unique<Writer>(open_sink(path, name_))) {
     buffer_.reserve(kWriteBuffer);
     const FileHeader header;
     append(buffer_, &header, sizeof header);
@@ -514,7 +752,7 @@ CaptureWriter::~CaptureWriter() {
 }
 
 void CaptureWriter::write(std::uint64_t timestamp_ns, const std::uint8_t* data, std::size_t size) {
-    if (!sink_) throw CaptureError(name_, "a frame was written after the capture was closed");
+    if (!writer_) throw CaptureError(name_, "a frame was written after the capture was closed");
     if (size > kSnapLength) {
         throw CaptureError(name_, "a frame of " + std::to_string(size) +
                                       " bytes is longer than pcap's " +
@@ -535,21 +773,20 @@ void CaptureWriter::write(std::uint64_t timestamp_ns, const std::uint8_t* data, 
 }
 
 void CaptureWriter::flush() {
-    if (!sink_) return;
+    if (!writer_) return;
     drain();
-    or_close([&] { sink_->flush(); });
+    or_close([&] { writer_->flush(); });
 }
 
 void CaptureWriter::close() {
-    if (!sink_) return;
+    if (!writer_) return;
     drain();
-    or_close([&] { sink_->close(); });
-    sink_.reset();
+    or_close([&] { writer_->close(); });
+    writer_.reset();
 }
 
 void CaptureWriter::drain() {
-    or_close([&] { sink_->write(buffer_.data(), buffer_.size()); });
-    buffer_.clear();
+    or_close([&] { writer_->take(buffer_); });
 }
 
 template <typename Action>
@@ -557,7 +794,7 @@ void CaptureWriter::or_close(Action action) {
     try {
         action();
     } catch (...) {
-        sink_.reset();
+        writer_.reset();
         throw;
     }
 }

@@ -4,13 +4,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
 #include <vector>
-
-struct pcap;
 
 namespace mirrornic {
 
@@ -22,12 +21,13 @@ public:
         : std::runtime_error(file + ": " + message) {}
 };
 
-/// Reads a capture of Ethernet frames as a stream, in constant memory, whatever the file's size.
-/// pcap and pcapng, either byte order, microseconds and nanoseconds, plain or compressed with gzip
-/// or zstd (told by the content, not by the name). A pcapng file may have several interfaces and
-/// sections, as long as libpcap can represent them as one capture (one link type, one snap length,
-/// one byte order); otherwise next() throws at the first that differs.
-/// Frames of up to 262144 bytes.
+/// Reads a capture of Ethernet frames as a stream, in constant memory, whatever the file's size. A
+/// thread of its own reads ahead: of a file by whole buffers, of a pipe no further than it has
+/// frames. pcap and pcapng, either byte order, microseconds and nanoseconds, plain or compressed
+/// with gzip or zstd (told by the content, not by the name). A pcapng file may have several
+/// interfaces and sections, as long as libpcap can represent them as one capture (one link type,
+/// one snap length, one byte order); otherwise next() throws at the first that differs. Frames of
+/// up to 262144 bytes.
 class CaptureReader {
 public:
     struct Frame {
@@ -48,40 +48,33 @@ public:
     /// last whole frame. @throws CaptureError when the file cannot be read or is damaged.
     bool next(Frame& frame);
 
-    /// Valid once next() has returned false: the file ended in the middle of a record, or its
-    /// compressed stream in the middle.
-    bool truncated() const { return truncated_; }
+    enum class Poll { frame, nothing_yet, end };
+    /// The same without waiting. After nothing_yet `wake` is called once, from the reading thread,
+    /// when there is more to know. @throws as next().
+    Poll poll(Frame& frame, const std::function<void()>& wake);
+
+    /// Valid once the end was found: the file ended in the middle of a record, or its compressed
+    /// stream in the middle.
+    bool truncated() const;
     /// Frames delivered so far of which the capture holds only the first bytes.
-    std::uint64_t snapped() const { return snapped_; }
+    std::uint64_t snapped() const;
     /// Records passed over so far because they hold no byte of their frame.
-    std::uint64_t skipped() const { return skipped_; }
+    std::uint64_t skipped() const;
 
     /// Part of the file that was read, 0 to 1; nothing for a pipe.
     std::optional<double> progress() const;
-    /// Makes a next() that waits for a pipe, and each after it, find the capture's end. May be
-    /// called from any thread.
-    void stop();
 
     class Source;
 
 private:
-    struct PcapClose {
-        void operator()(pcap* capture) const;
-    };
-
-    std::string name_;
-    std::unique_ptr<Source> source_;  // outlives pcap_, which reads from it
-    std::unique_ptr<pcap, PcapClose> pcap_;
-    std::uint64_t delivered_ = 0;
-    std::uint64_t snapped_ = 0;
-    std::uint64_t skipped_ = 0;
-    bool truncated_ = false;
-    bool ended_ = false;
+    struct State;
+    std::unique_ptr<State> state_;
 };
 
 /// Writes a pcap file of Ethernet frames with nanosecond time stamps, this machine's byte order and
 /// a snap length of 262144. A name that ends in .gz or .zst is compressed accordingly.
-/// Buffered. An error in writing closes the file, which then ends where the error was.
+/// Buffered, compressed and written by a thread of its own. An error in writing closes the file,
+/// which then ends where the error was, and is reported by the next call.
 class CaptureWriter {
 public:
     static constexpr std::size_t kSnapLength = 262144;
@@ -110,12 +103,13 @@ public:
     class Sink;
 
 private:
+    class Writer;
     void drain();
     template <typename Action>
     void or_close(Action action);
 
     std::string name_;
-    std::unique_ptr<Sink> sink_;  // null once closed
+    std::unique_ptr<Writer> writer_;  // null once closed
     std::vector<std::uint8_t> buffer_;
 };
 

@@ -16,7 +16,7 @@ namespace {
 
 constexpr std::size_t beat_bytes = 64;
 constexpr unsigned quantum = 256;                 // cycles between yields
-constexpr std::size_t queue_beats = 4 * quantum;  // queued before the feeder waits: more falls out of the cache
+constexpr std::size_t queue_beats = std::size_t{4} * quantum;  // queued before the feeder waits: more falls out of the cache
 constexpr unsigned register_patience = 200'000;   // cycles that an access may take
 
 std::uint64_t keep_of(std::size_t bytes) {
