@@ -3,22 +3,20 @@
 
 #include <endian.h>
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <cctype>
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <stdexcept>
 
+#include "file_lock.hpp"
 #include "register_map.hpp"
 
 namespace mirrornic {
@@ -27,23 +25,6 @@ namespace {
 constexpr std::size_t map_size = registers::end_address;
 
 std::string error_text() { return std::strerror(errno); }
-
-/// Who holds the lock on a file, from the kernel's list.
-/// Source: proc(5), /proc/locks: "1: FLOCK ADVISORY WRITE pid major:minor:inode 0 EOF".
-std::string lock_holder(const struct stat& status) {
-    std::ifstream locks("/proc/locks");
-    for (std::string line; std::getline(locks, line);) {
-        long pid;
-        unsigned major_number, minor_number;
-        unsigned long long inode;
-        if (std::sscanf(line.c_str(), "%*d: FLOCK %*s %*s %ld %x:%x:%llu", &pid, &major_number,
-                        &minor_number, &inode) == 4 &&
-            pid > 0 && inode == status.st_ino && major_number == major(status.st_dev) &&
-            minor_number == minor(status.st_dev))
-            return "process " + std::to_string(pid);
-    }
-    return "another process";
-}
 
 bool is_pci_address(const std::string& text) {
     const std::string form = "hhhh:hh:hh.h";
@@ -58,25 +39,23 @@ MappedRegisters::MappedRegisters(const std::string& path)
     : file_(::open(path.c_str(), O_RDWR | O_CLOEXEC | O_SYNC)), base_(MAP_FAILED) {
     if (file_ < 0)
         throw std::runtime_error("the registers " + path + " cannot be opened: " + error_text());
-    std::string error;
-    struct stat status {};
-    if (::fstat(file_, &status) != 0) {
-        error = "the registers " + path + " cannot be examined: " + error_text();
-    } else if (status.st_size < off_t(map_size)) {
-        error = "the registers " + path + " are " + std::to_string(status.st_size) +
-                " bytes, a mirrornic's are at least " + std::to_string(map_size);
-    } else if (::flock(file_, LOCK_EX | LOCK_NB) != 0) {
-        error = errno == EWOULDBLOCK
-                    ? "the registers " + path + " are in use by " + lock_holder(status)
-                    : "the registers " + path + " cannot be locked: " + error_text();
-    } else {
+    try {
+        struct stat status {};
+        if (::fstat(file_, &status) != 0)
+            throw std::runtime_error("the registers " + path +
+                                     " cannot be examined: " + error_text());
+        if (status.st_size < off_t(map_size))
+            throw std::runtime_error(
+                "the registers " + path + " are " + std::to_string(status.st_size) +
+                " bytes, a mirrornic's are at least " + std::to_string(map_size));
+        lock_file(file_, "the registers " + path);
         base_ = ::mmap(nullptr, map_size, PROT_READ | PROT_WRITE, MAP_SHARED, file_, 0);
         if (base_ == MAP_FAILED)
-            error = "the registers " + path + " cannot be mapped: " + error_text();
-    }
-    if (!error.empty()) {
+            throw std::runtime_error("the registers " + path +
+                                     " cannot be mapped: " + error_text());
+    } catch (...) {
         ::close(file_);
-        throw std::runtime_error(error);
+        throw;
     }
 }
 

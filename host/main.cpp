@@ -83,7 +83,9 @@ po::options_description serve_options() {
     po::options_description device("Device");
     device.add_options()("device",
                          po::value<std::string>()->default_value("sim")->value_name("WHICH"),
-                         "sim, pci:ADDRESS or file:PATH")(
+                         "sim: the offload in simulation; pci:ADDRESS: a card; file:PATH: a device "
+                         "without traffic whose tables the file keeps and which is made if it is "
+                         "not there, or any other file that can be mapped as a card's registers")(
         "in", po::value<std::string>()->value_name("CAPTURE"),
         "frames for the simulated device; pcap or pcapng, \"-\" is standard input")(
         "loop", po::bool_switch(), "begin again at the capture's end")(

@@ -23,6 +23,7 @@
 #include "api.hpp"
 #include "configuration.hpp"
 #include "device_plane.hpp"
+#include "register_file.hpp"
 #include "sqlite_store.hpp"
 
 namespace mirrornic {
@@ -277,7 +278,7 @@ std::unique_ptr<RegisterAccess> Server::open_registers() const {
     if (device.compare(0, 4, "pci:") == 0)
         return std::unique_ptr<RegisterAccess>(
             new MappedRegisters(MappedRegisters::pci(device.substr(4))));
-    return std::make_unique<MappedRegisters>(device.substr(5));
+    return open_register_file(device.substr(5));
 }
 
 void Server::warn_of_sessions(const Account& account, const TableState& tables) {

@@ -6,8 +6,8 @@
 #include <set>
 #include <sstream>
 
+#include "../sim/register_model.hpp"
 #include "catch.hpp"
-#include "fake_registers.hpp"
 #include "register_map.hpp"
 
 namespace mirrornic {
