@@ -99,6 +99,7 @@ struct MirrorDevice::State {
     std::uint64_t sequence = 0x10000;
     std::uint64_t drained = 0;
     bool stale = true;                ///< the tables must be read again
+    bool settled = false;             ///< the tables are as the last plan wanted them
     std::optional<Tables> attempted;  ///< when stale: the tables, had the failed commit been done
     std::array<std::optional<std::uint32_t>, map::end_address / 4> staged;  ///< where known
     std::shared_ptr<const Placement> placement = std::make_shared<Placement>();
@@ -387,6 +388,8 @@ struct MirrorDevice::State {
         read.free_filters = free_indices(known->free_filters, filters, sequence);
         read.free_sessions = free_indices(known->free_sessions, sessions, sequence);
         tables = std::move(read);
+        tables.index();
+        settled = false;
         attempted.reset();
         stale = false;
         ++generation;
@@ -397,20 +400,38 @@ struct MirrorDevice::State {
         if (stale) read_back();
     }
 
+    std::shared_ptr<const Placement::Tapped> tapped(std::uint32_t index) const {
+        const auto& interface = tables.interfaces[index];
+        auto tapped = std::make_shared<Placement::Tapped>();
+        tapped->interface = interface.name;
+        for (const auto& slot : interface.slots) {
+            const auto& filter = tables.filters[slot.word.filter];
+            tapped->slots.push_back({slot.session, filter.name, filter.filter, slot.word.session});
+        }
+        return tapped;
+    }
+
+    /// All of it anew.
     void publish() {
         auto next = std::make_shared<Placement>();
+        for (std::uint32_t i = 0; i < tables.interfaces.size(); ++i)
+            next->interfaces.push_back(tapped(i));
+        publish(std::move(next));
+    }
+
+    /// With other words of one interface, and of those that use some filters.
+    void publish(const std::optional<std::uint32_t>& interface,
+                 const std::set<std::uint32_t>& filters) {
+        auto next = std::make_shared<Placement>(*placement);
+        if (interface) next->interfaces[*interface] = tapped(*interface);
+        for (std::uint32_t i = 0; !filters.empty() && i < tables.interfaces.size(); ++i)
+            for (const auto& slot : tables.interfaces[i].slots)
+                if (filters.count(slot.word.filter) != 0) next->interfaces[i] = tapped(i);
+        publish(std::move(next));
+    }
+
+    void publish(std::shared_ptr<Placement> next) {
         next->version = version();
-        next->interfaces.resize(tables.interfaces.size());
-        for (std::size_t i = 0; i < tables.interfaces.size(); ++i) {
-            const auto& interface = tables.interfaces[i];
-            auto& tapped = next->interfaces[i];
-            tapped.interface = interface.name;
-            for (const auto& slot : interface.slots) {
-                const auto& filter = tables.filters[slot.word.filter];
-                tapped.slots.push_back(
-                    {slot.session, filter.name, filter.filter, slot.word.session});
-            }
-        }
         placement = std::move(next);
         if (callback) callback(placement);
     }
@@ -470,20 +491,24 @@ const TableSizes& MirrorDevice::sizes() const { return state_->sizes; }
 
 std::uint32_t MirrorDevice::map_hash() const { return map::hash_value; }
 
-std::shared_ptr<const MirrorDevice::Plan> MirrorDevice::plan(const TableState& desired) const {
-    state_->ensure_current();
+std::shared_ptr<const MirrorDevice::Plan> MirrorDevice::plan(const TableState& desired,
+                                                             const Touched* touched) const {
+    State& state = *state_;
+    state.ensure_current();
     return std::make_shared<const Plan>(
-        Plan{state_->generation, plan_changes(state_->tables, desired, state_->sizes)});
+        Plan{state.generation, touched && state.settled
+                                   ? plan_changes(state.tables, desired, *touched, state.sizes)
+                                   : plan_changes(state.tables, desired, state.sizes)});
 }
 
 void MirrorDevice::commit(const std::shared_ptr<const Plan>& plan) {
     State& state = *state_;
-    const auto& steps = plan->changes.steps;
+    const Changes& changes = plan->changes;
     if (state.stale || plan->generation != state.generation)
         throw std::logic_error("the tables have changed since this plan was made");
     // Before anything changes: entries that were freed earlier and still hold copies. Those that
     // the plan itself frees are waited for when their turn comes.
-    for (const auto& step : steps)
+    for (const auto& step : changes.steps)
         if (step.new_session) {
             const auto& free = state.tables.free_sessions;
             if (std::any_of(free.begin(), free.end(),
@@ -491,8 +516,20 @@ void MirrorDevice::commit(const std::shared_ptr<const Plan>& plan) {
                 state.wait_until_drained(step.session->first);
         }
     ++state.generation;
-    state.tables = plan->changes.base;
-    for (const auto& step : steps) {
+    state.settled = false;
+    if (changes.base) state.tables = *changes.base;
+    std::set<std::uint32_t> renamed;
+    for (const auto& [index, filter] : changes.renamed) {
+        state.tables.filters[index].filter = filter;
+        renamed.insert(index);
+    }
+    const auto publish = [&](const std::optional<std::uint32_t>& interface,
+                             std::set<std::uint32_t> filters) {
+        filters.merge(renamed);
+        changes.base ? state.publish() : state.publish(interface, filters);
+    };
+    if (changes.steps.empty()) publish(std::nullopt, {});
+    for (const auto& step : changes.steps) {
         try {
             if (step.new_session) state.wait_until_drained(step.session->first);
             state.execute(step);
@@ -503,9 +540,10 @@ void MirrorDevice::commit(const std::shared_ptr<const Plan>& plan) {
             throw;
         }
         state.tables.apply(step, state.sequence);
-        state.publish();
+        publish(step.interface ? std::optional(step.interface->first) : std::nullopt,
+                step.filter ? std::set{step.filter->first} : std::set<std::uint32_t>{});
     }
-    if (steps.empty()) state.publish();
+    state.settled = true;
 }
 
 void MirrorDevice::on_placement(std::function<void(std::shared_ptr<const Placement>)> callback) {
@@ -515,10 +553,9 @@ void MirrorDevice::on_placement(std::function<void(std::shared_ptr<const Placeme
 std::shared_ptr<const Placement> MirrorDevice::placement() const { return state_->placement; }
 
 std::uint32_t MirrorDevice::interface_index(const std::string& interface) const {
-    const auto& interfaces = state_->tables.interfaces;
-    for (std::uint32_t i = 0; i < interfaces.size(); ++i)
-        if (!interfaces[i].slots.empty() && interfaces[i].name == interface) return i;
-    return state_->sizes.interfaces;
+    const auto& indices = state_->tables.interface_of;
+    const auto at = indices.find(interface);
+    return at == indices.end() ? state_->sizes.interfaces : at->second;
 }
 
 void MirrorDevice::set_source_ports(std::uint16_t base, std::uint8_t bits) {

@@ -54,8 +54,8 @@ struct Placement {
         std::string interface;  ///< empty: the index is free
         std::vector<Slot> slots;
     };
-    std::uint16_t version = 0;       ///< commit sequence, modulo 2^16
-    std::vector<Tapped> interfaces;  ///< by interface index
+    std::uint16_t version = 0;                              ///< commit sequence, modulo 2^16
+    std::vector<std::shared_ptr<const Tapped>> interfaces;  ///< by interface index; none is null
 };
 
 /// Passes and bytes of frames, 64 bits each (P23).
@@ -121,8 +121,12 @@ public:
     /// unless a commit has failed since the last plan: then the tables are first read again, so
     /// that the way starts from what the device really holds.
     /// @throws TableFull, std::invalid_argument; then nothing was changed. DeviceError.
+    /// @param touched what may differ from the state of the last commit; the plan then takes time
+    /// that depends on that alone, and is made without interrupting what was not touched, or not at
+    /// all. After a commit that failed it is not used.
     class Plan;
-    std::shared_ptr<const Plan> plan(const TableState& desired) const;
+    std::shared_ptr<const Plan> plan(const TableState& desired,
+                                     const Touched* touched = nullptr) const;
     /// Makes the plan's changes, each atomic for the data plane (T2): one commit for each changed
     /// session or filter, or for all that leaves an interface; a filter that comes into use is
     /// loaded before, where no frame meets it. In force for every frame that enters after the call

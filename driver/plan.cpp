@@ -63,11 +63,6 @@ void check_room(const std::string& table, std::size_t wanted, std::uint32_t room
                                    table + " table holds " + std::to_string(room));
 }
 
-void take(std::deque<Tables::Free>& free, std::uint32_t index) {
-    free.erase(std::find_if(free.begin(), free.end(),
-                            [&](const Tables::Free& entry) { return entry.index == index; }));
-}
-
 struct WantedSession {
     std::string id, filter;
     std::uint16_t number = 0;
@@ -83,53 +78,89 @@ struct WantedInterface {
 class Planner {
 public:
     Planner(const Tables& tables, const TableState& desired, const TableSizes& sizes)
-        : base_(tables) {
-        encode(desired, sizes);
+        : own_(tables), now_(own_) {
+        for (const auto& [id, session] : desired.sessions) encode(id, session, desired, sizes);
+        check_interfaces(sizes);
+        check_room("interface", wanted_.size(), sizes.interfaces, "interfaces with a session");
+        check_room("filter", used_.size(), sizes.filters, "filters that a session uses");
+        check_room("session", desired.sessions.size(), sizes.sessions, "sessions");
         match_interfaces();
         match_filters();
-        for (auto& loaded : base_.filters) {  // ids of rules may be new where the words are not
-            const auto used = used_.find(loaded.name);
-            if (loaded.words && used != used_.end() && *used->second.words == *loaded.words)
-                loaded.filter = used->second.filter;
-        }
-        now_ = base_;
+        now_.index();
+    }
+
+    Planner(Tables& tables, const TableState& desired, const Touched& touched,
+            const TableSizes& sizes)
+        : now_(tables), touched_(&touched) {
+        for (const auto& [id, sessions] : touched.interfaces)
+            for (const auto& session : sessions) {
+                const auto at = desired.sessions.find(session);
+                if (at != desired.sessions.end() && at->second.interface == id)
+                    encode(session, at->second, desired, sizes);
+            }
+        // A filter's words matter when a session that was not touched has it, or one is to have it.
+        std::map<std::uint32_t, unsigned> of_touched;
+        for (const auto& [id, sessions] : touched.interfaces)
+            if (const auto index = find_interface(id))
+                for (const auto& slot : now_.interfaces[*index].slots)
+                    ++of_touched[slot.word.filter];
+        for (const auto& id : touched.filters)
+            if (const auto index = find_filter(id))
+                if (now_.references[*index] > of_touched[*index])
+                    use(id, desired.filters.at(id), sizes);
+        check_interfaces(sizes);
     }
 
     Changes run() {
-        remove_interfaces();
-        rewrite_filters();
-        change_interfaces();
-        return {std::move(base_), std::move(steps_)};
+        rename_filters();
+        if (!touched_) changes_.base = now_;
+        try {
+            if (touched_)
+                remove_touched();
+            else
+                remove_interfaces();
+            rewrite_filters();
+            change_interfaces();
+        } catch (...) {
+            take_back();
+            throw;
+        }
+        take_back();
+        return std::move(changes_);
     }
 
 private:
     // What is wanted, checked and as words.
 
-    void encode(const TableState& desired, const TableSizes& sizes) {
-        for (const auto& [id, session] : desired.sessions) {
-            check(id, session);
-            const auto interface = desired.interfaces.find(session.interface);
-            if (interface == desired.interfaces.end() || session.interface.empty())
-                invalid("session " + id + ": there is no interface '" + session.interface + "'");
-            const auto filter = desired.filters.find(session.filter);
-            if (filter == desired.filters.end() || session.filter.empty() || !filter->second)
-                invalid("session " + id + ": there is no filter '" + session.filter + "'");
-            if (used_.find(session.filter) == used_.end()) {
-                check(session.filter, *filter->second, sizes);
-                used_[session.filter] = {
-                    session.filter, filter->second,
-                    std::make_shared<const FilterWords>(encoding::encode(*filter->second))};
-            }
-            auto& wanted = wanted_[session.interface];
-            wanted.id = session.interface;
-            if (const auto& resolver = interface->second.resolver) {
-                if (resolver->v6)
-                    invalid("interface " + wanted.id + ": its resolver is no IPv4 address");
-                wanted.resolver = encoding::address_word(*resolver);
-            }
-            wanted.sessions.push_back(
-                {id, session.filter, session.number, encoding::encode(session)});
+    void use(const std::string& id, const std::shared_ptr<const Filter>& filter,
+             const TableSizes& sizes) {
+        if (used_.find(id) != used_.end()) return;
+        check(id, *filter, sizes);
+        used_[id] = {id, filter, std::make_shared<const FilterWords>(encoding::encode(*filter))};
+    }
+
+    void encode(const std::string& id, const Session& session, const TableState& desired,
+                const TableSizes& sizes) {
+        check(id, session);
+        const auto interface = desired.interfaces.find(session.interface);
+        if (interface == desired.interfaces.end() || session.interface.empty())
+            invalid("session " + id + ": there is no interface '" + session.interface + "'");
+        const auto filter = desired.filters.find(session.filter);
+        if (filter == desired.filters.end() || session.filter.empty() || !filter->second)
+            invalid("session " + id + ": there is no filter '" + session.filter + "'");
+        use(session.filter, filter->second, sizes);
+        kept_.insert(session.filter);
+        auto& wanted = wanted_[session.interface];
+        wanted.id = session.interface;
+        if (const auto& resolver = interface->second.resolver) {
+            if (resolver->v6)
+                invalid("interface " + wanted.id + ": its resolver is no IPv4 address");
+            wanted.resolver = encoding::address_word(*resolver);
         }
+        wanted.sessions.push_back({id, session.filter, session.number, encoding::encode(session)});
+    }
+
+    void check_interfaces(const TableSizes& sizes) {
         for (auto& [id, wanted] : wanted_) {
             auto& sessions = wanted.sessions;
             if (sessions.size() > sizes.slots)
@@ -145,29 +176,32 @@ private:
                             " of interface " + id + " share number " +
                             std::to_string(sessions[i].number));
         }
-        check_room("interface", wanted_.size(), sizes.interfaces, "interfaces with a session");
-        check_room("filter", used_.size(), sizes.filters, "filters that a session uses");
-        check_room("session", desired.sessions.size(), sizes.sessions, "sessions");
     }
 
     // Matching of what was read back, which has no ids, with what is wanted, by content.
 
+    template <class Entry>
+    static bool named(const std::vector<Entry>& entries, const std::string& id) {
+        return std::any_of(entries.begin(), entries.end(),
+                           [&](const Entry& entry) { return entry.name == id; });
+    }
+
     bool same_filter(const encoding::Slot& slot, const WantedSession& session) const {
-        return *base_.filters[slot.filter].words == *used_.at(session.filter).words;
+        return *now_.filters[slot.filter].words == *used_.at(session.filter).words;
     }
 
     bool same_slot(const encoding::Slot& slot, const WantedSession& session) const {
-        return slot.number == session.number && base_.sessions[slot.session] == session.words &&
+        return slot.number == session.number && now_.sessions[slot.session] == session.words &&
                same_filter(slot, session);
     }
 
     void match_interfaces() {
         std::multimap<std::uint64_t, std::uint32_t> by_mac;
-        for (std::uint32_t i = 0; i < base_.interfaces.size(); ++i) {
+        for (std::uint32_t i = 0; i < now_.interfaces.size(); ++i) {
             std::set<std::uint64_t> macs;
-            if (base_.interfaces[i].name.empty())
-                for (const auto& slot : base_.interfaces[i].slots)
-                    macs.insert(encoding::source_mac(base_.sessions[slot.word.session]));
+            if (now_.interfaces[i].name.empty())
+                for (const auto& slot : now_.interfaces[i].slots)
+                    macs.insert(encoding::source_mac(now_.sessions[slot.word.session]));
             for (const auto mac : macs) by_mac.emplace(mac, i);
         }
         converging_ = !by_mac.empty();
@@ -181,14 +215,14 @@ private:
         };
         std::vector<Pair> pairs;
         for (auto& [id, wanted] : wanted_) {
-            if (find_interface(base_, id)) continue;
+            if (named(now_.interfaces, id)) continue;
             std::set<std::uint32_t> candidates;
             for (const auto& session : wanted.sessions) {
                 const auto range = by_mac.equal_range(encoding::source_mac(session.words));
                 for (auto i = range.first; i != range.second; ++i) candidates.insert(i->second);
             }
             for (const auto index : candidates) {
-                const auto& held = base_.interfaces[index];
+                const auto& held = now_.interfaces[index];
                 std::size_t equal = 0;
                 for (const auto& slot : held.slots)
                     for (const auto& session : wanted.sessions)
@@ -204,7 +238,7 @@ private:
         });
         std::set<std::string> placed;
         for (const auto& pair : pairs) {
-            auto& held = base_.interfaces[pair.index];
+            auto& held = now_.interfaces[pair.index];
             if (!held.name.empty() || !placed.insert(pair.wanted->id).second) continue;
             held.name = pair.wanted->id;
             match_sessions(held, *pair.wanted);
@@ -218,7 +252,7 @@ private:
             for (auto& slot : held.slots)
                 for (const auto& session : wanted.sessions) {
                     const bool number = slot.word.number == session.number;
-                    const bool entry = base_.sessions[slot.word.session] == session.words;
+                    const bool entry = now_.sessions[slot.word.session] == session.words;
                     const bool same = round == 0 ? number && entry : round == 1 ? number : entry;
                     if (slot.session.empty() && same && placed.insert(session.id).second)
                         slot.session = session.id;
@@ -232,12 +266,12 @@ private:
             for (const auto& session : wanted.sessions) sessions[session.id] = &session;
 
         const auto name = [&](std::uint32_t index, const std::string& id) {
-            if (base_.filters[index].name.empty() && !find_filter(base_, id))
-                base_.filters[index].name = id;
+            if (now_.filters[index].name.empty() && !named(now_.filters, id))
+                now_.filters[index].name = id;
         };
         // By index: the filters that its slots are to have; "" where a slot changes otherwise too.
         std::map<std::uint32_t, std::set<std::string>> wanted_by;
-        for (const auto& interface : base_.interfaces)
+        for (const auto& interface : now_.interfaces)
             for (const auto& slot : interface.slots) {
                 const auto found = sessions.find(slot.session);
                 if (found == sessions.end()) {
@@ -246,17 +280,17 @@ private:
                 }
                 const WantedSession& session = *found->second;
                 const bool same_else = slot.word.number == session.number &&
-                                       base_.sessions[slot.word.session] == session.words;
+                                       now_.sessions[slot.word.session] == session.words;
                 wanted_by[slot.word.filter].insert(same_else ? session.filter : "");
                 if (same_filter(slot.word, session)) name(slot.word.filter, session.filter);
             }
         std::map<FilterWords, std::vector<std::uint32_t>> by_words;
-        for (std::uint32_t i = 0; i < base_.filters.size(); ++i)
-            if (base_.filters[i].words && base_.filters[i].name.empty())
-                by_words[*base_.filters[i].words].push_back(i);
+        for (std::uint32_t i = 0; i < now_.filters.size(); ++i)
+            if (now_.filters[i].words && now_.filters[i].name.empty())
+                by_words[*now_.filters[i].words].push_back(i);
         for (const auto& [id, used] : used_) {
             const auto equal = by_words.find(*used.words);
-            if (equal == by_words.end() || find_filter(base_, id)) continue;
+            if (equal == by_words.end() || named(now_.filters, id)) continue;
             name(equal->second.back(), id);
             equal->second.pop_back();
             if (equal->second.empty()) by_words.erase(equal);
@@ -268,17 +302,16 @@ private:
 
     // Places.
 
-    static std::optional<std::uint32_t> find_interface(const Tables& tables,
-                                                       const std::string& id) {
-        for (std::uint32_t i = 0; i < tables.interfaces.size(); ++i)
-            if (!tables.interfaces[i].slots.empty() && tables.interfaces[i].name == id) return i;
-        return std::nullopt;
+    static std::optional<std::uint32_t> find(
+        const std::unordered_map<std::string, std::uint32_t>& indices, const std::string& id) {
+        const auto at = indices.find(id);
+        return at == indices.end() ? std::nullopt : std::optional(at->second);
     }
-
-    static std::optional<std::uint32_t> find_filter(const Tables& tables, const std::string& id) {
-        for (std::uint32_t i = 0; i < tables.filters.size(); ++i)
-            if (tables.filters[i].words && tables.filters[i].name == id) return i;
-        return std::nullopt;
+    std::optional<std::uint32_t> find_interface(const std::string& id) const {
+        return find(now_.interface_of, id);
+    }
+    std::optional<std::uint32_t> find_filter(const std::string& id) const {
+        return find(now_.filter_of, id);
     }
 
     static const Tables::Slot* find_slot(const Tables::Interface& interface,
@@ -288,28 +321,26 @@ private:
         return nullptr;
     }
 
-    std::vector<unsigned> filter_references() const {
-        std::vector<unsigned> references(now_.filters.size());
-        for (const auto& interface : now_.interfaces)
-            for (const auto& slot : interface.slots) ++references[slot.word.filter];
-        return references;
-    }
-
     // Steps.
 
+    /// When an index was freed matters at the commit alone: 0 stands for it here.
     void emit(Step step) {
-        now_.apply(step, 0);  // when an index was freed matters at the commit alone
-        if (step.interface) {
-            const auto references = filter_references();
-            for (std::uint32_t i = 0; i < now_.filters.size(); ++i)
-                if (now_.filters[i].words && references[i] == 0 &&
-                    used_.find(now_.filters[i].name) == used_.end())
-                    step.freed_filters.push_back(i);
-            Step freed;
-            freed.freed_filters = step.freed_filters;
-            now_.apply(freed, 0);
-        }
-        steps_.push_back(std::move(step));
+        std::set<std::uint32_t> left;  ///< filters that the interface pointed to
+        if (step.interface)
+            for (const auto& slot : now_.interfaces[step.interface->first].slots)
+                left.insert(slot.word.filter);
+        undo_.push_back(now_.apply(step, 0));
+        Step freed;
+        for (const auto i : left)
+            if (now_.references[i] == 0 && kept_.count(now_.filters[i].name) == 0)
+                freed.freed_filters.push_back(i);
+        undo_.push_back(now_.apply(freed, 0));
+        step.freed_filters = std::move(freed.freed_filters);
+        changes_.steps.push_back(std::move(step));
+    }
+
+    void take_back() {
+        for (; touched_ && !undo_.empty(); undo_.pop_back()) now_.take_back(undo_.back());
     }
 
     void empty_interface(std::uint32_t index) {
@@ -331,15 +362,33 @@ private:
         }
     }
 
+    void remove_touched() {
+        std::set<std::uint32_t> gone;
+        for (const auto& [id, sessions] : touched_->interfaces)
+            if (wanted_.find(id) == wanted_.end())
+                if (const auto index = find_interface(id)) gone.insert(*index);
+        for (const auto index : gone) empty_interface(index);
+    }
+
+    /// Ids of rules may be new where the words are not.
+    void rename_filters() {
+        for (const auto& [id, used] : used_) {
+            const auto index = find_filter(id);
+            if (!index || *now_.filters[*index].words != *used.words) continue;
+            if (now_.filters[*index].filter != used.filter)
+                changes_.renamed.emplace_back(*index, used.filter);
+        }
+    }
+
     void rewrite_filters() {
         for (const auto& [id, used] : used_) {
-            const auto index = find_filter(now_, id);
+            const auto index = find_filter(id);
             if (index && *now_.filters[*index].words != *used.words) write_filter(*index, id);
         }
     }
 
     bool up_to_date(const WantedInterface& wanted) const {
-        const auto index = find_interface(now_, wanted.id);
+        const auto index = find_interface(wanted.id);
         if (!index) return false;
         const auto& held = now_.interfaces[*index];
         if (held.resolver != wanted.resolver || held.slots.size() != wanted.sessions.size())
@@ -358,7 +407,7 @@ private:
     std::set<std::string> missing_filters(const WantedInterface& wanted) const {
         std::set<std::string> missing;
         for (const auto& session : wanted.sessions)
-            if (!find_filter(now_, session.filter)) missing.insert(session.filter);
+            if (!find_filter(session.filter)) missing.insert(session.filter);
         return missing;
     }
 
@@ -366,7 +415,8 @@ private:
         std::vector<const WantedInterface*> open;
         for (const auto& [id, wanted] : wanted_)
             if (!up_to_date(wanted)) open.push_back(&wanted);
-        const bool one_request = open.size() == 1 && steps_.empty() && !converging_;
+        const bool one_request =
+            touched_ || (open.size() == 1 && changes_.steps.empty() && !converging_);
         while (!open.empty()) {
             const auto possible =
                 std::find_if(open.begin(), open.end(), [&](const WantedInterface* wanted) {
@@ -387,15 +437,14 @@ private:
     /// With the filter table full: a session that gets another filter and keeps all else, and is
     /// the only user of its old one, gets it by one write over the old.
     bool replace_filter(const std::vector<const WantedInterface*>& open) {
-        const auto references = filter_references();
         for (const auto* wanted : open) {
-            const auto index = find_interface(now_, wanted->id);
+            const auto index = find_interface(wanted->id);
             if (!index || now_.interfaces[*index].resolver != wanted->resolver) continue;
             for (const auto& session : wanted->sessions) {
                 const auto* slot = find_slot(now_.interfaces[*index], session.id);
                 if (slot && slot->word.number == session.number &&
                     now_.sessions[slot->word.session] == session.words &&
-                    references[slot->word.filter] == 1 && !find_filter(now_, session.filter)) {
+                    now_.references[slot->word.filter] == 1 && !find_filter(session.filter)) {
                     write_filter(slot->word.filter, session.filter);
                     return true;
                 }
@@ -409,7 +458,7 @@ private:
     void make_filter_room(const std::vector<const WantedInterface*>& open, bool one_request) {
         if (!one_request)
             for (const auto* wanted : open)
-                if (const auto index = find_interface(now_, wanted->id)) {
+                if (const auto index = find_interface(wanted->id)) {
                     empty_interface(*index);
                     return;
                 }
@@ -425,7 +474,10 @@ private:
             std::optional<Tables::Slot> old;
             const SessionWords* words;  ///< to be written; null: the entry is right
         };
-        const auto found = find_interface(now_, wanted.id);
+        const auto found = find_interface(wanted.id);
+        if (!found && now_.free_interfaces.empty())
+            throw TableFull("interface",
+                            "no entry of the device's interface table is free for " + wanted.id);
         const std::uint32_t index = found ? *found : now_.free_interfaces.front().index;
         std::vector<Target> targets;
         auto free_session = now_.free_sessions.begin();
@@ -433,7 +485,7 @@ private:
             Target target{};
             target.slot.session = session.id;
             target.slot.word.number = session.number;
-            target.slot.word.filter = std::uint16_t(*find_filter(now_, session.filter));
+            target.slot.word.filter = std::uint16_t(*find_filter(session.filter));
             if (const auto* slot = find_slot(now_.interfaces[index], session.id)) {
                 target.old = *slot;
                 target.slot.word.session = slot->word.session;
@@ -479,9 +531,13 @@ private:
 
     std::map<std::string, WantedInterface> wanted_;     ///< by id
     std::map<std::string, Tables::LoadedFilter> used_;  ///< by id, as they are to be
+    std::set<std::string> kept_;                        ///< filters of sessions in wanted_
     bool converging_ = false;                           ///< some of the tables has no ids yet
-    Tables base_, now_;
-    std::vector<Step> steps_;
+    Tables own_;
+    Tables& now_;  ///< own_, or the caller's
+    const Touched* touched_ = nullptr;
+    std::vector<Tables::Undo> undo_;
+    Changes changes_;
 };
 
 }  // namespace
@@ -493,36 +549,107 @@ encoding::InterfaceWord Tables::Interface::word() const {
     return word;
 }
 
-void Tables::apply(const Step& step, std::uint64_t sequence) {
+void Tables::index() {
+    interface_of.clear();
+    filter_of.clear();
+    references.assign(filters.size(), 0);
+    for (std::uint32_t i = 0; i < interfaces.size(); ++i) {
+        if (!interfaces[i].slots.empty()) interface_of[interfaces[i].name] = i;
+        for (const auto& slot : interfaces[i].slots) ++references[slot.word.filter];
+    }
+    for (std::uint32_t i = 0; i < filters.size(); ++i)
+        if (filters[i].words) filter_of[filters[i].name] = i;
+}
+
+void Tables::set(std::uint32_t index, Interface next) {
+    auto& held = interfaces[index];
+    for (const auto& slot : held.slots) --references[slot.word.filter];
+    for (const auto& slot : next.slots) ++references[slot.word.filter];
+    if (!held.slots.empty()) interface_of.erase(held.name);
+    if (!next.slots.empty()) interface_of[next.name] = index;
+    held = std::move(next);
+}
+
+void Tables::set(std::uint32_t index, LoadedFilter next) {
+    auto& held = filters[index];
+    if (held.words) filter_of.erase(held.name);
+    if (next.words) filter_of[next.name] = index;
+    held = std::move(next);
+}
+
+Tables::Undo::FreeList Tables::take(std::deque<Free> Tables::*list, std::uint32_t index) {
+    auto& free = this->*list;
+    const auto at = std::find_if(free.begin(), free.end(),
+                                 [&](const Free& entry) { return entry.index == index; });
+    const Undo::FreeList undo{list, std::pair(std::size_t(at - free.begin()), *at)};
+    free.erase(at);
+    return undo;
+}
+
+Tables::Undo::FreeList Tables::give(std::deque<Free> Tables::*list, std::uint32_t index,
+                                    std::uint64_t since) {
+    (this->*list).push_back({index, since});
+    return {list, std::nullopt};
+}
+
+Tables::Undo Tables::apply(const Step& step, std::uint64_t sequence) {
+    Undo undo;
     if (step.interface) {
         const auto& [index, next] = *step.interface;
-        auto& held = interfaces[index];
-        if (held.slots.empty() && !next.slots.empty()) take(free_interfaces, index);
-        if (!held.slots.empty() && next.slots.empty()) free_interfaces.push_back({index, sequence});
+        const auto& held = interfaces[index];
+        undo.interface = {index, held};
+        if (held.slots.empty() && !next.slots.empty())
+            undo.free.push_back(take(&Tables::free_interfaces, index));
+        if (!held.slots.empty() && next.slots.empty())
+            undo.free.push_back(give(&Tables::free_interfaces, index, sequence));
         for (const auto& slot : held.slots)
             if (std::none_of(next.slots.begin(), next.slots.end(), [&](const auto& other) {
                     return other.word.session == slot.word.session;
                 }))
-                free_sessions.push_back({slot.word.session, sequence});
-        held = next;
+                undo.free.push_back(give(&Tables::free_sessions, slot.word.session, sequence));
+        set(index, next);
     }
     if (step.session) {
-        if (step.new_session) take(free_sessions, step.session->first);
-        sessions[step.session->first] = step.session->second;
+        const auto& [index, words] = *step.session;
+        undo.session = {index, sessions[index]};
+        if (step.new_session) undo.free.push_back(take(&Tables::free_sessions, index));
+        sessions[index] = words;
     }
     if (step.filter) {
-        auto& held = filters[step.filter->first];
-        if (!held.words) take(free_filters, step.filter->first);
-        held = step.filter->second;
+        const auto& [index, next] = *step.filter;
+        undo.filters.emplace_back(index, filters[index]);
+        if (!filters[index].words) undo.free.push_back(take(&Tables::free_filters, index));
+        set(index, next);
     }
     for (const auto index : step.freed_filters) {
-        filters[index] = {};
-        free_filters.push_back({index, sequence});
+        undo.filters.emplace_back(index, filters[index]);
+        undo.free.push_back(give(&Tables::free_filters, index, sequence));
+        set(index, LoadedFilter{});
     }
+    return undo;
+}
+
+void Tables::take_back(const Undo& undo) {
+    for (auto at = undo.free.rbegin(); at != undo.free.rend(); ++at) {
+        auto& free = this->*(at->list);
+        if (at->taken)
+            free.insert(free.begin() + std::ptrdiff_t(at->taken->first), at->taken->second);
+        else
+            free.pop_back();
+    }
+    for (auto at = undo.filters.rbegin(); at != undo.filters.rend(); ++at)
+        set(at->first, at->second);
+    if (undo.session) sessions[undo.session->first] = undo.session->second;
+    if (undo.interface) set(undo.interface->first, undo.interface->second);
 }
 
 Changes plan_changes(const Tables& tables, const TableState& desired, const TableSizes& sizes) {
     return Planner(tables, desired, sizes).run();
+}
+
+Changes plan_changes(Tables& tables, const TableState& desired, const Touched& touched,
+                     const TableSizes& sizes) {
+    return Planner(tables, desired, touched, sizes).run();
 }
 
 }  // namespace mirrornic

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -49,8 +50,31 @@ struct Tables {
     /// that a shell has tagged before a change meet a new owner of their index as late as can be.
     std::deque<Free> free_interfaces, free_filters, free_sessions;
 
-    /// What the tables are after the step, as the commit numbered `sequence`.
-    void apply(const Step& step, std::uint64_t sequence);
+    // By the above; index() makes them, apply() keeps them.
+    std::unordered_map<std::string, std::uint32_t> interface_of, filter_of;  ///< by name
+    std::vector<unsigned> references;  ///< slots that point to each filter
+    void index();
+
+    /// What takes a step back.
+    struct Undo {
+        struct FreeList {
+            std::deque<Free> Tables::*list;
+            std::optional<std::pair<std::size_t, Free>> taken;  ///< from where; else one was given
+        };
+        std::optional<std::pair<std::uint32_t, Interface>> interface;
+        std::optional<std::pair<std::uint32_t, encoding::SessionWords>> session;
+        std::vector<std::pair<std::uint32_t, LoadedFilter>> filters;
+        std::vector<FreeList> free;
+    };
+    /// Makes the tables what they are after the step, as the commit numbered `sequence`.
+    Undo apply(const Step& step, std::uint64_t sequence);
+    void take_back(const Undo& undo);
+
+private:
+    void set(std::uint32_t index, Interface next);
+    void set(std::uint32_t index, LoadedFilter next);
+    Undo::FreeList take(std::deque<Free> Tables::*list, std::uint32_t index);
+    Undo::FreeList give(std::deque<Free> Tables::*list, std::uint32_t index, std::uint64_t since);
 };
 
 /// What one commit writes.
@@ -63,11 +87,19 @@ struct Step {
 };
 
 struct Changes {
-    Tables base;  ///< the tables as they are, with the ids that matching found
+    /// The tables as they are, with the ids that matching found; nothing: they were known.
+    std::optional<Tables> base;
     std::vector<Step> steps;
+    /// Filters whose rules have other ids in words that stay, and those with them.
+    std::vector<std::pair<std::uint32_t, std::shared_ptr<const Filter>>> renamed;
 };
 
-/// @throws TableFull, std::invalid_argument.
+/// From any tables. @throws TableFull, std::invalid_argument.
 Changes plan_changes(const Tables& tables, const TableState& desired, const TableSizes& sizes);
+/// From tables that are as desired but for what was touched, in time that depends on that alone.
+/// `tables` is changed on the way and is as before at the end. @throws TableFull,
+/// std::invalid_argument.
+Changes plan_changes(Tables& tables, const TableState& desired, const Touched& touched,
+                     const TableSizes& sizes);
 
 }  // namespace mirrornic

@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -98,6 +99,13 @@ struct TableState {
     std::map<std::string, Interface> interfaces;
     std::map<std::string, std::shared_ptr<const Filter>> filters;
     std::map<std::string, Session> sessions;
+};
+
+/// What of a TableState may differ from the one that was brought about last, so that the rest need
+/// not be looked at.
+struct Touched {
+    std::map<std::string, std::set<std::string>> interfaces;  ///< to the keys of its sessions now
+    std::set<std::string> filters;
 };
 
 }  // namespace mirrornic

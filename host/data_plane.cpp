@@ -120,7 +120,7 @@ TableState table_state(const Account& account) {
     return tables;
 }
 
-void refresh(TableState& tables, const Account& account, const Change& change,
+void refresh(TableState& tables, Touched& touched, const Account& account, const Change& change,
              const Change& inverse) {
     std::set<std::string> interfaces, filters;
     for (const auto* objects : {&change.put, &inverse.put})
@@ -135,7 +135,13 @@ void refresh(TableState& tables, const Account& account, const Change& change,
             }
         }
     for (const auto& id : filters) refresh_filter(tables, account, id);
-    for (const auto& id : interfaces) refresh_interface(tables, account, id);
+    for (const auto& id : interfaces) {
+        refresh_interface(tables, account, id);
+        auto& sessions = touched.interfaces[id];
+        sessions.clear();
+        for (const auto* session : account.sessions_of_interface(id)) sessions.insert(session->id);
+    }
+    touched.filters.merge(filters);
 }
 
 }  // namespace mirrornic

@@ -34,8 +34,9 @@ std::optional<IpAddress> resolver(const Account& account, const NetworkInterface
 /// without one stays in the account and mirrors nothing. Keys are the ids.
 TableState table_state(const Account& account);
 
-/// Brings `tables` up to date after `change`, which `inverse` takes back, was applied to `account`.
-void refresh(TableState& tables, const Account& account, const Change& change,
+/// Brings `tables` up to date after `change`, which `inverse` takes back, was applied to `account`,
+/// and adds to `touched` what it looked at.
+void refresh(TableState& tables, Touched& touched, const Account& account, const Change& change,
              const Change& inverse);
 
 /// What takes the tables: a MirrorDevice, or a stand-in for it.
@@ -45,8 +46,9 @@ public:
 
     virtual ~DataPlane() = default;
     /// Checks that `desired` can be held and prepares it. Changes nothing.
+    /// @param touched what may differ from what was committed last; null: anything
     /// @throws TableFull.
-    virtual Staged stage(const TableState& desired) = 0;
+    virtual Staged stage(const TableState& desired, const Touched* touched) = 0;
     /// In force for every frame that enters after the call returns.
     /// @throws std::exception when the device failed.
     virtual void commit(const Staged& staged) = 0;

@@ -18,9 +18,9 @@ public:
         MirrorDevice& device, Turn turn = [](const auto& job) { job(); })
         : device_(device), turn_(std::move(turn)) {}
 
-    Staged stage(const TableState& desired) override {
+    Staged stage(const TableState& desired, const Touched* touched) override {
         Staged staged;
-        turn_([&] { staged = device_.plan(desired); });
+        turn_([&] { staged = device_.plan(desired, touched); });
         return staged;
     }
     void commit(const Staged& staged) override {

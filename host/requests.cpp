@@ -45,7 +45,7 @@ Requests::Requests(Account account, Store& store, DataPlane& data_plane, Setting
       data_plane_(data_plane),
       settings_(std::move(settings)),
       generator_(settings_.seed) {
-    data_plane_.commit(data_plane_.stage(tables_));
+    data_plane_.commit(data_plane_.stage(tables_, nullptr));
 }
 
 std::vector<Reply> Requests::handle(const std::vector<Request>& requests) {
@@ -160,7 +160,7 @@ Json Requests::perform(const Request& request, Batch& batch) {
 
 DataPlane::Staged Requests::stage() {
     try {
-        return data_plane_.stage(tables_);
+        return data_plane_.stage(tables_, settled_ ? &touched_ : nullptr);
     } catch (const TableFull& full) {
         const auto code = full.table == "filter"        ? ErrorCode::filter_limit
                           : full.table == "filter rule" ? ErrorCode::filter_rule_limit
@@ -172,7 +172,7 @@ DataPlane::Staged Requests::stage() {
 
 void Requests::make(Change& change, Batch& batch) {
     Change inverse = account_.apply(change);
-    refresh(tables_, account_, change, inverse);
+    refresh(tables_, touched_, account_, change, inverse);
     batch.changes.push_back(std::move(change));
     batch.inverses.push_back(std::move(inverse));
 }
@@ -181,7 +181,7 @@ void Requests::take_back(Batch& batch) {
     while (!batch.inverses.empty()) {
         Change inverse = std::move(batch.inverses.back());
         const Change again = account_.apply(inverse);
-        refresh(tables_, account_, inverse, again);
+        refresh(tables_, touched_, account_, inverse, again);
         batch.inverses.pop_back();
     }
     batch.changes.clear();
@@ -192,13 +192,16 @@ void Requests::commit(Batch& batch, const DataPlane::Staged& staged) {
     store_.commit(batch.changes);
     try {
         data_plane_.commit(staged);
+        settled_ = true;
+        touched_ = {};
     } catch (...) {
+        settled_ = false;
         const std::exception_ptr failure = std::current_exception();
         store_.commit({batch.inverses.rbegin(), batch.inverses.rend()});
         take_back(batch);
         // It may have taken a part. If it does not come back now, the next change brings it.
         try {
-            data_plane_.commit(data_plane_.stage(tables_));
+            data_plane_.commit(data_plane_.stage(tables_, nullptr));
         } catch (const std::exception&) {
         }
         std::rethrow_exception(failure);
@@ -221,6 +224,7 @@ std::vector<std::string> Requests::replace_network(const Account& network) {
     TableState tables = table_state(account);
     std::swap(account, account_);
     std::swap(tables, tables_);
+    settled_ = false;
     try {
         const auto staged = stage();
         if (!deleted.empty()) store_.commit(batch.changes);
@@ -230,6 +234,8 @@ std::vector<std::string> Requests::replace_network(const Account& network) {
             if (!deleted.empty()) store_.commit(batch.inverses);
             throw;
         }
+        settled_ = true;
+        touched_ = {};
     } catch (...) {
         std::swap(account, account_);
         std::swap(tables, tables_);

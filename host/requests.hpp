@@ -89,7 +89,9 @@ private:
     DataPlane::Staged stage();
 
     Account account_;
-    TableState tables_;  ///< of account_
+    TableState tables_;    ///< of account_
+    bool settled_ = true;  ///< the data plane holds tables_ but for what was touched
+    Touched touched_;
     Store& store_;
     DataPlane& data_plane_;
     Settings settings_;

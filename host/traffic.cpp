@@ -158,7 +158,7 @@ void DecisionLog::decided(const DecisionRecord& record) {
         }
         const Placement::Tapped* tapped = nullptr;
         for (const auto& candidate : placements_.front()->interfaces) {
-            if (candidate.interface == pass.interface) tapped = &candidate;
+            if (candidate->interface == pass.interface) tapped = candidate.get();
         }
         const std::size_t slots = tapped ? tapped->slots.size() : 0;
         const bool accepted = record.outcome != Outcome::not_accepted;
@@ -277,6 +277,7 @@ struct Traffic::Parts {
     DecisionLog decisions;
     TapFinder taps;
     std::unique_ptr<MirrorDevice> device;
+    std::shared_ptr<const Placement> placement;
     std::map<std::string, SessionCounters> ended_sessions;
     std::vector<std::string> session_order;  ///< as they came
     std::set<std::string> known_sessions;
@@ -335,10 +336,14 @@ void Traffic::placed(const std::shared_ptr<const Placement>& placement) {
     Parts& parts = *parts_;
     parts.taps.tables_changed();
     if (parts.decisions.open()) parts.decisions.placed(placement);
-    for (const auto& tapped : placement->interfaces)
-        for (const auto& slot : tapped.slots)
+    for (std::size_t i = 0; i < placement->interfaces.size(); ++i) {
+        const auto& tapped = placement->interfaces[i];
+        if (parts.placement && parts.placement->interfaces[i] == tapped) continue;
+        for (const auto& slot : tapped->slots)
             if (!slot.session.empty() && parts.known_sessions.insert(slot.session).second)
                 parts.session_order.push_back(slot.session);
+    }
+    parts.placement = placement;
 }
 
 void Traffic::take_network(const Account& network) { parts_->taps.take(network); }

@@ -506,7 +506,7 @@ void check_placement(const MirrorDevice& device, const TableState& state) {
     const auto placement = device.placement();
     REQUIRE(placement->interfaces.size() == device.sizes().interfaces);
     for (std::uint32_t i = 0; i < placement->interfaces.size(); ++i) {
-        const auto& tapped = placement->interfaces[i];
+        const auto& tapped = *placement->interfaces[i];
         if (tapped.interface.empty()) continue;
         REQUIRE(device.interface_index(tapped.interface) == i);
         std::uint16_t number = 0;

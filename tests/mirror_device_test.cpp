@@ -6,6 +6,7 @@
 #include <numeric>
 #include <set>
 
+#include "../driver/encoding.hpp"
 #include "catch.hpp"
 #include "driver_contract.hpp"
 #include "fake_registers.hpp"
@@ -825,7 +826,7 @@ TEST_CASE("the placement names rules by their latest ids though no word changed"
     REQUIRE(registers.writes == writes);
     REQUIRE(seen);
     REQUIRE(seen == device.placement());
-    const auto& tapped = seen->interfaces.at(device.interface_index("eni-0"));
+    const auto& tapped = *seen->interfaces.at(device.interface_index("eni-0"));
     REQUIRE(tapped.slots.at(0).filter->ingress.at(0).id == "tmfr-new");
 }
 
@@ -954,4 +955,94 @@ TEST_CASE("T5 whatever access fails in whatever change, the next change gets the
         state = next;
     }
     REQUIRE(failures > 0);
+}
+TEST_CASE("T2 a plan from what was touched writes what a plan from the whole state writes") {
+    /// Keeps the writes; a commit's status is the registers' own.
+    struct Recorded : RegisterAccess {
+        FakeRegisters registers;
+        std::vector<std::pair<std::uint32_t, std::uint32_t>> log;
+        void write(std::uint32_t address, std::uint32_t value) override {
+            log.emplace_back(address, value);
+            registers.write(address, value);
+        }
+        std::uint32_t read(std::uint32_t address) override { return registers.read(address); }
+    };
+    for (const std::uint32_t seed : {1u, 2u, 3u}) {
+        Recorded whole, part;
+        MirrorDevice whole_device(whole), part_device(part);
+        RandomStates random(seed);
+        random.interfaces = 20;
+        random.filters = 40;
+        TableState state = random.state(), before;
+        unsigned compared = 0, full = 0;
+        for (int round = 0; round < 600; ++round) {
+            // By comparison of the two states, not from what the request was.
+            Touched touched;
+            for (const auto* from : {&before, &state})
+                for (const auto& [id, session] : from->sessions) {
+                    const auto same = [&](const TableState& other) {
+                        const auto at = other.sessions.find(id);
+                        return at != other.sessions.end() &&
+                               encoding::encode(at->second) == encoding::encode(session) &&
+                               at->second.number == session.number &&
+                               at->second.filter == session.filter &&
+                               at->second.interface == session.interface;
+                    };
+                    if (!same(before) || !same(state)) touched.interfaces[session.interface];
+                }
+            for (const auto& [id, interface] : state.interfaces) {
+                const auto at = before.interfaces.find(id);
+                if (at == before.interfaces.end() || at->second.resolver != interface.resolver)
+                    touched.interfaces[id];
+            }
+            for (const auto& [id, session] : state.sessions)
+                if (touched.interfaces.count(session.interface) != 0)
+                    touched.interfaces[session.interface].insert(id);
+            for (const auto& [id, filter] : state.filters) {
+                const auto at = before.filters.find(id);
+                if (at == before.filters.end() || at->second != filter) touched.filters.insert(id);
+            }
+
+            whole.log.clear();
+            part.log.clear();
+            std::string whole_error, part_error;
+            try {
+                whole_device.apply(state);
+            } catch (const TableFull& error) {
+                whole_error = error.table;
+            }
+            try {
+                part_device.commit(part_device.plan(state, round == 0 ? nullptr : &touched));
+            } catch (const TableFull& error) {
+                part_error = error.table;
+            }
+            CAPTURE(seed, round);
+            REQUIRE(part_error == whole_error);
+            REQUIRE(part.log == whole.log);
+            if (!whole_error.empty()) {
+                ++full;
+                state = before;
+            } else {
+                ++compared;
+                REQUIRE(part_device.placement()->version == whole_device.placement()->version);
+                for (std::size_t i = 0; i < part_device.placement()->interfaces.size(); ++i) {
+                    const auto& a = *part_device.placement()->interfaces[i];
+                    const auto& b = *whole_device.placement()->interfaces[i];
+                    REQUIRE(a.interface == b.interface);
+                    REQUIRE(a.slots.size() == b.slots.size());
+                    for (std::size_t k = 0; k < a.slots.size(); ++k) {
+                        REQUIRE(a.slots[k].session == b.slots[k].session);
+                        REQUIRE(a.slots[k].filter_id == b.slots[k].filter_id);
+                        REQUIRE(a.slots[k].filter == b.slots[k].filter);
+                        REQUIRE(a.slots[k].session_index == b.slots[k].session_index);
+                    }
+                }
+                before = state;
+            }
+            for (unsigned requests = 1 + random.below(3); requests > 0; --requests)
+                random.request(state);
+        }
+        CHECK(compared > 300);
+        CHECK(part_device.verify().empty());
+    }
 }

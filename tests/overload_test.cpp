@@ -212,7 +212,7 @@ TEST_CASE(
             return rig.device()
                 .placement()
                 ->interfaces[rig.device().interface_index(at(session).interface)]
-                .slots[0]
+                ->slots[0]
                 .session_index;
         };
         const std::uint32_t entries[] = {entry(0), entry(1)};
@@ -254,7 +254,7 @@ TEST_CASE(
         const auto entry = rig.device()
                                .placement()
                                ->interfaces[rig.device().interface_index("eni-1")]
-                               .slots[0]
+                               ->slots[0]
                                .session_index;
         for (unsigned delay = 0; delay < 60; ++delay) {
             // Its counters start at 0 again as they do when the entry is given away.

@@ -20,7 +20,7 @@ struct FakePlane : DataPlane {
     int commits = 0;
     std::function<void()> before_commit = [] {};
 
-    Staged stage(const TableState& desired) override {
+    Staged stage(const TableState& desired, const Touched*) override {
         if (desired.sessions.size() > room) throw TableFull("session", "no entry is free");
         std::map<std::string, int> slots;
         std::set<std::string> filters;

@@ -343,7 +343,7 @@ void Rig::judge(const DecisionRecord& record) {
     if (sent.tap && sent.index <= indices && !unready) {
         if (version.placement && sent.index < indices) {
             const auto known =
-                version.interfaces.find(version.placement->interfaces[sent.index].interface);
+                version.interfaces.find(version.placement->interfaces[sent.index]->interface);
             if (known != version.interfaces.end()) interface = known->second;
         }
         pass.tap = reference::Tap{
