@@ -5,7 +5,7 @@ serializer and parser.
 
 usage: botocore_test.py API_TABLE ENVIRONMENT
 
-API_TABLE is the program of that name; ENVIRONMENT the directory of a Python environment, made here when it is missing.
+API_TABLE is the program of that name; ENVIRONMENT the directory of the Python environment of clients/requirements.txt.
 Exit status 77: skipped, for botocore cannot be fetched."""
 import html
 import json
@@ -13,10 +13,9 @@ import os
 import re
 import subprocess
 import sys
-import venv
 from pathlib import Path
 
-VERSION = "1.43.11"
+import environment
 
 # Where we insist on what the model leaves open, because the service does: (members of the structure, member).
 STRICTER = {("Filters", "Name"), ("Filters", "Values"), ("Tags", "Key"), ("TagSpecifications", "ResourceType"),
@@ -42,22 +41,6 @@ OPEN_VALUES = {"ResourceType"}
 
 # Characters that a wire form can lose.
 AWKWARD = " a+b&c=d%41 <e>\t\n\r\"' caf\u00e9 \U0001f600 "
-
-
-def environment(directory):
-    """The environment's interpreter, with botocore."""
-    python = directory / "bin" / "python"
-    wanted = f"import botocore, sys; sys.exit(botocore.__version__ != '{VERSION}')"
-    if python.exists() and subprocess.run([python, "-c", wanted], stderr=subprocess.DEVNULL).returncode == 0:
-        return python
-    venv.create(directory, clear=True, with_pip=True)
-    pip = subprocess.run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--retries", "1",
-                          f"botocore=={VERSION}"], stderr=subprocess.PIPE, text=True)
-    if pip.returncode != 0:
-        reason = (pip.stderr.strip().splitlines() or ["pip failed"])[-1]
-        print(f"SKIP: botocore {VERSION} cannot be fetched from PyPI: {reason}")
-        sys.exit(77)
-    return python
 
 
 class Comparison:
@@ -154,10 +137,11 @@ def sample(members, leaf):
 
 def main():
     program, directory = sys.argv[1], Path(sys.argv[2]).resolve()
-    python = environment(directory)
+    python = environment.python(directory)
     if Path(sys.prefix) != directory:
         os.execv(python, [python, __file__, program, directory])
 
+    import botocore
     import botocore.awsrequest
     import botocore.parsers
     import botocore.serialize
@@ -212,7 +196,7 @@ def main():
 
     for fault in c.faults:
         print(fault)
-    print(f"{len(table)} actions beside botocore {VERSION}: differences: {len(c.faults)}")
+    print(f"{len(table)} actions beside botocore {botocore.__version__}: differences: {len(c.faults)}")
     sys.exit(bool(c.faults))
 
 

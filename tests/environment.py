@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The clients that tests need, with pinned versions, each in a directory of its own; made when missing or changed.
+A test is skipped (exit status 77) when its client's registry cannot be reached, and fails when what was asked of it is
+wrong."""
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import venv
+from contextlib import contextmanager
+from pathlib import Path
+
+CLIENTS = Path(__file__).resolve().parent / "clients"
+
+# What pip, npm and go say of a registry that does not answer.
+UNREACHABLE = re.compile(
+    r"NewConnectionError|NameResolutionError|ConnectTimeoutError|ReadTimeoutError|ProxyError|connection broken|"
+    r"ECONNREFUSED|ECONNRESET|ENOTFOUND|ETIMEDOUT|EAI_AGAIN|ENETUNREACH|ERR_SOCKET_TIMEOUT|"
+    r"dial tcp|no such host|connection refused|i/o timeout|TLS handshake timeout", re.IGNORECASE)
+
+
+def skip(reason):
+    print(f"SKIP: {reason}")
+    sys.exit(77)
+
+
+def install(what, command, **more):
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **more)
+    if done.returncode == 0:
+        return
+    silence = next(filter(UNREACHABLE.search, done.stdout.splitlines()), None)
+    if silence:
+        skip(f"{what} cannot be fetched, its registry does not answer: {silence.strip()}")
+    print(done.stdout)
+    sys.exit(f"{what} cannot be installed")
+
+
+def program(name, package):
+    path = shutil.which(name)
+    if path is None:
+        skip(f"there is no {name}; the Debian package {package} has it")
+    return path
+
+
+@contextmanager
+def made_of(directory, *files):
+    """Gives whether the directory has to be made; it is marked with the files' content when that was done."""
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    with open(f"{directory}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        mark = directory / ".made-of"
+        content = hashlib.sha256(b"".join(f.read_bytes() for f in files)).hexdigest()
+        stale = not mark.exists() or mark.read_text() != content
+        yield stale
+        if stale:
+            mark.write_text(content)
+
+
+def python(directory):
+    """An interpreter with boto3 and botocore."""
+    requirements = CLIENTS / "requirements.txt"
+    interpreter = directory / "bin/python"
+    with made_of(directory, requirements) as stale:
+        if stale:
+            venv.create(directory, clear=True, with_pip=True)
+            install("boto3", [interpreter, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
+                              "--retries", "1", "--require-hashes", "--requirement", requirements])
+    return interpreter
+
+
+def javascript(directory):
+    """The command that runs the JavaScript client."""
+    node, npm = program("node", "nodejs"), program("npm", "npm")
+    source = CLIENTS / "js"
+    with made_of(directory, source / "package.json", source / "package-lock.json") as stale:
+        if stale:
+            directory.mkdir(exist_ok=True)
+            for name in ("package.json", "package-lock.json"):
+                shutil.copy(source / name, directory)
+            install("the JavaScript SDK", [npm, "ci", "--no-audit", "--no-fund", "--ignore-scripts",
+                                           "--fetch-retries=1"], cwd=directory)
+    shutil.copy(source / "client.mjs", directory)  # modules are looked for beside what imports them
+    return [node, directory / "client.mjs"]
+
+
+def go(directory):
+    """The Go client, built."""
+    compiler = program("go", "golang-go")
+    source = CLIENTS / "go"
+    binary = directory / "client"
+    with made_of(directory, *sorted(source.iterdir())) as stale:
+        if stale:
+            directory.mkdir(exist_ok=True)
+            install("the Go SDK", [compiler, "build", "-o", binary, "."], cwd=source,
+                    env={**os.environ, "GOMODCACHE": str(directory / "modules"), "GOCACHE": str(directory / "cache"),
+                         "GOFLAGS": "-mod=readonly -modcacherw", "GOTOOLCHAIN": "local", "GOWORK": "off"})
+    return [binary]
