@@ -215,10 +215,6 @@ void SqliteStore::open(Access access, const std::optional<Owner>& owner) {
     try {
         sqlite3_busy_timeout(database_, busy_milliseconds);
         execute("PRAGMA trusted_schema=OFF");
-        if (access == Access::read_write) {
-            execute("PRAGMA journal_mode=WAL");
-            execute("PRAGMA synchronous=FULL");
-        }
         std::int64_t tables, id;
         {
             Statement count(*this, "SELECT count(*) FROM sqlite_schema");
@@ -230,7 +226,14 @@ void SqliteStore::open(Access access, const std::optional<Owner>& owner) {
             header.next();
             id = header.number(0);
         }
-        if (tables == 0 && access == Access::read_write && owner) {
+        const bool fresh = tables == 0 && access == Access::read_write && owner;
+        if (!fresh && id != application_id)
+            throw StoreError(name_ + ": not a state file of mirrornic");
+        if (access == Access::read_write) {
+            execute("PRAGMA journal_mode=WAL");
+            execute("PRAGMA synchronous=FULL");
+        }
+        if (fresh) {
             transaction([&] {
                 execute(schema);
                 execute(("PRAGMA application_id=" + std::to_string(application_id)).c_str());
@@ -238,8 +241,6 @@ void SqliteStore::open(Access access, const std::optional<Owner>& owner) {
                 set_note("account", owner->account_id);
                 set_note("region", owner->region);
             });
-        } else if (id != application_id) {
-            throw StoreError(name_ + ": not a state file of mirrornic");
         }
         if (const auto schema = note("schema"); schema != schema_version)
             throw StoreError(name_ + ": has schema version " + schema.value_or("none") +
@@ -265,8 +266,10 @@ SqliteStore::~SqliteStore() {
     sqlite3_close(database_);
 }
 
-void SqliteStore::fail(int code) const {
-    const std::string message = name_ + ": " + sqlite3_errmsg(database_);
+void SqliteStore::fail(int code) const { fail(code, sqlite3_errmsg(database_)); }
+
+void SqliteStore::fail(int code, const std::string& why) const {
+    const std::string message = name_ + ": " + why;
     switch (code & 0xff) {
         case SQLITE_FULL:
         case SQLITE_BUSY:
@@ -284,23 +287,39 @@ void SqliteStore::execute(const char* sql) {
 }
 
 void SqliteStore::transaction(const std::function<void()>& write) {
+    const auto roll_back = [this] {
+        if (!sqlite3_get_autocommit(database_))
+            sqlite3_exec(database_, "ROLLBACK", nullptr, nullptr, nullptr);
+    };
     execute("BEGIN IMMEDIATE");
     try {
         write();
-        execute("COMMIT");
     } catch (...) {
-        if (!sqlite3_get_autocommit(database_))
-            sqlite3_exec(database_, "ROLLBACK", nullptr, nullptr, nullptr);
+        roll_back();
         throw;
     }
+    const int code = sqlite3_exec(database_, "COMMIT", nullptr, nullptr, nullptr);
+    if (code == SQLITE_OK) return;
+    const std::string message = sqlite3_errmsg(database_);
+    roll_back();
+    if ((code & 0xff) == SQLITE_IOERR) {
+        // The log may end with all of it: taken back for us, but not for who opens the file after a
+        // power cut. Something else is written in its place.
+        sqlite3_exec(database_,
+                     "INSERT INTO meta VALUES ('failed commits', 1) ON CONFLICT (key) DO UPDATE "
+                     "SET value = value + 1",
+                     nullptr, nullptr, nullptr);
+    }
+    fail(code, message);
 }
 
 Account SqliteStore::load() {
     Change all;
     // One snapshot of both tables.
     execute("BEGIN");
-    const std::unique_ptr<SqliteStore, void (*)(SqliteStore*)> ended(
-        this, [](SqliteStore* store) { store->execute("COMMIT"); });
+    const std::unique_ptr<SqliteStore, void (*)(SqliteStore*)> ended(this, [](SqliteStore* store) {
+        sqlite3_exec(store->database_, "COMMIT", nullptr, nullptr, nullptr);
+    });
     Statement objects(*this, "SELECT kind, id, sequence, body FROM objects ORDER BY sequence");
     while (objects.next()) {
         const std::string id = objects.text(1);

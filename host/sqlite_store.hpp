@@ -57,6 +57,7 @@ private:
     void set_note(const std::string& key, const std::string& value);
     void transaction(const std::function<void()>& write);
     [[noreturn]] void fail(int code) const;
+    [[noreturn]] void fail(int code, const std::string& why) const;
 
     std::string name_;
     sqlite3* database_ = nullptr;

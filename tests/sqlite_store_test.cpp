@@ -1,0 +1,820 @@
+// SPDX-License-Identifier: Apache-2.0
+// The state file: what comes back, whose it is, and what is left of it when the disk is full or the
+// power goes.
+#include "../host/sqlite_store.hpp"
+
+#include <sqlite3.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <new>
+#include <random>
+#include <set>
+#include <sstream>
+
+#include "catch.hpp"
+
+using namespace mirrornic;
+using Catch::Matchers::Contains;
+using Catch::Matchers::StartsWith;
+namespace fs = std::filesystem;
+
+namespace {
+
+const SqliteStore::Owner owner{"111122223333", "eu-central-1"};
+
+/// A folder that goes away with the object.
+struct Folder {
+    Folder() {
+        std::string name = (fs::temp_directory_path() / "mirrornicXXXXXX").string();
+        if (!::mkdtemp(name.data())) throw std::runtime_error("no temporary folder");
+        path = name;
+    }
+    ~Folder() { fs::remove_all(path); }
+    fs::path operator/(const std::string& name) const { return path / name; }
+    fs::path path;
+};
+
+SqliteStore open(const fs::path& file) { return {file, SqliteStore::Access::read_write, owner}; }
+
+template <class Error>
+std::string error_of(const std::function<void()>& action) {
+    try {
+        action();
+    } catch (const Error& error) {
+        return error.what();
+    }
+    return "nothing was thrown";
+}
+
+std::string bytes_of(const fs::path& path) {
+    std::ifstream file(path, std::ios::binary);
+    return {std::istreambuf_iterator<char>(file), {}};
+}
+
+void put_bytes(const fs::path& path, const std::string& bytes) {
+    std::ofstream(path, std::ios::binary) << bytes;
+}
+
+// --- An account as text, every member
+// --------------------------------------------------------------
+
+struct Text {
+    std::ostringstream out;
+    void add(const std::string& text) {
+        out << '"' << text.substr(0, 60) << '"';
+        if (text.size() > 60) out << text.size() << '/' << std::hash<std::string>()(text);
+        out << ' ';
+    }
+    void add(std::uint64_t number) { out << number << ' '; }
+    void add(const std::optional<PortRange>& range) {
+        range ? out << range->from << '-' << range->to << ' ' : out << "none ";
+    }
+    template <class T>
+    void add(const std::optional<T>& value) {
+        value ? add(*value) : void(out << "none ");
+    }
+    void add(const Tags& tags) {
+        for (const auto& [key, value] : tags) add(key + "=" + value);
+    }
+    template <class... Members>
+    void line(const char* kind, const Members&... members) {
+        out << kind << ' ';
+        (add(members), ...);
+        out << '\n';
+    }
+};
+
+std::string text_of(const Account& account) {
+    Text text;
+    for (const auto& [sequence, t] : account.targets())
+        text.line("target", sequence, t.id, t.sequence, std::uint64_t(t.type), t.address,
+                  t.description, t.owner_id, t.tags);
+    for (const auto& [sequence, f] : account.filters())
+        text.line("filter", sequence, f.id, f.sequence, std::uint64_t(f.amazon_dns), f.description,
+                  f.tags);
+    for (const auto& [sequence, r] : account.rules())
+        text.line("rule", sequence, r.id, r.sequence, r.filter_id, std::uint64_t(r.direction),
+                  std::uint64_t(r.number), std::uint64_t(r.accept), r.protocol, r.source_ports,
+                  r.destination_ports, r.source.to_string(), r.destination.to_string(),
+                  r.description, r.tags);
+    for (const auto& [sequence, s] : account.sessions())
+        text.line("session", sequence, s.id, s.sequence, s.interface_id, s.target_id, s.filter_id,
+                  s.owner_id, std::uint64_t(s.number), std::uint64_t(s.vni), s.packet_length,
+                  s.description, s.tags);
+    for (const auto& [key, t] : account.tokens())
+        text.line("token", key.first, key.second, t.action, t.token, t.parameters, t.reply,
+                  std::uint64_t(t.time.time_since_epoch().count()));
+    return text.out.str();
+}
+
+// --- Random changes
+// --------------------------------------------------------------------------------
+
+class Load {
+public:
+    explicit Load(std::uint32_t seed) : random_(seed) {}
+
+    /// Some changes, which were applied to `account` too.
+    std::vector<Change> next(Account& account) {
+        std::vector<Change> changes(1 + below(3));
+        for (Change& change : changes) {
+            std::set<std::string> ids;  // each is erased or put once
+            if (const auto object = any(account); object && below(2)) {
+                erase(change, *object);
+                ids.insert(change.erased.front().second);
+            }
+            for (unsigned n = 1 + below(3); n > 0; --n) {
+                const Object put = object(account);
+                if (ids.insert(std::visit([](const auto& each) { return each.id; }, put)).second)
+                    change.put.push_back(put);
+            }
+            if (below(3) == 0 && !account.tokens().empty()) {
+                auto at = account.tokens().begin();
+                std::advance(at, below(unsigned(account.tokens().size())));
+                change.tokens_erased.push_back(at->first);
+            }
+            if (below(2)) {
+                const std::pair<std::string, std::string> key{
+                    below(2) ? "CreateTrafficMirrorSession" : "CreateTrafficMirrorFilter",
+                    "token-" + std::to_string(below(50))};
+                change.tokens_erased.push_back(key);
+                change.tokens_put.push_back(
+                    {key.first, key.second, words(), words(),
+                     std::chrono::system_clock::time_point(std::chrono::seconds(random_()))});
+            }
+            account.apply(change);
+        }
+        return changes;
+    }
+
+private:
+    unsigned below(unsigned n) { return random_() % n; }
+    std::string words() {
+        static const char* const all[] = {"",           "a",
+                                          "\"quoted\"", "ü€𝄞",
+                                          "a\nb",       "'; DROP TABLE objects",
+                                          "\\",         "a longer text that says something"};
+        std::string text = all[below(std::size(all))];
+        if (below(8) == 0) text += std::string(below(6000), 'x');  // some take several pages
+        return text;
+    }
+    template <class T>
+    void maybe(std::optional<T>& value, T some) {
+        if (below(2)) value = std::move(some);
+    }
+    template <class T>
+    void common(T& object, const Account& account, const char* prefix) {
+        object.id = prefix + std::to_string(below(20));
+        if (const auto before = account.object(object.id))
+            object.sequence = std::visit([](const auto& each) { return each.sequence; }, *before);
+        maybe(object.description, words());
+        for (unsigned n = below(3); n > 0; --n)
+            object.tags["key " + words().substr(0, 50)] = words();
+    }
+    Cidr cidr(bool v6) {
+        return Cidr::parse(v6 ? "2001:db8:" + std::to_string(below(10)) + "::/48"
+                              : "10." + std::to_string(below(256)) + ".0.0/16");
+    }
+    PortRange ports() { return {std::uint16_t(below(100)), std::uint16_t(100 + below(65436))}; }
+
+    Object object(const Account& account) {
+        switch (below(4)) {
+            case 0: {
+                TrafficMirrorTarget target;
+                common(target, account, "tmt-");
+                target.type = TargetType(below(3));
+                target.address = words();
+                target.owner_id = words();
+                return target;
+            }
+            case 1: {
+                TrafficMirrorFilter filter;
+                common(filter, account, "tmf-");
+                filter.amazon_dns = below(2);
+                return filter;
+            }
+            case 2: {
+                TrafficMirrorFilterRule rule;
+                common(rule, account, "tmfr-");
+                rule.filter_id = "tmf-" + std::to_string(below(20));
+                rule.direction = Direction(below(2));
+                rule.number = std::uint16_t(1 + below(32766));
+                rule.accept = below(2);
+                maybe(rule.protocol, std::uint8_t(below(256)));
+                maybe(rule.source_ports, ports());
+                maybe(rule.destination_ports, ports());
+                const bool v6 = below(2);
+                rule.source = cidr(v6);
+                rule.destination = cidr(v6);
+                return rule;
+            }
+            default: {
+                TrafficMirrorSession session;
+                common(session, account, "tms-");
+                session.interface_id = "eni-" + std::to_string(below(9));
+                session.target_id = "tmt-" + std::to_string(below(20));
+                session.filter_id = "tmf-" + std::to_string(below(20));
+                session.owner_id = words();
+                session.number = std::uint16_t(1 + below(32766));
+                session.vni = below(1u << 24);
+                maybe(session.packet_length, std::uint16_t(1 + below(8500)));
+                return session;
+            }
+        }
+    }
+    std::optional<Object> any(const Account& account) {
+        static const char* const prefixes[] = {"tmt-", "tmf-", "tmfr-", "tms-"};
+        return account.object(prefixes[below(4)] + std::to_string(below(20)));
+    }
+    static void erase(Change& change, const Object& object) {
+        std::visit(
+            [&](const auto& each) { change.erased.emplace_back(Kind(object.index()), each.id); },
+            object);
+    }
+
+    std::mt19937 random_;
+};
+
+// --- A disk that fills up, and that forgets at a power cut what was not synced
+// -------------------------
+
+/// Stands in front of SQLite's own file system as the default one, for as long as it lives.
+class Disk {
+public:
+    struct Event {
+        enum { write, truncate, sync, remove, mark } kind;
+        std::string file;
+        std::uint64_t offset = 0;  ///< of a write; the size of a truncation
+        std::string data;
+    };
+    std::vector<Event> events;  ///< what was done to files that live on, in order
+    bool recording = false;
+    bool syncing = true;  ///< false: the host's disk is spared
+    int room = -1;        ///< writes until the disk is full; negative: it is not
+    int good_syncs = -1;  ///< syncs until one fails; negative: none does
+
+    Disk() {
+        unix_ = sqlite3_vfs_find(nullptr);
+        vfs_ = *unix_;
+        vfs_.zName = "test disk";
+        vfs_.pAppData = this;
+        vfs_.szOsFile = int(sizeof(File)) + unix_->szOsFile;
+        vfs_.xOpen = open;
+        vfs_.xDelete = remove;
+        vfs_.xSleep = [](sqlite3_vfs*, int microseconds) { return microseconds; };
+        methods_ = {
+            3,
+            close,
+            read,
+            write,
+            truncate,
+            sync,
+            [](sqlite3_file* f, sqlite3_int64* size) {
+                return real(f)->pMethods->xFileSize(real(f), size);
+            },
+            [](sqlite3_file* f, int level) { return real(f)->pMethods->xLock(real(f), level); },
+            [](sqlite3_file* f, int level) { return real(f)->pMethods->xUnlock(real(f), level); },
+            [](sqlite3_file* f, int* held) {
+                return real(f)->pMethods->xCheckReservedLock(real(f), held);
+            },
+            [](sqlite3_file* f, int what, void* value) {
+                return real(f)->pMethods->xFileControl(real(f), what, value);
+            },
+            [](sqlite3_file* f) { return real(f)->pMethods->xSectorSize(real(f)); },
+            [](sqlite3_file* f) { return real(f)->pMethods->xDeviceCharacteristics(real(f)); },
+            [](sqlite3_file* f, int page, int size, int extend, void volatile** at) {
+                return real(f)->pMethods->xShmMap(real(f), page, size, extend, at);
+            },
+            [](sqlite3_file* f, int offset, int n, int flags) {
+                return real(f)->pMethods->xShmLock(real(f), offset, n, flags);
+            },
+            [](sqlite3_file* f) { real(f)->pMethods->xShmBarrier(real(f)); },
+            [](sqlite3_file* f, int removed) {
+                return real(f)->pMethods->xShmUnmap(real(f), removed);
+            },
+            [](sqlite3_file* f, sqlite3_int64 at, int size, void** memory) {
+                return real(f)->pMethods->xFetch(real(f), at, size, memory);
+            },
+            [](sqlite3_file* f, sqlite3_int64 at, void* memory) {
+                return real(f)->pMethods->xUnfetch(real(f), at, memory);
+            }};
+        sqlite3_vfs_register(&vfs_, 1);
+    }
+    ~Disk() {
+        sqlite3_vfs_unregister(&vfs_);
+        sqlite3_vfs_register(unix_, 1);
+    }
+    Disk(const Disk&) = delete;
+
+    void mark() { events.push_back({Event::mark, "", 0, ""}); }
+
+private:
+    struct File {
+        sqlite3_file base;
+        Disk* disk;
+        std::string* name;  ///< null: temporary
+    };
+    static sqlite3_file* real(sqlite3_file* file) {
+        return reinterpret_cast<sqlite3_file*>(reinterpret_cast<File*>(file) + 1);
+    }
+    /// Null when what is done to the file need not be kept.
+    static Disk* recorder(sqlite3_file* file) {
+        const auto* mine = reinterpret_cast<File*>(file);
+        return mine->disk->recording && mine->name ? mine->disk : nullptr;
+    }
+    static const std::string& name(sqlite3_file* file) {
+        return *reinterpret_cast<File*>(file)->name;
+    }
+    static int open(sqlite3_vfs* vfs, const char* path, sqlite3_file* file, int flags, int* out) {
+        auto* mine = reinterpret_cast<File*>(file);
+        auto* disk = static_cast<Disk*>(vfs->pAppData);
+        mine->base.pMethods = nullptr;
+        const int code = disk->unix_->xOpen(disk->unix_, path, real(file), flags, out);
+        if (code != SQLITE_OK) return code;
+        mine->base.pMethods = &disk->methods_;
+        mine->disk = disk;
+        mine->name = path ? new std::string(fs::path(path).filename()) : nullptr;
+        return code;
+    }
+    static int close(sqlite3_file* file) {
+        delete reinterpret_cast<File*>(file)->name;
+        return real(file)->pMethods->xClose(real(file));
+    }
+    static int remove(sqlite3_vfs* vfs, const char* path, int sync_directory) {
+        auto* disk = static_cast<Disk*>(vfs->pAppData);
+        if (disk->recording)
+            disk->events.push_back({Event::remove, fs::path(path).filename(), 0, ""});
+        return disk->unix_->xDelete(disk->unix_, path, sync_directory);
+    }
+    static int read(sqlite3_file* file, void* data, int size, sqlite3_int64 offset) {
+        return real(file)->pMethods->xRead(real(file), data, size, offset);
+    }
+    static int write(sqlite3_file* file, const void* data, int size, sqlite3_int64 offset) {
+        Disk& disk = *reinterpret_cast<File*>(file)->disk;
+        const bool full = disk.room == 0;
+        if (disk.room > 0) --disk.room;
+        if (full) size /= 2;  // what still fits
+        if (Disk* to = recorder(file))
+            to->events.push_back({Event::write, name(file), std::uint64_t(offset),
+                                  std::string(static_cast<const char*>(data), std::size_t(size))});
+        const int code =
+            size ? real(file)->pMethods->xWrite(real(file), data, size, offset) : SQLITE_OK;
+        return full ? SQLITE_FULL : code;
+    }
+    static int truncate(sqlite3_file* file, sqlite3_int64 size) {
+        if (Disk* to = recorder(file))
+            to->events.push_back({Event::truncate, name(file), std::uint64_t(size), ""});
+        return real(file)->pMethods->xTruncate(real(file), size);
+    }
+    static int sync(sqlite3_file* file, int flags) {
+        Disk& disk = *reinterpret_cast<File*>(file)->disk;
+        if (disk.good_syncs == 0) {
+            disk.good_syncs = -1;
+            return SQLITE_IOERR_FSYNC;
+        }
+        if (disk.good_syncs > 0) --disk.good_syncs;
+        if (Disk* to = recorder(file)) to->events.push_back({Event::sync, name(file), 0, ""});
+        return disk.syncing ? real(file)->pMethods->xSync(real(file), flags) : SQLITE_OK;
+    }
+
+    sqlite3_vfs* unix_;
+    sqlite3_vfs vfs_{};
+    sqlite3_io_methods methods_{};
+};
+
+/// What is on the platters, while events pass.
+class Platters {
+public:
+    void take(const Disk::Event& event) {
+        using Event = Disk::Event;
+        if (event.kind == Event::mark) return;
+        if (event.kind == Event::remove) {
+            files_.erase(event.file);
+            return;
+        }
+        File& file = files_[event.file];
+        if (event.kind != Event::sync) {
+            file.waiting.push_back(event);
+            return;
+        }
+        for (const auto& each : file.waiting) apply(file.synced, each, 0, each.data.size());
+        file.waiting.clear();
+    }
+    /// After a power cut. @param random null: nothing is left of what was not synced; else any part
+    /// of it, by sectors of 512 bytes.
+    void leave(const fs::path& folder, std::mt19937* random) const {
+        fs::remove_all(folder);
+        fs::create_directory(folder);
+        for (const auto& [name, file] : files_) {
+            std::string content = file.synced;
+            if (random)
+                for (const auto& each : file.waiting) {
+                    if ((*random)() % 4 == 0) continue;
+                    if (each.kind == Disk::Event::truncate) apply(content, each, 0, 0);
+                    for (std::size_t at = 0; at < each.data.size();) {
+                        const auto size = std::min<std::size_t>(512 - (each.offset + at) % 512,
+                                                                each.data.size() - at);
+                        if ((*random)() % 4) apply(content, each, at, size);
+                        at += size;
+                    }
+                }
+            put_bytes(folder / name, content);
+        }
+    }
+
+private:
+    struct File {
+        std::string synced;
+        std::vector<Disk::Event> waiting;
+    };
+    static void apply(std::string& content, const Disk::Event& event, std::size_t from,
+                      std::size_t size) {
+        if (event.kind == Disk::Event::truncate) {
+            content.resize(event.offset);
+            return;
+        }
+        const auto at = event.offset + from;
+        if (content.size() < at + size) content.resize(at + size);
+        content.replace(at, size, event.data, from, size);
+    }
+    std::map<std::string, File> files_;
+};
+
+}  // namespace
+
+TEST_CASE("S8 every member of every object, tokens and notes come back from the state file") {
+    const Folder folder;
+    const auto file = folder / "state.sqlite";
+    Account account;
+    Load load(1);
+    for (int i = 0; i < 60; ++i) {
+        auto store = open(file);
+        REQUIRE(text_of(store.load()) == text_of(account));
+        store.commit(load.next(account));
+        REQUIRE(text_of(store.load()) == text_of(account));
+        CHECK(store.note("count") == (i ? std::optional(std::to_string(i)) : std::nullopt));
+        store.commit(load.next(account).front(), "count", std::to_string(i + 1));
+        account = store.load();
+    }
+    CHECK(account.targets().size() > 5);
+    CHECK(account.filters().size() > 5);
+    CHECK(account.rules().size() > 5);
+    CHECK(account.sessions().size() > 5);
+    CHECK(account.tokens().size() > 5);
+}
+
+TEST_CASE("S8 changes of one commit act in their order, and what takes them back does") {
+    const Folder folder;
+    auto store = open(folder / "state.sqlite");
+    Account account;
+    Load load(2);
+    for (int i = 0; i < 40; ++i) {
+        const auto before = text_of(account);
+        Account changed = account;
+        const auto changes = load.next(changed);
+        std::vector<Change> inverses;
+        changed = account;
+        for (Change change : changes) inverses.insert(inverses.begin(), changed.apply(change));
+        store.commit(changes);
+        REQUIRE(text_of(store.load()) == text_of(changed));
+        store.commit(inverses);
+        REQUIRE(text_of(store.load()) == before);
+        store.commit(inverses);  // also where they act on nothing
+        REQUIRE(text_of(store.load()) == before);
+        store.commit(changes);
+        account = changed;
+    }
+}
+
+TEST_CASE("the state file is its owner's alone, and says what it is") {
+    const Folder folder;
+    const auto file = folder / "state.sqlite";
+    const auto mask = ::umask(0);
+    {
+        auto store = open(file);
+        Account account;
+        store.commit(Load(1).next(account));
+        ::umask(mask);
+        for (const auto& entry : fs::directory_iterator(folder.path)) {
+            INFO(entry.path());
+            struct stat status {};
+            REQUIRE(::stat(entry.path().c_str(), &status) == 0);
+            CHECK((status.st_mode & 0777) == 0600);
+        }
+        CHECK(store.owner().account_id == owner.account_id);
+        CHECK(store.owner().region == owner.region);
+    }
+    const auto bytes = bytes_of(file);
+    CHECK(bytes.substr(0, 15) == "SQLite format 3");
+    CHECK(bytes.substr(68, 4) == "mnic");
+}
+
+TEST_CASE("a state file of another account, region or schema is refused, and says what to do") {
+    const Folder folder;
+    const auto file = folder / "state.sqlite";
+    { open(file); }
+    const auto error = [&](const SqliteStore::Owner& wanted) {
+        return error_of<StoreError>(
+            [&] { SqliteStore(file, SqliteStore::Access::read_write, wanted); });
+    };
+    CHECK_THAT(error({"444455556666", owner.region}),
+               StartsWith(file.string()) && Contains("111122223333") && Contains("444455556666") &&
+                   Contains("--account 111122223333"));
+    CHECK_THAT(error({owner.account_id, "us-west-2"}),
+               StartsWith(file.string()) && Contains("--region eu-central-1"));
+    CHECK(error(owner) == "nothing was thrown");
+    sqlite3* database = nullptr;
+    REQUIRE(sqlite3_open(file.c_str(), &database) == SQLITE_OK);
+    REQUIRE(sqlite3_exec(database, "UPDATE meta SET value = '7' WHERE key = 'schema'", nullptr,
+                         nullptr, nullptr) == SQLITE_OK);
+    sqlite3_close(database);
+    CHECK_THAT(error(owner), Contains("schema version 7") && Contains("knows version 1"));
+}
+
+TEST_CASE("a file that is no state file is refused and stays as it is") {
+    const Folder folder;
+    const auto error = [](const fs::path& file) {
+        return error_of<StoreError>([&] { open(file); });
+    };
+    put_bytes(folder / "text", "This is a text and no database at all, and it is long enough. " +
+                                   std::string(2000, '.'));
+    auto bytes = bytes_of(folder / "text");
+    CHECK_THAT(error(folder / "text"),
+               StartsWith((folder / "text").string()) && Contains("not a database"));
+    CHECK(bytes_of(folder / "text") == bytes);
+
+    sqlite3* database = nullptr;
+    REQUIRE(sqlite3_open((folder / "foreign").c_str(), &database) == SQLITE_OK);
+    REQUIRE(sqlite3_exec(database, "CREATE TABLE objects (id); INSERT INTO objects VALUES (1)",
+                         nullptr, nullptr, nullptr) == SQLITE_OK);
+    sqlite3_close(database);
+    bytes = bytes_of(folder / "foreign");
+    CHECK_THAT(error(folder / "foreign"), Contains("not a state file of mirrornic"));
+    CHECK(bytes_of(folder / "foreign") == bytes);
+
+    CHECK_THAT(error(folder.path), StartsWith(folder.path.string()) && Contains("Is a directory"));
+    CHECK_THAT(error(folder / "none/state.sqlite"), Contains("No such file or directory"));
+}
+
+TEST_CASE("a state file that may not be written is refused") {
+    const Folder folder;
+    const auto file = folder / "state.sqlite";
+    { open(file); }
+    fs::permissions(file, fs::perms::owner_read | fs::perms::group_read | fs::perms::others_read);
+    fs::permissions(folder.path, fs::perms::owner_read | fs::perms::owner_exec |
+                                     fs::perms::others_read | fs::perms::others_exec);
+    const bool root = ::geteuid() == 0;  // whom no mode keeps from anything
+    if (root) REQUIRE(::seteuid(65534) == 0);
+    const auto error = error_of<StoreError>([&] { open(file); });
+    const auto made = error_of<StoreError>([&] { open(folder / "other"); });
+    if (root) REQUIRE(::seteuid(0) == 0);
+    fs::permissions(folder.path, fs::perms::owner_all);
+    CHECK_THAT(error, StartsWith(file.string()) && Contains("Permission denied"));
+    CHECK_THAT(made, Contains("Permission denied"));
+}
+
+TEST_CASE("a damaged state file is refused with its name") {
+    const Folder folder;
+    const auto file = folder / "state.sqlite";
+    Account account;
+    {
+        auto store = open(file);
+        Load load(3);
+        for (int i = 0; i < 30; ++i) store.commit(load.next(account));
+    }
+    const auto whole = bytes_of(file);
+    const auto error = [&] { return error_of<std::exception>([&] { open(file).load(); }); };
+    REQUIRE(error() == "nothing was thrown");
+    SECTION("pages overwritten") {
+        auto bytes = whole;
+        for (std::size_t at = 4096; at < bytes.size(); at += 16) bytes[at] = char(at / 16);
+        put_bytes(file, bytes);
+        CHECK_THAT(error(), StartsWith(file.string()) && Contains("malformed"));
+    }
+    SECTION("the end cut off") {
+        put_bytes(file, whole.substr(0, whole.size() / 3 / 4096 * 4096));
+        CHECK_THAT(error(), StartsWith(file.string()) && Contains("malformed"));
+    }
+    SECTION("a body that is none") {
+        const auto [sql, words] = GENERATE(table<std::string, std::string>({
+            {"UPDATE objects SET body = '{\"type\":'", "is damaged"},
+            {"UPDATE objects SET body = '[]'", "is damaged"},
+            {"UPDATE objects SET body = '{}'", "is damaged"},
+            {"UPDATE objects SET kind = 9", "unknown kind 9"},
+            {"DROP TABLE tokens", "no such table"},
+            {"DROP TABLE meta", "no such table"},
+        }));
+        sqlite3* database = nullptr;
+        REQUIRE(sqlite3_open(file.c_str(), &database) == SQLITE_OK);
+        REQUIRE(sqlite3_exec(database, sql.c_str(), nullptr, nullptr, nullptr) == SQLITE_OK);
+        sqlite3_close(database);
+        INFO(sql);
+        CHECK_THAT(error(), StartsWith(file.string()) && Contains(words));
+    }
+}
+
+TEST_CASE("a state file can be read while it is written, and is not changed by that") {
+    const Folder folder;
+    const auto file = folder / "state.sqlite";
+    CHECK_THAT(error_of<StoreError>([&] { SqliteStore(file, SqliteStore::Access::read_only); }),
+               StartsWith(file.string()));
+    CHECK_FALSE(fs::exists(file));
+    auto store = open(file);
+    Account account;
+    Load load(4);
+    store.commit(load.next(account));
+    SqliteStore reader(file, SqliteStore::Access::read_only);
+    CHECK(reader.owner().account_id == owner.account_id);
+    for (int i = 0; i < 10; ++i) {
+        store.commit(load.next(account));
+        REQUIRE(text_of(reader.load()) == text_of(account));
+    }
+    CHECK_THROWS_AS(reader.commit(load.next(account)), std::exception);
+    account = store.load();
+    SqliteStore other(file, SqliteStore::Access::read_only, SqliteStore::Owner(owner));
+    REQUIRE(text_of(other.load()) == text_of(account));
+    CHECK_THROWS_AS(SqliteStore(file, SqliteStore::Access::read_only,
+                                SqliteStore::Owner{"444455556666", owner.region}),
+                    StoreError);
+}
+
+TEST_CASE("S7 a state file that another process writes for long is unavailable") {
+    const Folder folder;
+    const Disk disk;  // its sleeps take no time
+    const auto file = folder / "state.sqlite";
+    auto store = open(file);
+    Account account;
+    Load load(5);
+    store.commit(load.next(account));
+    const Account before = account;
+    sqlite3* other = nullptr;
+    REQUIRE(sqlite3_open(file.c_str(), &other) == SQLITE_OK);
+    REQUIRE(sqlite3_exec(other, "BEGIN IMMEDIATE", nullptr, nullptr, nullptr) == SQLITE_OK);
+    const auto changes = load.next(account);
+    CHECK_THAT(error_of<StoreUnavailable>([&] { store.commit(changes); }), Contains("locked"));
+    CHECK(text_of(store.load()) == text_of(before));
+    REQUIRE(sqlite3_exec(other, "COMMIT", nullptr, nullptr, nullptr) == SQLITE_OK);
+    sqlite3_close(other);
+    store.commit(changes);
+    CHECK(text_of(store.load()) == text_of(account));
+}
+
+TEST_CASE(
+    "S7 S8 a full disk is unavailable at any write, changes nothing, and the next commit works") {
+    const Folder folder;
+    Disk disk;
+    disk.syncing = false;
+    const auto file = folder / "state.sqlite";
+    auto store = open(file);
+    Account account;
+    Load load(6);
+    for (int i = 0; i < 20; ++i) store.commit(load.next(account));
+    int failures = 0;
+    for (int round = 0; round < 60; ++round) {
+        Account changed = account;
+        const auto changes = load.next(changed);
+        for (int room = 0;; ++room) {
+            disk.room = room;
+            bool full = false;
+            try {
+                store.commit(changes);
+            } catch (const StoreUnavailable& error) {
+                full = true;
+                CHECK_THAT(error.what(), StartsWith(file.string()) && Contains("full"));
+            }
+            disk.room = -1;
+            if (!full) break;
+            ++failures;
+            REQUIRE(text_of(store.load()) == text_of(account));
+            // So does a process that starts now, of what the files hold.
+            const auto copy = folder / "copy";
+            fs::remove_all(copy);
+            fs::create_directory(copy);
+            for (const char* suffix : {"", "-wal"})
+                if (fs::exists(file.string() + suffix))
+                    fs::copy(file.string() + suffix, copy / ("state.sqlite" + std::string(suffix)));
+            REQUIRE(text_of(open(copy / "state.sqlite").load()) == text_of(account));
+            if (room != 3) continue;
+            changed = account;  // there is room again, and something else comes first
+            store.commit(Load(unsigned(100 + round)).next(changed));
+            break;
+        }
+        account = store.load();
+        REQUIRE(text_of(account) == text_of(changed));
+    }
+    CHECK(failures > 200);
+}
+
+TEST_CASE(
+    "S8 a change whose sync failed is not there after a power cut that keeps what was written") {
+    const Folder folder;
+    Disk disk;
+    disk.syncing = false;
+    const auto file = folder / "state.sqlite";
+    auto store = open(file);
+    Account account;
+    Load load(7);
+    for (int i = 0; i < 5; ++i) store.commit(load.next(account));
+    for (int i = 0; i < 40; ++i) {
+        Account changed = account;
+        const auto changes = load.next(changed);
+        disk.good_syncs = 0;
+        bool failed = false;
+        try {
+            store.commit(changes);
+        } catch (const StoreUnavailable&) {
+            FAIL("a disk that fails is not one that is busy");
+        } catch (const std::exception& error) {
+            failed = true;
+            CHECK_THAT(error.what(), StartsWith(file.string()) && Contains("disk I/O error"));
+        }
+        disk.good_syncs = -1;
+        REQUIRE(failed);
+        REQUIRE(text_of(store.load()) == text_of(account));
+        const auto copy = folder / "copy";
+        fs::remove_all(copy);
+        fs::create_directory(copy);
+        for (const char* suffix : {"", "-wal"})
+            fs::copy(file.string() + suffix, copy / ("state.sqlite" + std::string(suffix)));
+        REQUIRE(text_of(open(copy / "state.sqlite").load()) == text_of(account));
+        store.commit(changes);
+        account = changed;
+    }
+}
+
+TEST_CASE("S8 a power cut at any moment loses no acknowledged change and leaves none half there") {
+    const Folder folder;
+    std::uint32_t seed = 8;
+    if (const char* text = std::getenv("MIRRORNIC_SEED"))
+        seed = std::uint32_t(std::strtoul(text, nullptr, 10));
+    INFO("MIRRORNIC_SEED=" << seed);
+    Disk disk;
+    disk.syncing = false;
+    std::vector<std::string> states;
+    {
+        Account account;
+        states.push_back(text_of(account));
+        Load load(seed);
+        disk.recording = true;
+        auto store = open(folder / "state.sqlite");
+        disk.mark();
+        sqlite3* other = nullptr;  // brings the log into the file, more often than the store does
+        REQUIRE(sqlite3_open((folder / "state.sqlite").c_str(), &other) == SQLITE_OK);
+        for (int i = 0; i < 300; ++i) {
+            store.commit(load.next(account));
+            disk.mark();
+            states.push_back(text_of(account));
+            if (i % 10 == 9)
+                REQUIRE(sqlite3_exec(other, "SELECT * FROM meta; PRAGMA wal_checkpoint", nullptr,
+                                     nullptr, nullptr) == SQLITE_OK);
+        }
+        sqlite3_close(other);
+        disk.recording = false;
+    }
+    std::mt19937 random(seed);
+    Platters platters;
+    std::size_t acknowledged = 0, cuts = 0, kept = 0, syncs = 0, checkpoints = 0;
+    bool made = false;
+    const auto cut = [&](bool torn) {
+        ++cuts;
+        platters.leave(folder / "after", torn ? &random : nullptr);
+        auto store = open(folder / "after/state.sqlite");
+        const auto held = text_of(store.load());
+        const bool before = held == states[acknowledged];
+        const bool after =
+            acknowledged + 1 < states.size() && made && held == states[acknowledged + 1];
+        kept += after;
+        INFO("after " << acknowledged << " acknowledged changes, cut " << cuts);
+        REQUIRE((before || after));
+        REQUIRE(store.owner().account_id == owner.account_id);
+    };
+    const auto& events = disk.events;
+    for (std::size_t i = 0; i < events.size(); ++i) {
+        const auto& event = events[i];
+        const bool sync = event.kind == Disk::Event::sync;
+        if (sync) {
+            ++syncs;
+            checkpoints += event.file == "state.sqlite";
+            cut(false);
+            cut(true);
+        }
+        platters.take(event);
+        if (event.kind == Disk::Event::mark) {
+            acknowledged += made;
+            made = true;
+        }
+        if (sync || random() % 4 == 0) cut(random() % 2);
+    }
+    CHECK(acknowledged + 1 == states.size());
+    CHECK(syncs > 300);
+    CHECK(checkpoints > 20);
+    CHECK(kept > 100);
+    INFO(cuts);
+    CHECK(cuts > 1500);
+}
