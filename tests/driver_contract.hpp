@@ -11,6 +11,7 @@
 
 #include "../driver/mirror_device.hpp"
 #include "../driver/register_access.hpp"
+#include "table_text.hpp"
 
 namespace mirrornic {
 
@@ -35,20 +36,6 @@ public:
 private:
     RegisterAccess& registers_;
 };
-
-// What tables mean, as text that two sides can be compared by. Ids do not show.
-
-std::string describe(const Filter& filter);
-std::string describe(const TableDump::Session& session);
-/// By interface index: the resolver, then each slot with its session entry and filter.
-std::map<std::uint32_t, std::vector<std::string>> describe(const TableDump& dump);
-/// By interface key, as above: what a device that holds the state must show.
-std::map<std::string, std::vector<std::string>> describe(const TableState& state);
-/// A slot, as it stands in both of the above.
-std::string describe_slot(std::uint16_t number, const TableDump::Session& session,
-                          const Filter& filter);
-/// The session entry that a session asks for (P14).
-TableDump::Session entry_of(const Session& session);
 
 /// The device holds the state, its interfaces under the indices that the driver says, and nothing
 /// else. Catch2 assertions.
