@@ -103,57 +103,32 @@ std::string label(const std::string& value) {
 
 }  // namespace
 
-// --- ControlThread -------------------------------------------------------------------------------
+// --- RequestQueue --------------------------------------------------------------------------------
 
-void ControlThread::open(Requests& requests) {
-    const std::lock_guard lock(mutex_);
-    requests_ = &requests;
-    changed_.notify_one();
-}
-
-void ControlThread::handle(Request request, Done done) {
-    const std::lock_guard lock(mutex_);
-    waiting_.emplace_back(std::move(request), std::move(done));
-    changed_.notify_one();
-}
-
-void ControlThread::post(std::function<void(Requests&)> job) {
-    const std::lock_guard lock(mutex_);
-    jobs_.push_back(std::move(job));
-    changed_.notify_one();
-}
-
-void ControlThread::stop() {
-    {
-        const std::lock_guard lock(mutex_);
-        stopping_ = true;
-        changed_.notify_one();
+void RequestQueue::handle(Request request, Done done) {
+    if (!ended_) {
+        requests_.emplace_back(std::move(request), std::move(done));
+        return;
     }
-    if (thread_.joinable()) thread_.join();
+    const auto code = ErrorCode::unavailable;
+    done({Json::object(), http_status(code), to_string(code), "the device is closed"});
 }
 
-void ControlThread::run() {
-    while (true) {
-        std::vector<std::pair<Request, Done>> taken;
-        std::vector<std::function<void(Requests&)>> jobs;
-        Requests* handler;
-        {
-            std::unique_lock lock(mutex_);
-            changed_.wait(lock, [this] {
-                return (requests_ && (!waiting_.empty() || !jobs_.empty())) || stopping_;
-            });
-            if (stopping_ && (!requests_ || (waiting_.empty() && jobs_.empty()))) return;
-            taken.swap(waiting_);
-            jobs.swap(jobs_);
-            handler = requests_;
-        }
-        for (const auto& job : jobs) job(*handler);
-        std::vector<Request> requests;
-        for (auto& [request, done] : taken) requests.push_back(std::move(request));
-        std::vector<Reply> replies;
-        if (!requests.empty()) replies = handler->handle(requests);
-        for (std::size_t i = 0; i < taken.size(); ++i) taken[i].second(std::move(replies[i]));
-    }
+void RequestQueue::perform(Requests& requests) {
+    for (const auto& job : std::exchange(jobs_, {})) job(requests);
+    auto taken = std::exchange(requests_, {});
+    if (taken.empty()) return;
+    std::vector<Request> together;
+    for (auto& [request, done] : taken) together.push_back(std::move(request));
+    auto replies = requests.handle(together);
+    for (std::size_t i = 0; i < taken.size(); ++i) taken[i].second(std::move(replies[i]));
+}
+
+void RequestQueue::end() {
+    ended_ = true;
+    jobs_.clear();
+    for (auto& [request, done] : std::exchange(requests_, {}))
+        handle(std::move(request), std::move(done));
 }
 
 // --- Api -----------------------------------------------------------------------------------------
@@ -166,8 +141,7 @@ struct Api::Call {
     Clock::time_point start = Clock::now();
 };
 
-Api::Api(ControlThread& control, Options options)
-    : control_(control), options_(std::move(options)) {}
+Api::Api(RequestQueue& queue, Options options) : queue_(queue), options_(std::move(options)) {}
 
 /// @return the key that signed, "-" without credentials.
 std::string Api::let_in(const HttpRequest& request) const {
@@ -249,7 +223,7 @@ void Api::handle_action(const std::shared_ptr<Call>& call) {
         return fail(call, to_string(code), http_status(code),
                     "the key's policy does not allow ec2:" + action.name);
     }
-    control_.handle({action.name, query.parameters()}, [this, call, &action](Reply reply) {
+    queue_.handle({action.name, query.parameters()}, [this, call, &action](Reply reply) {
         if (reply.status >= 500)
             options_.log(LogLevel::error, reply.message, {{"id", call->id}, {"code", reply.code}});
         if (reply.code == to_string(ErrorCode::internal_error)) health_ = Health::degraded;
@@ -279,7 +253,7 @@ void Api::handle_page(const std::shared_ptr<Call>& call) {
     if (health == Health::starting)
         return fail(call, to_string(ErrorCode::unavailable), http_status(ErrorCode::unavailable),
                     "the device is being opened");
-    control_.post([this, call](Requests&) {
+    queue_.post([this, call](Requests&) {
         try {
             const Json statistics = options_.statistics();
             if (call->http.path == "/stats")
@@ -313,19 +287,17 @@ void Api::fail(const std::shared_ptr<Call>& call, const std::string& code, int s
 void Api::finish(const std::shared_ptr<Call>& call, HttpReply reply, const std::string& code) {
     reply.headers.emplace_back("x-amzn-RequestId", call->id);
     reply.headers.emplace_back("Cache-Control", "no-store");
-    {
-        const std::lock_guard lock(mutex_);
-        ++served_[{call->action[0] == '/' ? "-" : call->action, code}];
-    }
+    ++served_[{call->action[0] == '/' ? "-" : call->action, code}];
+    const unsigned status = reply.status;
     const double ms = std::chrono::duration<double, std::milli>(Clock::now() - call->start).count();
+    call->respond(std::move(reply));
     options_.log(LogLevel::info, "request",
                  {{"id", call->id},
                   {"action", call->action},
                   {"key", call->key},
                   {"peer", call->peer},
-                  {"code", code.empty() ? Json(reply.status) : Json(code)},
+                  {"code", code.empty() ? Json(status) : Json(code)},
                   {"ms", std::round(ms * 1000) / 1000}});
-    call->respond(std::move(reply));
 }
 
 std::string Api::metrics(const Json& statistics) {
@@ -333,7 +305,6 @@ std::string Api::metrics(const Json& statistics) {
     text +=
         "# HELP mirrornic_requests_total Requests answered, by action and error code.\n"
         "# TYPE mirrornic_requests_total counter\n";
-    const std::lock_guard lock(mutex_);
     for (const auto& [key, count] : served_)
         text += "mirrornic_requests_total{action=" + label(key.first) +
                 ",code=" + label(key.second) + "} " + std::to_string(count) + "\n";

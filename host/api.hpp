@@ -4,15 +4,11 @@
 /// reference; docs/behaviour.md rules S5, S7, S8, S10.
 #pragma once
 
-#include <atomic>
-#include <condition_variable>
 #include <functional>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "access.hpp"
@@ -22,31 +18,24 @@
 
 namespace mirrornic {
 
-/// Runs requests and jobs one after the other, in a thread of its own.
-class ControlThread {
+/// Requests that wait to be handled together, and other jobs.
+class RequestQueue {
 public:
-    ControlThread() : thread_([this] { run(); }) {}
-    ~ControlThread() { stop(); }
+    using Done = std::function<void(Reply)>;
+    using Job = std::function<void(Requests&)>;
 
-    /// What requests are handled by; until then they wait.
-    void open(Requests& requests);
-    using Done = std::function<void(Reply)>;  ///< called on the control thread
     void handle(Request request, Done done);
-    /// Does a job between requests.
-    void post(std::function<void(Requests&)> job);
-    /// Ends when what waits is done. Nothing may come after.
-    void stop();
+    void post(Job job) { jobs_.push_back(std::move(job)); }
+    bool empty() const { return requests_.empty() && jobs_.empty(); }
+    /// Does what waits.
+    void perform(Requests& requests);
+    /// Requests that wait or come are answered with Unavailable, jobs are not done.
+    void end();
 
 private:
-    void run();
-
-    std::mutex mutex_;
-    std::condition_variable changed_;
-    Requests* requests_ = nullptr;
-    std::vector<std::pair<Request, Done>> waiting_;
-    std::vector<std::function<void(Requests&)>> jobs_;
-    bool stopping_ = false;
-    std::thread thread_;  // last: it uses the others
+    std::vector<std::pair<Request, Done>> requests_;
+    std::vector<Job> jobs_;
+    bool ended_ = false;
 };
 
 enum class Health { starting, ready, degraded };
@@ -62,14 +51,13 @@ public:
         std::string region;
         /// Nothing: requests of this host alone, and unverified.
         std::shared_ptr<const Credentials> credentials;
-        /// The statistics file's members as they are now; called on the control thread.
+        /// The statistics file's members as they are now; called by RequestQueue::perform.
         std::function<Json()> statistics;
         Log log;
     };
 
-    Api(ControlThread& control, Options options);
+    Api(RequestQueue& queue, Options options);
 
-    /// To be called on one thread, as is set_credentials().
     void handle(HttpRequest request, const std::string& peer, HttpServer::Respond respond);
     void set_credentials(std::shared_ptr<const Credentials> credentials) {
         options_.credentials = std::move(credentials);
@@ -87,10 +75,9 @@ private:
               const std::string& message);
     std::string metrics(const Json& statistics);
 
-    ControlThread& control_;
+    RequestQueue& queue_;
     Options options_;
-    std::atomic<Health> health_{Health::starting};
-    std::mutex mutex_;                                                     ///< of what follows
+    Health health_ = Health::starting;
     std::map<std::pair<std::string, std::string>, std::uint64_t> served_;  ///< by action and code
 };
 

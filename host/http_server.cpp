@@ -133,9 +133,7 @@ private:
         request.body = std::move(message.body());
         lowest().expires_never();
         const auto respond = [self = this->shared_from_this()](HttpReply reply) {
-            asio::post(self->lowest().get_executor(), [self, reply = std::move(reply)]() mutable {
-                self->send(std::move(reply));
-            });
+            self->send(std::move(reply));
         };
         try {
             server_->handler(std::move(request), peer_, respond);
@@ -166,13 +164,24 @@ private:
             });
     }
 
-    void done() {
-        if (--server_->busy == 0 && server_->stopping) server_->io.stop();
+    void done() { --server_->busy; }
+
+    /// Ends our side and takes what still comes for a while: a socket that is closed with unread
+    /// bytes resets its connection, and the client may never see the reply.
+    void close() {
+        error_code error;
+        lowest().socket().shutdown(tcp::socket::shutdown_send, error);
+        if (error || server_->stopping) return;
+        lowest().expires_after(limits().linger);
+        drain();
     }
 
-    void close() {
-        error_code ignored;
-        lowest().socket().shutdown(tcp::socket::shutdown_send, ignored);
+    void drain() {
+        buffer_.clear();
+        lowest().async_read_some(buffer_.prepare(4096),
+                                 [self = this->shared_from_this()](error_code error, std::size_t) {
+                                     if (!error) self->drain();
+                                 });
     }
 
     static std::string http_date() {
@@ -205,14 +214,15 @@ void HttpServer::State::accept() {
         socket.set_option(tcp::no_delay(true), ignored);
         const auto remote = socket.remote_endpoint(ignored);
         const std::string peer = ignored ? "" : remote.address().to_string();
-        const bool full = self->connections >= self->options.limits.connections;
+        const auto limit = self->options.limits.connections;
+        const bool full = self->connections >= limit;
         if (self->tls && !full) {
             std::make_shared<Connection<beast::ssl_stream<beast::tcp_stream>>>(
                 self, peer, std::move(socket), *self->tls)
                 ->start();
         } else if (!full) {
             std::make_shared<Connection<beast::tcp_stream>>(self, peer, std::move(socket))->start();
-        } else if (!self->tls) {
+        } else if (!self->tls && self->connections < 2 * limit) {
             std::make_shared<Connection<beast::tcp_stream>>(self, peer, std::move(socket))
                 ->refuse();
         }
@@ -265,24 +275,32 @@ std::string HttpServer::url() const {
            std::to_string(endpoint.port());
 }
 
-void HttpServer::run(const std::vector<int>& signals, std::function<void(int)> on_signal) {
+void HttpServer::watch(const std::vector<int>& signals, std::function<void(int)> on_signal) {
     state_->on_signal = std::move(on_signal);
     state_->signals.emplace(state_->io);
     for (const int number : signals) state_->signals->add(number);
     state_->await_signal();
-    state_->io.run();
+}
+
+void HttpServer::poll() { state_->io.poll(); }
+
+void HttpServer::wait() {
+    state_->io.run_one();
+    state_->io.poll();
+}
+
+void HttpServer::wake() {
+    asio::post(state_->io, [] {});
 }
 
 void HttpServer::stop() {
-    asio::post(state_->io, [state = state_] {
-        if (state->stopping) return;
-        state->stopping = true;
-        error_code ignored;
-        state->acceptor.close(ignored);
-        state->retry.cancel();
-        state->signals->cancel(ignored);
-        if (state->busy == 0) state->io.stop();
-    });
+    state_->stopping = true;
+    error_code ignored;
+    state_->acceptor.close(ignored);
+    state_->retry.cancel();
+    wake();
 }
+
+bool HttpServer::stopped() const { return state_->stopping && state_->busy == 0; }
 
 }  // namespace mirrornic

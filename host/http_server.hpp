@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/// HTTP/1.1 on one thread, with limits on everything that a client can make it hold.
+/// HTTP/1.1 on its caller's thread, with limits on everything that a client can make it hold.
 /// Source: RFC 9112; Boost.Beast does the protocol.
 #pragma once
 
@@ -22,9 +22,10 @@ struct HttpReply {
 struct HttpLimits {
     std::size_t header = 16 << 10;     ///< bytes
     std::size_t body = 1 << 20;        ///< bytes
-    std::size_t connections = 256;     ///< at once; further ones get 503 and are closed
+    std::size_t connections = 256;     ///< at once; as many more get 503 and are closed
     std::chrono::seconds request{10};  ///< from a request's first byte to its last, and for a reply
     std::chrono::seconds idle{60};     ///< between requests
+    std::chrono::seconds linger{1};    ///< from a last reply to the connection's end
 };
 
 struct HttpOptions {
@@ -36,9 +37,10 @@ struct HttpOptions {
 
 class HttpServer {
 public:
-    /// Gives the reply to a request; may be called from any thread, once.
+    /// Gives the reply to a request; to be called once, now or later. It is sent by poll() or
+    /// wait().
     using Respond = std::function<void(HttpReply)>;
-    /// Called on the server's thread for each request. What it throws is answered with 500.
+    /// Called for each request, by poll() or wait(). What it throws is answered with 500.
     using Handler =
         std::function<void(HttpRequest request, const std::string& peer, Respond respond)>;
 
@@ -48,11 +50,17 @@ public:
 
     /// "http://127.0.0.1:4580", with the port that was bound.
     std::string url() const;
-    /// Serves until stop(); calls `on_signal` on its thread for each of these signals.
-    void run(const std::vector<int>& signals, std::function<void(int)> on_signal);
-    /// Takes no more connections, lets requests under way end, and makes run() return. From any
-    /// thread.
+    /// Calls `on_signal` for each of these signals, from poll() or wait().
+    void watch(const std::vector<int>& signals, std::function<void(int)> on_signal);
+    /// Handles what has come.
+    void poll();
+    /// The same, when something has come, or wake() was called.
+    void wait();
+    /// From any thread.
+    void wake();
+    /// Takes no more requests; stopped() is true when all that were taken are answered.
     void stop();
+    bool stopped() const;
 
     struct State;
 

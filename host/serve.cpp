@@ -8,16 +8,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
-#include <deque>
 #include <filesystem>
-#include <future>
 #include <iostream>
 #include <random>
-#include <thread>
 
 #include "../driver/mapped_registers.hpp"
 #include "api.hpp"
@@ -30,6 +28,8 @@ namespace mirrornic {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr unsigned frames_between_polls = 64;  // so many frames a request may wait for its turn
 
 /// Keeps a second process from a state file or a device, for as long as this lives.
 class Lock {
@@ -105,72 +105,6 @@ Log make_log(bool json) {
     };
 }
 
-/// Where the device may be touched: jobs that the device's thread does between frames.
-class Turns {
-public:
-    /// Back when the job was done, with what it threw.
-    void take(const std::function<void()>& job) {
-        if (std::this_thread::get_id() == owner_) return job();
-        Job mine{job, {}};
-        auto done = mine.done.get_future();
-        {
-            const std::lock_guard lock(mutex_);
-            if (ended_) throw std::runtime_error("the device is closed");
-            jobs_.push_back(&mine);
-            changed_.notify_one();
-        }
-        done.get();
-    }
-    // Of the device's thread.
-    void begin() { owner_ = std::this_thread::get_id(); }
-    void perform() {
-        for (Job* job : waiting()) {
-            try {
-                job->work();
-                job->done.set_value();
-            } catch (...) {
-                job->done.set_exception(std::current_exception());
-            }
-        }
-    }
-    /// Waits for a job, or until wake() when the predicate holds then.
-    template <class Predicate>
-    void wait(Predicate predicate) {
-        std::unique_lock lock(mutex_);
-        changed_.wait(lock, [&] { return !jobs_.empty() || predicate(); });
-    }
-    /// Jobs that wait or come fail.
-    void end() {
-        {
-            const std::lock_guard lock(mutex_);
-            ended_ = true;
-        }
-        for (Job* job : waiting())
-            job->done.set_exception(
-                std::make_exception_ptr(std::runtime_error("the device is closed")));
-    }
-    void wake() {
-        const std::lock_guard lock(mutex_);
-        changed_.notify_all();
-    }
-
-private:
-    struct Job {
-        const std::function<void()>& work;
-        std::promise<void> done;
-    };
-    std::deque<Job*> waiting() {
-        const std::lock_guard lock(mutex_);
-        return std::exchange(jobs_, {});
-    }
-
-    std::thread::id owner_;
-    std::mutex mutex_;
-    std::condition_variable changed_;
-    std::deque<Job*> jobs_;
-    bool ended_ = false;
-};
-
 class Server {
 public:
     explicit Server(const ServeOptions& options);
@@ -193,15 +127,14 @@ private:
     Account network_;
     std::optional<SqliteStore> store_;
 
-    Turns turns_;
-    std::atomic<bool> stopping_{false};
+    RequestQueue queue_;
     std::atomic<bool> more_{true};  ///< the capture may have a frame
     std::optional<Traffic> traffic_;
     std::unique_ptr<RegisterAccess> registers_;
     std::optional<MirrorDevice> mapped_device_;
+    MirrorDevice* device_ = nullptr;  ///< once it is open
     std::optional<DevicePlane> plane_;
     std::optional<Requests> requests_;
-    std::optional<ControlThread> control_;
     std::optional<Api> api_;
     std::optional<HttpServer> http_;
 };
@@ -228,8 +161,7 @@ Server::Server(const ServeOptions& options)
                    SqliteStore::Owner{options.settings.account_id, options.region});
     if (options.import) import(configuration.account);
 
-    control_.emplace();
-    api_.emplace(*control_,
+    api_.emplace(queue_,
                  Api::Options{options.region, credentials, [this] { return statistics(); }, log_});
     http_.emplace(options.http, [this](HttpRequest request, const std::string& peer,
                                        HttpServer::Respond respond) {
@@ -260,7 +192,8 @@ void Server::import(const Account& configured) {
 }
 
 void Server::open(MirrorDevice& device) {
-    plane_.emplace(device, [this](const auto& job) { turns_.take(job); });
+    device_ = &device;
+    plane_.emplace(device);
     Account account = store_->load();
     account.take_network(network_);
     Settings settings = options_.settings;
@@ -269,7 +202,6 @@ void Server::open(MirrorDevice& device) {
     requests_.emplace(std::move(account), *store_, *plane_, std::move(settings));
     warn_of_sessions(requests_->account(), requests_->tables());
     api_->set_health(Health::ready);
-    control_->open(*requests_);
     print_ready();
 }
 
@@ -295,7 +227,7 @@ void Server::warn_of_sessions(const Account& account, const TableState& tables) 
 }
 
 Json Server::statistics() {
-    const Counters counters = plane_->counters();
+    const Counters counters = device_->counters();
     std::vector<std::string> order;
     for (const auto& [sequence, session] : requests_->account().sessions()) {
         (void)sequence;
@@ -319,7 +251,7 @@ void Server::print_ready() const {
                   << " ec2 describe-traffic-mirror-sessions" << std::endl;
 }
 
-/// Reads configuration and credentials again; on the server's thread.
+/// Reads configuration and credentials again.
 void Server::reload() {
     try {
         std::shared_ptr<const Credentials> credentials;
@@ -334,12 +266,12 @@ void Server::reload() {
         Account network;
         network.take_network(configuration.account);
         api_->set_credentials(credentials);
-        control_->post([this, network = std::move(network)](Requests& requests) {
+        queue_.post([this, network = std::move(network)](Requests& requests) {
             try {
                 for (const std::string& id : requests.replace_network(network))
                     log_(LogLevel::warning, "a session was deleted: its source is gone",
                          {{"session", id}});
-                if (traffic_) turns_.take([&] { traffic_->take_network(network); });
+                if (traffic_) traffic_->take_network(network);
                 warn_of_sessions(requests.account(), requests.tables());
                 log_(LogLevel::info, "configuration reloaded",
                      {{"interfaces", network.interfaces().size()}});
@@ -354,18 +286,18 @@ void Server::reload() {
     }
 }
 
-/// The simulated device's thread, within Board::run.
+/// Within Board::run: frames, and requests between them.
 void Server::simulate() {
-    turns_.begin();
     open(traffic_->open());
     auto& offload = traffic_->board().offload();
     bool settled = false, told = !options_.traffic.in;
-    while (!stopping_) {
-        turns_.perform();
+    for (unsigned turn = 0; !http_->stopped(); ++turn) {
+        if (turn % frames_between_polls == 0) http_->poll();
+        queue_.perform(*requests_);
         if (more_.exchange(false)) {
-            const Traffic::Frame* frame = traffic_->poll([&] {
+            const Traffic::Frame* frame = traffic_->poll([this] {
                 more_ = true;
-                turns_.wake();
+                http_->wake();
             });
             if (frame) {
                 traffic_->feed(*frame);
@@ -378,14 +310,13 @@ void Server::simulate() {
             offload.wait_until_idle();
             traffic_->flush();
             settled = true;
-            continue;
         }
         if (!told && traffic_->ended()) {
             told = true;
             for (const auto& sentence : traffic_->warnings()) log_(LogLevel::warning, sentence, {});
             log_(LogLevel::info, "the capture has ended", {{"frames", traffic_->frames()}});
         }
-        turns_.wait([&] { return stopping_ || more_; });
+        if (!more_ && queue_.empty() && !http_->stopped()) http_->wait();
     }
     offload.wait_until_idle();
     if (options_.stats) {
@@ -396,15 +327,10 @@ void Server::simulate() {
 }
 
 int Server::run() {
-    std::thread http([this] {
-        http_->run({SIGTERM, SIGINT, SIGHUP}, [this](int number) {
-            if (number == SIGHUP) return reload();
-            log_(LogLevel::info, "stopping", {});
-            http_->stop();
-        });
-        control_->stop();  // what was asked is done while the device still answers
-        stopping_ = true;
-        turns_.wake();
+    http_->watch({SIGTERM, SIGINT, SIGHUP}, [this](int number) {
+        if (number == SIGHUP) return reload();
+        log_(LogLevel::info, "stopping", {});
+        http_->stop();
     });
     std::exception_ptr failure;
     try {
@@ -413,21 +339,20 @@ int Server::run() {
             traffic_->board().run([this] { simulate(); });
             traffic_->close();
         } else {
-            turns_.begin();
             registers_ = open_registers();
             mapped_device_.emplace(*registers_);
             open(*mapped_device_);
-            while (!stopping_) {
-                turns_.perform();
-                turns_.wait([this] { return stopping_.load(); });
+            while (!http_->stopped()) {
+                http_->wait();
+                queue_.perform(*requests_);
             }
         }
     } catch (...) {
         failure = std::current_exception();
     }
-    turns_.end();
+    queue_.end();
     http_->stop();
-    http.join();
+    while (!http_->stopped()) http_->wait();
     if (failure) std::rethrow_exception(failure);
     log_(LogLevel::info, "stopped", {});
     return 0;
