@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""S8: kill -9 of the host at any moment, with a device that outlives it. After each: what was answered is there, nothing
-is there by half, a start brings the device to the store's state in the fewest commits, and client tokens still work.
-MIRRORNIC and CRASH_HOST name the binaries; MIRRORNIC_SEED repeats the random cases of the seed that was printed."""
+"""S8: kill -9 of the host at any moment, with a device that outlives it. After each: what was answered is there,
+nothing is there by half, a start brings the device to the store's state in the fewest commits, and client tokens still
+work. MIRRORNIC and CRASH_HOST name the binaries; MIRRORNIC_SEED repeats the random cases of the seed that was printed."""
 import collections
 import http.client
 import json
@@ -272,7 +272,8 @@ class Worker:
         create = {"Description": name, "ClientToken": name}
         if not targets:
             now[name] = {"kind": "target", "address": f"eni-t{self.number}"}
-            return {"Action": "CreateTrafficMirrorTarget", "NetworkInterfaceId": f"eni-t{self.number}", **create}, now, name
+            return {"Action": "CreateTrafficMirrorTarget", "NetworkInterfaceId": now[name]["address"],
+                    **create}, now, name
         if len(filters) < 2 or (len(filters) < 4 and chance.random() < 0.1):
             now[name] = {"kind": "filter"}
             return {"Action": "CreateTrafficMirrorFilter", **create}, now, name
@@ -300,7 +301,8 @@ class Worker:
                              "source": f"10.{chance.randrange(256)}.0.0/16"}
                 return {"Action": "CreateTrafficMirrorFilterRule", "RuleNumber": number, "RuleAction": "accept",
                         "TrafficMirrorFilterId": self.objects[filter_name]["id"], "TrafficDirection": direction,
-                        "SourceCidrBlock": now[name]["source"], "DestinationCidrBlock": "0.0.0.0/0", **create}, now, name
+                        "SourceCidrBlock": now[name]["source"], "DestinationCidrBlock": "0.0.0.0/0",
+                        **create}, now, name
         if choice < 0.7 and sessions:  # all of its members at once
             session = chance.choice(sessions)
             its = now[session]
