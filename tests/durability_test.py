@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """S8: kill -9 of the host at any moment, with a device that outlives it. After each: what was answered is there,
 nothing is there by half, a start brings the device to the store's state in the fewest commits, and client tokens still
-work. MIRRORNIC and CRASH_HOST name the binaries; MIRRORNIC_SEED repeats the random cases of the seed that was printed."""
+work. MIRRORNIC and CRASH_HOST name the binaries; MIRRORNIC_SEED repeats the random cases of a seed that was printed."""
 import collections
 import http.client
 import json
