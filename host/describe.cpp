@@ -133,7 +133,8 @@ public:
     }
 
     Json reply(const char* list) {
-        Json out = {{list, std::move(items_)}};
+        Json out = Json::object();
+        out[list] = std::move(items_);  // an initializer list would copy
         if (!next_.empty()) out["NextToken"] = next_;
         return out;
     }

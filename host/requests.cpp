@@ -155,7 +155,7 @@ Json Requests::perform(const Request& request, Batch& batch) {
     }
     if (dry_run) fail_dry_run();
     generator_ = generator;
-    return effect.reply;
+    return std::move(effect.reply);
 }
 
 DataPlane::Staged Requests::stage() {
