@@ -5,6 +5,8 @@
 Session creates are durable (SQLite, WAL, synchronous=FULL) and signed, over kept connections, with the simulated device
 in the same process; the yardstick is one-row commits of the same settings on the same disk, in the same round. moto (in
 memory, no data plane) is asked for the same listing of 1,000 filters, and creates filters, as it knows no sessions.
+The device is the register-level model in a file (`--device file:`). Ten thousand sessions are made without HTTP, in one
+process, over that model with tables of that size.
 """
 import argparse
 import datetime
@@ -23,6 +25,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 BENCH = ROOT / "build/bench/bench_api"
+SCALE = ROOT / "build/bench/bench_scale"
 COMMAND = ROOT / "build/host/mirrornic"
 MOTO = "moto[server,ec2]==5.2.5"
 SESSIONS, SOURCES, TARGETS = 690, 230, 23  # all sessions of the sources, ten sources a target
@@ -56,7 +59,7 @@ class Server:
         self.log = open(folder / "log", "w", encoding="utf-8")
         self.process = subprocess.Popen(
             [COMMAND, "serve", "--listen", "127.0.0.1:0", "--state", folder / "state.sqlite", "--config", config,
-             "--credentials", keys, "--quota", f"filters={FILTERS + 1}"],
+             "--credentials", keys, "--device", f"file:{folder}/device", "--quota", f"filters={FILTERS + 1}"],
             stdout=subprocess.PIPE, stderr=self.log, text=True)
         url = urllib.parse.urlparse(json.loads(self.process.stdout.readline())["Url"])
         self.at = (url.hostname, url.port)
@@ -183,6 +186,19 @@ def moto(rounds, folder):
             peer.wait()
 
 
+def scale(rounds, folder):
+    rows = []
+    for i in range(min(rounds, 3)):
+        (folder / str(i)).mkdir()
+        rows.append(json.loads(subprocess.run([SCALE, folder / str(i)], check=True, stdout=subprocess.PIPE).stdout))
+    median = lambda name: statistics.median(row[name] for row in rows)
+    return {"rounds": len(rows), "sessions": rows[0]["sessions"],
+            "last_to_first_thousand": round(median("last_to_first"), 2),
+            "creates_per_second": round(rows[0]["sessions"] / statistics.median(sum(r["seconds_by_thousand"]) for r in rows)),
+            "page_of_1000_p99_ms": round(median("page_of_1000_p99_ms"), 1),
+            "restart_seconds": round(median("restart_seconds"), 3), "memory_mb": round(median("memory_mb"), 1)}
+
+
 def show(figures):
     of = figures["creates"]
     print(f"durable, signed session creates ({of['sessions']} a round, medians of {of['rounds']} rounds)")
@@ -199,10 +215,18 @@ def show(figures):
     else:
         print(f"DescribeTrafficMirrorFilters of {of['filters']}: {of['describe_ms']} ms, moto {of['moto_describe_ms']} ms: "
               f"{of['times_faster']} times faster; moto creates {of['moto_creates_per_second']} filters/s in memory")
+    of = figures["scale"]
+    print(f"{of['sessions']} sessions: {of['creates_per_second']} creates/s, the last thousand in {of['last_to_first_thousand']} of the "
+          f"first one's time; a page of 1,000 in {of['page_of_1000_p99_ms']} ms (p99); restart in {of['restart_seconds']} s; "
+          f"{of['memory_mb']} MB")
 
 
 def missed(figures):
     result = []
+    of = figures["scale"]
+    for name, limit in (("last_to_first_thousand", 1.3), ("page_of_1000_p99_ms", 50), ("restart_seconds", 2), ("memory_mb", 200)):
+        if of[name] > limit:
+            result.append(f"10,000 sessions: {name} is over {limit}")
     for name, goal, words in (("one", 0.5, "1 connection"), ("many", 1.5, "32 connections")):
         if figures["creates"][name]["of_sqlite"] < goal:
             result.append(f"creates on {words} are under {goal} of SQLite's commits")
@@ -217,7 +241,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=7, help="interleaved rounds (default 7)")
     options = parser.parse_args()
     figures = {"date": datetime.date.today().isoformat(), "cpus": os.cpu_count(), "machine": platform.machine()}
-    for name, measure in (("creates", creates), ("moto", moto)):
+    for name, measure in (("creates", creates), ("moto", moto), ("scale", scale)):
         with tempfile.TemporaryDirectory(dir=ROOT / "build") as folder:  # on a disk, not in memory
             figures[name] = measure(options.rounds, Path(folder))
     figures["missed"] = missed(figures)
