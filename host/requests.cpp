@@ -187,9 +187,44 @@ void Requests::take_back(Batch& batch) {
     batch.changes.clear();
 }
 
+Requests::~Requests() {
+    try {
+        if (!owed_.empty()) store_.commit(owed_);
+    } catch (const std::exception&) {
+        // The next start finds a change that failed. Nobody is left to be told.
+    }
+}
+
+/// Keeps changes, and before them what the store owes.
+void Requests::keep(const std::vector<Change>& changes) {
+    if (owed_.empty()) return store_.commit(changes);
+    std::vector<Change> all = owed_;
+    all.insert(all.end(), changes.begin(), changes.end());
+    store_.commit(all);
+    owed_.clear();
+}
+
+/// Takes back, newest first, what was kept last: at once, or with the next change that is kept.
+void Requests::put_back(const std::vector<Change>& inverses) {
+    owed_.assign(inverses.rbegin(), inverses.rend());
+    try {
+        keep({});
+    } catch (const std::exception&) {
+    }
+}
+
+/// When the device has failed, it may have taken a part. If it does not come back now, the next
+/// change brings it.
+void Requests::bring_back() {
+    try {
+        data_plane_.commit(data_plane_.stage(tables_, nullptr));
+    } catch (const std::exception&) {
+    }
+}
+
 /// S8: what is staged in the device waits for the store.
 void Requests::commit(Batch& batch, const DataPlane::Staged& staged) {
-    store_.commit(batch.changes);
+    keep(batch.changes);
     try {
         data_plane_.commit(staged);
         settled_ = true;
@@ -197,13 +232,9 @@ void Requests::commit(Batch& batch, const DataPlane::Staged& staged) {
     } catch (...) {
         settled_ = false;
         const std::exception_ptr failure = std::current_exception();
-        store_.commit({batch.inverses.rbegin(), batch.inverses.rend()});
+        put_back(batch.inverses);
         take_back(batch);
-        // It may have taken a part. If it does not come back now, the next change brings it.
-        try {
-            data_plane_.commit(data_plane_.stage(tables_, nullptr));
-        } catch (const std::exception&) {
-        }
+        bring_back();
         std::rethrow_exception(failure);
     }
 }
@@ -227,19 +258,21 @@ std::vector<std::string> Requests::replace_network(const Account& network) {
     settled_ = false;
     try {
         const auto staged = stage();
-        if (!deleted.empty()) store_.commit(batch.changes);
+        if (!deleted.empty()) keep(batch.changes);
         try {
             data_plane_.commit(staged);
         } catch (...) {
-            if (!deleted.empty()) store_.commit(batch.inverses);
+            if (!deleted.empty()) put_back(batch.inverses);
             throw;
         }
         settled_ = true;
         touched_ = {};
     } catch (...) {
+        const std::exception_ptr failure = std::current_exception();
         std::swap(account, account_);
         std::swap(tables, tables_);
-        throw;
+        bring_back();
+        std::rethrow_exception(failure);
     }
     return deleted;
 }

@@ -61,6 +61,9 @@ public:
     /// @param account what the store holds, and the configured interfaces and VPCs
     /// Brings the data plane to the account's state. @throws TableFull, or the device's error.
     Requests(Account account, Store& store, DataPlane& data_plane, Settings settings = {});
+    ~Requests();
+    Requests(const Requests&) = delete;
+    Requests& operator=(const Requests&) = delete;
 
     /// Never throws for what a request asks. A change that is answered with success is stored and
     /// in force for every frame that enters after the call; a request that fails changes nothing.
@@ -86,6 +89,9 @@ private:
     void make(Change& change, Batch& batch);
     void take_back(Batch& batch);
     void commit(Batch& batch, const DataPlane::Staged& staged);
+    void keep(const std::vector<Change>& changes);
+    void put_back(const std::vector<Change>& inverses);
+    void bring_back();
     DataPlane::Staged stage();
 
     Account account_;
@@ -93,6 +99,7 @@ private:
     bool settled_ = true;  ///< the data plane holds tables_ but for what was touched
     Touched touched_;
     Store& store_;
+    std::vector<Change> owed_;  ///< what takes back a change that failed, and is not stored yet
     DataPlane& data_plane_;
     Settings settings_;
     std::mt19937_64 generator_;  ///< draws ids and VNIs

@@ -1383,6 +1383,59 @@ TEST_CASE("S8 a device that failed after it took a part is brought back") {
     CHECK(b.plane.in_force.sessions.count(session) == 1);
 }
 
+TEST_CASE("S8 a store that cannot be put back is put back with the next change, or at the end") {
+    FakeStore store{interfaces()};
+    FakePlane plane;
+    Json before;
+    std::string filter;
+    const auto sessions = [](Requests& requests) {
+        return requests.handle({"DescribeTrafficMirrorSessions"}).body;
+    };
+    {
+        Requests requests(store.load(), store, plane);
+        const auto ask = [&](const char* action, const Json& parameters) {
+            return requests.handle({action, parameters});
+        };
+        const std::string target =
+            ask("CreateTrafficMirrorTarget", {{"NetworkInterfaceId", "eni-0"}})
+                .body["TrafficMirrorTarget"]["TrafficMirrorTargetId"];
+        filter = ask("CreateTrafficMirrorFilter", Json::object())
+                     .body["TrafficMirrorFilter"]["TrafficMirrorFilterId"];
+        const auto create = [&](const char* interface) {
+            return Request{"CreateTrafficMirrorSession",
+                           {{"NetworkInterfaceId", interface},
+                            {"TrafficMirrorTargetId", target},
+                            {"TrafficMirrorFilterId", filter},
+                            {"SessionNumber", 1}}};
+        };
+        REQUIRE(requests.handle(create("eni-1")).ok());
+        before = sessions(requests);
+        // The device fails, and the store from then on.
+        const auto fail_both = [&](const std::vector<Request>& together) {
+            plane.before_commit = [&] {
+                store.before_commit = [] { throw StoreUnavailable("disk full"); };
+                throw std::runtime_error("the device does not answer");
+            };
+            for (const auto& reply : requests.handle(together)) CHECK_FALSE(reply.ok());
+            CHECK(sessions(requests) == before);
+            CHECK(store.load().sessions().size() > 1);
+            CHECK(requests.handle(create("eni-3")).code == "Unavailable");
+            plane.before_commit = [] {};
+            store.before_commit = [] {};
+        };
+        fail_both({create("eni-2")});
+        CHECK(sessions(requests) == before);
+        REQUIRE(ask("CreateTrafficMirrorTarget", {{"NetworkInterfaceId", "eni-9"}}).ok());
+        CHECK(store.load().sessions().size() == 1);
+        CHECK(plane.in_force.sessions.size() == 1);
+        fail_both({create("eni-4"), create("eni-5")});
+    }
+    CHECK(store.load().sessions().size() == 1);
+    Requests restarted(store.load(), store, plane);
+    CHECK(sessions(restarted) == before);
+    CHECK(plane.in_force.sessions.size() == 1);
+}
+
 TEST_CASE("S8 a store that fails or is full leaves all as it was") {
     Bench b;
     const auto target = b.target(), filter = b.filter();
