@@ -114,6 +114,7 @@ private:
     void open(MirrorDevice& device);
     void simulate();
     std::unique_ptr<RegisterAccess> open_registers() const;
+    bool may_import();
     void import(const Account& configured);
     void reload();
     void warn_of_sessions(const Account& account, const TableState& tables);
@@ -125,6 +126,7 @@ private:
     fs::path state_;
     std::optional<Lock> state_lock_;
     Account network_;
+    std::optional<Account> import_;  ///< the configuration whose objects are to be imported
     std::optional<SqliteStore> store_;
 
     RequestQueue queue_;
@@ -159,7 +161,7 @@ Server::Server(const ServeOptions& options)
     state_lock_.emplace(state_.string() + ".lock", "state file " + state_.string());
     store_.emplace(state_, SqliteStore::Access::read_write,
                    SqliteStore::Owner{options.settings.account_id, options.region});
-    if (options.import) import(configuration.account);
+    if (options.import && may_import()) import_ = configuration.account;
 
     api_.emplace(queue_,
                  Api::Options{options.region, credentials, [this] { return statistics(); }, log_});
@@ -169,14 +171,20 @@ Server::Server(const ServeOptions& options)
     });
 }
 
-void Server::import(const Account& configured) {
+/// @throws StoreError when there are objects that were not imported.
+bool Server::may_import() {
     if (const auto when = store_->note("imported")) {
         log_(LogLevel::info, "the configuration's objects were imported before", {{"at", *when}});
-        return;
+        return false;
     }
     if (const auto object = first_object(store_->load()))
         throw StoreError(state_.string() + " has " + *object +
                          "; --import is for a state file without sessions, filters and targets");
+    return true;
+}
+
+void Server::import(const Account& configured) {
+    plane_->stage(table_state(configured), nullptr);  // all that the device can hold, or nothing
     std::map<Sequence, Object> in_order;
     const auto take = [&](const auto& objects) {
         for (const auto& [sequence, each] : objects) in_order.emplace(sequence, each);
@@ -194,6 +202,8 @@ void Server::import(const Account& configured) {
 void Server::open(MirrorDevice& device) {
     device_ = &device;
     plane_.emplace(device);
+    if (import_) import(*import_);
+    import_.reset();
     Account account = store_->load();
     account.take_network(network_);
     Settings settings = options_.settings;
@@ -327,18 +337,23 @@ void Server::simulate() {
 }
 
 int Server::run() {
-    http_->watch({SIGTERM, SIGINT, SIGHUP}, [this](int number) {
-        if (number == SIGHUP) return reload();
-        log_(LogLevel::info, "stopping", {});
-        http_->stop();
-    });
+    const auto watch = [this] {
+        http_->watch({SIGTERM, SIGINT, SIGHUP}, [this](int number) {
+            if (number == SIGHUP) return reload();
+            log_(LogLevel::info, "stopping", {});
+            http_->stop();
+        });
+    };
     std::exception_ptr failure;
     try {
         if (options_.device == "sim") {
+            // Waits for the capture's head; nothing is there to be stopped in order yet.
             traffic_.emplace(options_.traffic, network_);
+            watch();
             traffic_->board().run([this] { simulate(); });
             traffic_->close();
         } else {
+            watch();
             registers_ = open_registers();
             mapped_device_.emplace(*registers_);
             open(*mapped_device_);

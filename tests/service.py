@@ -18,6 +18,8 @@ MIRRORNIC = os.environ["MIRRORNIC"]
 REGION = "us-east-1"
 KEY, SECRET = "AKIDTEST", "a/secret+of+the/tests"
 VERSION = "2016-11-15"
+FORM = "application/x-www-form-urlencoded; charset=utf-8"
+signatures = []  # that were sent: no log may have them
 
 
 def policy(*actions, effect="Allow"):
@@ -48,7 +50,11 @@ class Service:
                  str(self.folder / state), *map(str, arguments)],
                 stdin=stdin if stdin is not None else subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log)
         if ready:
-            self.wait_ready()
+            try:
+                self.wait_ready()
+            except BaseException:
+                self.__exit__()
+                raise
 
     def wait_ready(self):
         if not select.select([self.process.stdout], [], [], 60)[0]:
@@ -98,7 +104,7 @@ class Service:
     def form(self, form, headers=None, key=None, **signing):
         """A signed POST of a form, which is a string or pairs. A key is (id, secret[, token])."""
         body = (form if isinstance(form, str) else urlencode(form)).encode()
-        head = {"Host": f"127.0.0.1:{self.port}", "Content-Type": "application/x-www-form-urlencoded; charset=utf-8"}
+        head = {"Host": f"127.0.0.1:{self.port}", "Content-Type": FORM}
         head.update(headers or {})
         return self.http(body=body, headers=signed("POST", "/", "", head, body, key, **signing))
 
@@ -114,6 +120,15 @@ class Service:
         if status != 200:
             raise AssertionError(f"{action}: {status} {code}: {body}")
         return parse(body)
+
+
+def make_certificate(folder):
+    """A certificate for 127.0.0.1 that signs itself, and its key: PEM files."""
+    certificate, key = folder / "certificate.pem", folder / "key.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+                    "-days", "2", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key,
+                    "-out", certificate], check=True, capture_output=True)
+    return certificate, key
 
 
 def parse(body):
@@ -158,5 +173,6 @@ def signed(method, path, query, headers, body, key=None, region=REGION, service=
     secret = ("AWS4" + secret).encode()
     for part in (*scope.split("/"), text):
         secret = hmac.new(secret, part.encode(), hashlib.sha256).digest()
+    signatures.append(signature or secret.hex())
     return {**headers, "Authorization": f"AWS4-HMAC-SHA256 Credential={key_id}/{scope}, SignedHeaders={names}, "
-                                        f"Signature={signature or secret.hex()}"}
+                                        f"Signature={signatures[-1]}"}

@@ -1,0 +1,530 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The command `mirrornic serve`: start, state, import, reload, traffic, stop. MIRRORNIC names the command."""
+import hashlib
+import json
+import os
+import shutil
+import signal
+import socket
+import ssl
+import struct
+import subprocess
+import tempfile
+import time
+import unittest
+from pathlib import Path
+
+import service
+from service import MIRRORNIC, Service, await_until
+
+A, B, C, D = (bytes([2, 0, 0, 0, 0, x]) for x in (10, 11, 12, 13))
+
+
+def text(mac):
+    return ":".join(f"{byte:02x}" for byte in mac)
+
+
+def network(without=(), **changes):
+    """Two hosts and two collectors; changes are members of interfaces by their letter."""
+    interfaces = []
+    for letter, mac, address in (("a", A, "10.0.1.10"), ("b", B, "10.0.2.20"), ("c", C, "10.0.1.30"),
+                                 ("d", D, "10.0.1.40")):
+        if letter not in without:
+            interfaces.append({"NetworkInterfaceId": f"eni-{letter}", "MacAddress": text(mac),
+                               "PrivateIpAddress": address, **changes.get(letter, {})})
+    return {"NetworkInterfaces": interfaces}
+
+
+def objects(sessions=1):
+    rules = {direction: [{"TrafficMirrorFilterRuleId": f"tmfr-{direction}", "TrafficMirrorFilterId": "tmf-1",
+                          "TrafficDirection": direction, "RuleNumber": 1, "RuleAction": "accept",
+                          "SourceCidrBlock": "0.0.0.0/0", "DestinationCidrBlock": "0.0.0.0/0"}]
+             for direction in ("ingress", "egress")}
+    return {
+        "TrafficMirrorTargets": [{"TrafficMirrorTargetId": "tmt-1", "NetworkInterfaceId": "eni-c"}],
+        "TrafficMirrorFilters": [{"TrafficMirrorFilterId": "tmf-1", "IngressFilterRules": rules["ingress"],
+                                  "EgressFilterRules": rules["egress"]}],
+        "TrafficMirrorSessions": [{"TrafficMirrorSessionId": f"tms-{i}", "NetworkInterfaceId": "eni-a",
+                                   "TrafficMirrorTargetId": "tmt-1", "TrafficMirrorFilterId": "tmf-1",
+                                   "SessionNumber": i, "VirtualNetworkId": 77} for i in range(1, sessions + 1)]}
+
+
+def frame(number=0, source=A, destination=b"\2\0\0\0\0\x0e"):
+    return destination + source + bytes.fromhex(
+        "0800" "45000032" "00000000" "40110000" "0a00010a" "0a000214" "9c401388" "001e0000") + struct.pack(
+            ">I", number) * 5
+
+
+HEADER = struct.pack("<IHHIIII", 0xA1B23C4D, 2, 4, 0, 0, 262144, 1)
+
+
+def record(data, when=1):
+    return struct.pack("<IIII", when, 0, len(data), len(data)) + data
+
+
+def copies(path):
+    """Whole records of a pcap file that may still grow: (outer header, VNI, frame)."""
+    data, out, offset = Path(path).read_bytes() if Path(path).exists() else b"", [], 24
+    while offset + 16 <= len(data):
+        size = struct.unpack_from("<I", data, offset + 8)[0]
+        copy = data[offset + 16:offset + 16 + size]
+        offset += 16 + size
+        if len(copy) == size:
+            out.append((copy[:50], int.from_bytes(copy[46:49], "big"), copy[50:]))
+    return out
+
+
+class Serve(unittest.TestCase):
+    def setUp(self):
+        self.folder = Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, self.folder)
+        self.config = self.write(network())
+
+    def write(self, content, name="config.json"):
+        path = self.folder / name
+        path.write_text(content if isinstance(content, str) else json.dumps(content))
+        return path
+
+    def start(self, *arguments, **more):
+        served = Service(self.folder, self.config, *arguments, **more)
+        self.addCleanup(served.__exit__)
+        return served
+
+    def refused(self, *arguments, status=1, state="state.sqlite"):
+        """A start that must fail; its message."""
+        listen = [] if "--listen" in arguments else ["--listen", "127.0.0.1:0"]
+        done = subprocess.run([MIRRORNIC, "serve", "--config", str(self.config), "--state", self.folder / state,
+                               *listen, *map(str, arguments)],
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+        self.assertEqual(done.returncode, status, done.stderr)
+        self.assertEqual(done.stdout, "")
+        self.assertIn("mirrornic: ", done.stderr)
+        return done.stderr
+
+    def sessions(self, served):
+        return [item.findtext("trafficMirrorSessionId")
+                for item in served.ok("DescribeTrafficMirrorSessions").iter("item") if item.find("ownerId") is not None]
+
+    def test_ready(self):
+        """The ready line is one JSON object that says how the service is reached."""
+        served = self.start("--account", "123456789012", "--region", "eu-west-1")
+        self.assertEqual(served.ready, {
+            "Status": "ready", "Url": served.url, "Region": "eu-west-1", "Account": "123456789012",
+            "State": str(self.folder / "state.sqlite"), "Device": "sim", "Pid": served.process.pid})
+        tmf = served.ok("CreateTrafficMirrorTarget", NetworkInterfaceId="eni-c")
+        self.assertEqual(tmf.findtext("trafficMirrorTarget/ownerId"), "123456789012")
+        served.stop()
+        self.assertEqual(served.process.stdout.read(), b"")
+
+    def test_interrupt(self):
+        served = self.start()
+        served.process.send_signal(signal.SIGINT)
+        self.assertEqual(served.process.wait(30), 0)
+
+    def test_default_state(self):
+        """Without --state the file is in the XDG state directory, which only its owner may enter."""
+        environ = {**os.environ, "XDG_STATE_HOME": str(self.folder / "xdg")}
+        process = subprocess.Popen([MIRRORNIC, "serve", "--config", self.config, "--listen", "[::1]:0"], env=environ,
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        line = json.loads(process.stdout.readline())
+        process.send_signal(signal.SIGTERM)
+        _, log = process.communicate(timeout=30)
+        self.assertEqual(process.returncode, 0, log)
+        self.assertTrue(line["Url"].startswith("http://[::1]:"), line)
+        self.assertEqual(line["State"], str(self.folder / "xdg/mirrornic/state.sqlite"))
+        self.assertEqual((self.folder / "xdg/mirrornic").stat().st_mode & 0o777, 0o700)
+
+    def test_second_start(self):
+        """One state file has one service; a second start says who has it."""
+        served = self.start()
+        self.assertIn(f"in use by process {served.process.pid}", self.refused())
+        served.ok("DescribeVpcs")
+        served.process.kill()
+        served.process.wait()
+        self.start().stop()
+
+    def test_address_in_use(self):
+        served = self.start()
+        self.assertIn(f"cannot listen on 127.0.0.1 port {served.port}",
+                      self.refused("--listen", f"127.0.0.1:{served.port}", state="other.sqlite"))
+
+    def test_owner(self):
+        """A state file belongs to the account and region that made it."""
+        self.start("--account", "111122223333").stop()
+        before = (self.folder / "state.sqlite").read_bytes()
+        self.assertIn("111122223333", self.refused())
+        self.assertIn("us-east-1", self.refused("--account", "111122223333", "--region", "eu-west-1"))
+        self.assertEqual((self.folder / "state.sqlite").read_bytes(), before)
+        self.start("--account", "111122223333").stop()
+
+    def test_bad_state(self):
+        (self.folder / "state.sqlite").write_text("no database " * 1000)
+        self.assertIn("state.sqlite", self.refused())
+        self.assertIn("none/state.sqlite", self.refused(state="none/state.sqlite"))
+
+    def test_import(self):
+        """--import loads the configuration's objects once; without it they are refused."""
+        self.config = self.write({**network(), **objects()})
+        self.assertIn("--import", self.refused())
+        served = self.start("--import")
+        self.assertEqual(self.sessions(served), ["tms-1"])
+        served.ok("DeleteTrafficMirrorSession", TrafficMirrorSessionId="tms-1")
+        served.stop()
+        served = self.start("--import")
+        self.assertEqual(self.sessions(served), [])
+        self.assertIn("imported before", served.log())
+        served.stop()
+        self.config = self.write(network())
+        served = self.start()
+        self.assertEqual(len(list(served.ok("DescribeTrafficMirrorFilters").find("trafficMirrorFilterSet"))), 1)
+
+    def test_import_into_a_used_state(self):
+        served = self.start()
+        tmf = served.ok("CreateTrafficMirrorFilter").findtext("trafficMirrorFilter/trafficMirrorFilterId")
+        served.stop()
+        self.config = self.write({**network(), **objects()})
+        self.assertIn(tmf, self.refused("--import"))
+        self.config = self.write(network())
+        served = self.start()
+        self.assertEqual(self.sessions(served), [])
+        served.ok("DeleteTrafficMirrorFilter", TrafficMirrorFilterId=tmf)
+        served.stop()
+        self.config = self.write({**network(), **objects()})
+        self.assertEqual(self.sessions(self.start("--import")), ["tms-1"])
+
+    def test_import_all_or_nothing(self):
+        """An import that fails, for its configuration or the device's tables, leaves the state as it was."""
+        broken = {**network(), **objects()}
+        del broken["TrafficMirrorTargets"]
+        for content, word in ((broken, "tmt-1"), ({**network(), **objects(sessions=4)}, "eni-a")):
+            with self.subTest(word=word):
+                self.config = self.write(content)
+                self.assertIn(word, self.refused("--import"))
+                self.config = self.write(network())
+                served = self.start()
+                self.assertEqual(self.sessions(served), [])
+                self.assertEqual(len(served.ok("DescribeTrafficMirrorFilters").find("trafficMirrorFilterSet")), 0)
+                served.stop()
+
+    def live(self, *arguments):
+        """A service whose frames come from a pipe."""
+        self.out, self.decisions = self.folder / "mirror.pcap", self.folder / "decisions.jsonl"
+        served = self.start("--in", "-", "--out", self.out, "--decisions", self.decisions, *arguments,
+                            stdin=subprocess.PIPE, ready=False)
+        self.feed(served, HEADER)
+        served.wait_ready()
+        self.fed = 0
+        return served
+
+    def feed(self, served, data):
+        served.process.stdin.write(data)
+        served.process.stdin.flush()
+
+    def send(self, served, **which):
+        """Feeds a frame and waits until it has passed; its decision, and the copies that there are then."""
+        self.fed += 1
+        self.feed(served, record(frame(self.fed, **which)))
+        lines = await_until(lambda: self.decided(self.fed), f"decision {self.fed}", context=served.log)
+        return lines[-1], copies(self.out)
+
+    def decided(self, count):
+        lines = self.decisions.read_text().split("\n")[:-1] if self.decisions.exists() else []
+        return [json.loads(line) for line in lines] if len(lines) >= count else None
+
+    def mirrored(self, served):
+        """Sends a frame that must be mirrored: its copy's outer header and VNI."""
+        decision, out = self.send(served)
+        self.assertEqual(decision["Outcome"], "mirrored")
+        self.assertEqual(out[-1][2], frame(self.fed)[:decision["Kept"]])
+        return out[-1]
+
+    def test_pipe(self):
+        """S8 the first frame after a reply obeys it; frames before it obey what was."""
+        served = self.live()
+        self.assertEqual(self.send(served)[0]["Outcome"], "not accepted")
+        tmf = served.ok("CreateTrafficMirrorFilter").findtext("trafficMirrorFilter/trafficMirrorFilterId")
+        tmt = served.ok("CreateTrafficMirrorTarget", NetworkInterfaceId="eni-c").findtext(
+            "trafficMirrorTarget/trafficMirrorTargetId")
+        tms = served.ok("CreateTrafficMirrorSession", NetworkInterfaceId="eni-a", TrafficMirrorTargetId=tmt,
+                        TrafficMirrorFilterId=tmf, SessionNumber="1", VirtualNetworkId="5").findtext(
+                            "trafficMirrorSession/trafficMirrorSessionId")
+        self.assertEqual(self.send(served)[0]["Outcome"], "not accepted")
+        tmfr = served.ok("CreateTrafficMirrorFilterRule", TrafficMirrorFilterId=tmf, TrafficDirection="egress",
+                         RuleNumber="1", RuleAction="accept", SourceCidrBlock="10.0.0.0/8",
+                         DestinationCidrBlock="0.0.0.0/0").findtext("trafficMirrorFilterRule/trafficMirrorFilterRuleId")
+        self.assertEqual(self.mirrored(served)[1], 5)
+        for vni in range(100, 130):
+            served.ok("ModifyTrafficMirrorSession", TrafficMirrorSessionId=tms, VirtualNetworkId=str(vni))
+            self.assertEqual(self.mirrored(served)[1], vni)
+        served.ok("ModifyTrafficMirrorFilterRule", TrafficMirrorFilterRuleId=tmfr, RuleAction="reject")
+        self.assertEqual(self.send(served)[0]["Outcome"], "not accepted")
+        served.ok("ModifyTrafficMirrorFilterRule", TrafficMirrorFilterRuleId=tmfr, RuleAction="accept")
+        self.mirrored(served)
+        served.ok("DeleteTrafficMirrorSession", TrafficMirrorSessionId=tms)
+        self.assertEqual(self.send(served)[0]["Outcome"], "not accepted")
+        self.assertEqual(len(copies(self.out)), 32)
+
+        served.process.stdin.close()
+        served.await_log("the capture has ended")
+        served.ok("DescribeVpcs")
+        served.stop()
+        self.assertEqual(len(copies(self.out)), 32)
+
+    def test_changes_in_traffic(self):
+        """S8 T2 while frames come without a pause, each copy has one VNI, and they change in the order of the replies."""
+        self.config = self.write({**network(), **objects()})
+        served = self.live("--import")
+        stop = time.monotonic() + 3
+        vni = 100
+        while time.monotonic() < stop:
+            self.feed(served, b"".join(record(frame(self.fed + i)) for i in range(1, 101)))
+            self.fed += 100
+            vni += 1
+            served.ok("ModifyTrafficMirrorSession", TrafficMirrorSessionId="tms-1", VirtualNetworkId=str(vni))
+            after = len(copies(self.out))
+            self.assertLessEqual(after, self.fed)
+        self.mirrored(served)
+        served.stop()
+        out = copies(self.out)
+        self.assertEqual([data for *_, data in out], [frame(i) for i in range(1, self.fed + 1)])
+        vnis = [number for _, number, _ in out]
+        self.assertEqual(vnis, sorted(vnis))
+        self.assertEqual(vnis[-1], vni)
+
+    def reload(self, served, words, count=1):
+        served.process.send_signal(signal.SIGHUP)
+        served.await_log(words, count=count)
+
+    def test_reload_addresses(self):
+        """SIGHUP: addresses that changed are in the copies that follow; a bad file changes nothing."""
+        self.config = self.write({**network(), **objects()})
+        served = self.live("--import")
+        outer, vni, _ = self.mirrored(served)
+        self.assertEqual((outer[:12], outer[26:34], vni), (C + A, bytes([10, 0, 1, 10, 10, 0, 1, 30]), 77))
+        self.write({**network(c={"MacAddress": "02:00:00:00:01:0c", "PrivateIpAddress": "10.0.9.9"},
+                              a={"PrivateIpAddress": "10.0.1.11"}), **objects()})
+        self.reload(served, "configuration reloaded")
+        outer, *_ = self.mirrored(served)
+        self.assertEqual((outer[:12], outer[26:34]), (b"\2\0\0\0\1\x0c" + A, bytes([10, 0, 1, 11, 10, 0, 9, 9])))
+        for number, bad in enumerate(("{", {"NetworkInterfaces": [{"NetworkInterfaceId": "eni-a"}]}), 1):
+            self.write(bad)
+            self.reload(served, "the former one holds", number)
+            self.assertEqual(self.mirrored(served)[0], outer)
+        self.config.unlink()
+        self.reload(served, "the former one holds", 3)
+        self.assertEqual(self.mirrored(served)[0], outer)
+        self.assertEqual(self.sessions(served), ["tms-1"])
+        self.write({**network(), **objects(sessions=2)})
+        self.reload(served, "configuration reloaded", 2)
+        self.assertEqual(self.mirrored(served)[0][:12], C + A)
+        self.assertEqual(self.sessions(served), ["tms-1"])  # objects are imported once
+        served.stop()
+
+    def test_reload_mac(self):
+        """SIGHUP: a source's new MAC address is its tap for the frames that follow."""
+        self.config = self.write({**network(), **objects()})
+        served = self.live("--import")
+        self.mirrored(served)
+        self.write({**network(a={"MacAddress": "02:00:00:00:00:1a"}), **objects()})
+        self.reload(served, "configuration reloaded")
+        self.assertNotEqual(self.send(served)[0]["Outcome"], "mirrored")
+        decision, out = self.send(served, source=b"\2\0\0\0\0\x1a")
+        self.assertEqual(decision["Outcome"], "mirrored")
+        self.assertEqual(out[-1][0][6:12], b"\2\0\0\0\0\x1a")
+        served.stop()
+
+    def test_reload_target(self):
+        """SIGHUP: a session whose target is gone waits, which is logged, until the target is back."""
+        self.config = self.write({**network(), **objects()})
+        served = self.live("--import")
+        self.mirrored(served)
+        self.write({**network(without="c"), **objects()})
+        self.write({"NetworkInterfaces": network(without="c")["NetworkInterfaces"]})
+        self.reload(served, "configuration reloaded")
+        self.assertIn("session=tms-1", served.log())
+        self.assertEqual(self.send(served)[0]["Outcome"], "not accepted")
+        self.assertEqual(self.sessions(served), ["tms-1"])
+        served.stop()
+
+        self.write(network(without="c"))
+        served = self.start("--in", "-", "--out", self.folder / "second.pcap", stdin=subprocess.PIPE, ready=False)
+        self.feed(served, HEADER)
+        served.wait_ready()
+        served.await_log("session=tms-1")
+        self.assertEqual(self.sessions(served), ["tms-1"])
+        self.write(network())
+        self.reload(served, "configuration reloaded")
+        self.feed(served, record(frame(1)))
+        await_until(lambda: len(copies(self.folder / "second.pcap")) == 1, "a copy", context=served.log)
+        served.stop()
+
+    def test_reload_source(self):
+        """SIGHUP: a source that is gone takes its sessions, which is logged, and its return brings none back."""
+        self.config = self.write({**network(), **objects()})
+        served = self.live("--import")
+        self.mirrored(served)
+        self.write(network(without="a"))
+        self.reload(served, "configuration reloaded")
+        self.assertIn("its source is gone session=tms-1", served.log())
+        self.assertNotEqual(self.send(served)[0]["Outcome"], "mirrored")
+        self.assertEqual(self.sessions(served), [])
+        self.write(network())
+        self.reload(served, "configuration reloaded", 2)
+        self.assertEqual(self.send(served)[0]["Outcome"], "not accepted")
+        served.stop()
+        self.assertEqual(self.sessions(self.start()), [])
+
+    def test_reload_credentials(self):
+        """SIGHUP: keys are read again; a bad file keeps those that were."""
+        keys = service.write_credentials(self.folder / "keys.json")
+        served = self.start("--credentials", keys)
+        self.assertEqual(served.call("DescribeVpcs")[0], 200)
+        self.assertEqual(served.call("DescribeVpcs", key=("AKNEW", "new"))[0], 401)
+        service.write_credentials(keys, ("AKNEW", "new", service.policy("ec2:*"), None))
+        self.reload(served, "configuration reloaded")
+        self.assertEqual(served.call("DescribeVpcs")[0], 401)
+        self.assertEqual(served.call("DescribeVpcs", key=("AKNEW", "new"))[0], 200)
+        for number, prepare in enumerate((lambda: keys.write_text("{"), lambda: keys.chmod(0o644), keys.unlink), 1):
+            prepare()
+            self.reload(served, "the former one holds", number)
+            self.assertEqual(served.call("DescribeVpcs", key=("AKNEW", "new"))[0], 200)
+        served.stop()
+
+    def test_loop(self):
+        """A capture that begins again and again; SIGTERM leaves outputs that are whole and agree."""
+        capture = self.folder / "in.pcap"
+        capture.write_bytes(HEADER + b"".join(record(frame(i), i) for i in range(50)))
+        out = {name: self.folder / name for name in ("mirror.pcap", "forward.pcap", "decisions.jsonl", "stats.json")}
+        self.config = self.write({**network(), **objects()})
+        served = self.start("--import", "--in", capture, "--loop", "--out", out["mirror.pcap"], "--forward",
+                            out["forward.pcap"], "--decisions", out["decisions.jsonl"], "--stats", out["stats.json"])
+
+        def stats():
+            return json.loads(served.http("GET", "/stats")[2])["frames"]
+
+        await_until(lambda: stats()["received"] > 1000, "1,000 frames", context=served.log)
+        served.ok("DeleteTrafficMirrorSession", TrafficMirrorSessionId="tms-1")
+        before = stats()["mirrored"]
+        await_until(lambda: stats()["not_accepted"] > 200, "frames without a session", context=served.log)
+        self.assertEqual(stats()["mirrored"], before)
+        served.stop()
+        final = json.loads(out["stats.json"].read_text())
+        frames = final["frames"]
+        self.assertEqual(frames["received"], frames["forwarded"])
+        self.assertEqual(frames["received"], frames["not_accepted"] + frames["mirrored"])
+        decisions = [json.loads(line) for line in out["decisions.jsonl"].read_text().splitlines()]
+        self.assertEqual(len(decisions), frames["received"])
+        self.assertEqual(sum(d["Outcome"] == "mirrored" for d in decisions), frames["mirrored"])
+        if shutil.which("tshark"):
+            for name, count in (("mirror.pcap", frames["mirrored"]), ("forward.pcap", frames["received"])):
+                done = subprocess.run(["tshark", "-n", "-r", out[name], "-T", "fields", "-e", "frame.number"],
+                                      capture_output=True, text=True, timeout=120)
+                self.assertEqual((done.returncode, len(done.stdout.split())), (0, count), done.stderr)
+        self.assertEqual(len(copies(out["mirror.pcap"])), frames["mirrored"])
+
+    def test_stop_before_the_first_byte(self):
+        """SIGTERM ends a service whose pipe never brings a byte."""
+        served = self.start("--in", "-", "--out", self.folder / "o.pcap", stdin=subprocess.PIPE, ready=False)
+        time.sleep(1)
+        served.stop(-signal.SIGTERM)
+
+    def test_run_with_state(self):
+        """run --state replays with the sessions that serve keeps, and leaves the file as it is."""
+        self.config = self.write({**network(), **objects()})
+        served = self.start("--import")
+        served.ok("ModifyTrafficMirrorSession", TrafficMirrorSessionId="tms-1", VirtualNetworkId="99")
+        capture = self.folder / "in.pcap"
+        capture.write_bytes(HEADER + b"".join(record(frame(i), i) for i in range(20)))
+        self.config = self.write(network())
+        for stopped in (False, True):
+            with self.subTest(stopped=stopped):
+                if stopped:
+                    served.stop()
+                before = {path: hashlib.sha256(path.read_bytes()).hexdigest()
+                          for path in self.folder.glob("state.sqlite*") if not path.name.endswith("-shm")}
+                requests = self.write(json.dumps({"Action": "DeleteTrafficMirrorSession", "AtFrame": 11,
+                                                  "TrafficMirrorSessionId": "tms-1"}), "requests.jsonl")
+                done = subprocess.run([MIRRORNIC, "run", "--config", self.config, "--state",
+                                       self.folder / "state.sqlite", "--in", capture, "--out", self.folder / "run.pcap",
+                                       "--requests", requests], capture_output=True, text=True, timeout=60)
+                self.assertEqual(done.returncode, 0, done.stderr)
+                out = copies(self.folder / "run.pcap")
+                self.assertEqual([vni for _, vni, _ in out], [99] * 10)
+                after = {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in before}
+                self.assertEqual(before, after)
+        self.assertEqual(self.sessions(self.start()), ["tms-1"])
+
+    def test_credentials_file(self):
+        """Keys that others could read are refused, and no message shows a secret."""
+        keys = service.write_credentials(self.folder / "keys.json")
+        for mode in (0o644, 0o640, 0o604, 0o620):
+            keys.chmod(mode)
+            message = self.refused("--credentials", keys)
+            self.assertIn("chmod 600", message)
+            self.assertNotIn(service.SECRET, message)
+        keys.chmod(0o600)
+        for content in (f'{{"Credentials": [{{"SecretAccessKey": "{service.SECRET}"', f'["{service.SECRET}"]',
+                        json.dumps({"Credentials": [{"AccessKeyId": "A", "SecretAccessKey": service.SECRET,
+                                                     "Policy": {"Statement": {"Effect": "Allow", "Action": "ec2:*",
+                                                                              "Resource": "arn:x"}}}]})):
+            keys.write_text(content)
+            self.assertNotIn(service.SECRET, self.refused("--credentials", keys))
+        self.refused("--credentials", self.folder / "none.json")
+
+    def test_usage(self):
+        """Wrong usage is status 2 and changes nothing."""
+        self.assertIn("--credentials", self.refused("--listen", "0.0.0.0:0", status=2))
+        keys = service.write_credentials(self.folder / "keys.json")
+        self.assertIn("--plain-http", self.refused("--listen", "0.0.0.0:0", "--credentials", keys, status=2))
+        for arguments in (["--listen", "127.0.0.1"], ["--listen", "127.0.0.1:65536"], ["--listen", "example.com:80"],
+                          ["--listen", "[::]:0"], ["--tls-cert", "x"], ["--tls-key", "x"], ["--account", "1"],
+                          ["--device", "fpga"], ["--device", "pci:0000:01:00.0"], ["--log-format", "xml"], ["--loop"],
+                          ["--out", "x"], ["--decisions", "x"], ["--in", "x"], ["--quota", "nothing=1"],
+                          ["--quota", "filters"], ["--in", "-", "--out", "x", "--loop"], ["--nothing"], ["extra"]):
+            with self.subTest(arguments=arguments):
+                self.refused(*arguments, status=2)
+        for arguments in (["serve"], ["serve", "--import"]):
+            self.assertEqual(subprocess.run([MIRRORNIC, *arguments], capture_output=True).returncode, 2)
+        self.assertEqual(sorted(path.name for path in self.folder.iterdir()), ["config.json", "keys.json"])
+        done = subprocess.run([MIRRORNIC, "serve", "--help"], capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0)
+        for option in ("--listen", "--state", "--credentials", "--tls-cert", "--import", "--loop", "--quota"):
+            self.assertIn(option, done.stdout)
+
+    def test_options_file(self):
+        """--options takes NAME=VALUE lines; the command line comes first."""
+        options = self.write("account=111122223333\nregion=eu-west-1\nlog-format=json\n", "options")
+        served = self.start("--options", options, "--region", "us-east-1")
+        self.assertEqual((served.ready["Account"], served.ready["Region"]), ("111122223333", "us-east-1"))
+        served.stop()
+        self.assertIn("stopped", [json.loads(line)["message"] for line in served.log().splitlines()])
+        self.refused("--options", self.folder / "none", status=2)
+        self.refused("--options", self.write("nothing=1\n", "bad"), status=2)
+
+    def test_tls(self):
+        """TLS with the certificate that was given; version 1.2 at least; bad files are refused."""
+        certificate, key = service.make_certificate(self.folder)
+        served = self.start("--tls-cert", certificate, "--tls-key", key)
+        self.assertTrue(served.url.startswith("https://127.0.0.1:"))
+        context = ssl.create_default_context(cafile=certificate)
+        request = (f"GET /?Action=DescribeVpcs&Version={service.VERSION} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+                   "Connection: close\r\n\r\n").encode()
+        with socket.create_connection(("127.0.0.1", served.port), 10) as plain:
+            with context.wrap_socket(plain, server_hostname="127.0.0.1") as connection:
+                connection.sendall(request)
+                self.assertTrue(connection.recv(12).startswith(b"HTTP/1.1 200"))
+        for version, status in (("-tls1_1", 1), ("-tls1_2", 0), ("-tls1_3", 0)):
+            done = subprocess.run(["openssl", "s_client", "-connect", f"127.0.0.1:{served.port}", version, "-cipher",
+                                   "ALL:@SECLEVEL=0"], stdin=subprocess.DEVNULL, capture_output=True, timeout=20)
+            self.assertEqual(done.returncode, status, done.stderr)
+        with socket.create_connection(("127.0.0.1", served.port), 10) as plain:
+            plain.sendall(request)
+            self.assertNotIn(b"200", plain.recv(100))
+        served.stop()
+        self.refused("--tls-cert", key, "--tls-key", key)
+        self.refused("--tls-cert", certificate, "--tls-key", self.folder / "none.pem")
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
