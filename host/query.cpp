@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <charconv>
 #include <pugixml.hpp>
-#include <sstream>
 
 namespace mirrornic {
 namespace {
@@ -279,14 +278,20 @@ std::string xml_text(const std::string& text) {
     std::string out;
     for (std::size_t i = 0; i < text.size();) {
         const auto length = xml_character(text, i);
-        out += length ? text.substr(i, length) : "\xef\xbf\xbd";
+        if (length)
+            out.append(text, i, length);
+        else
+            out += "\xef\xbf\xbd";
         i += std::max<std::size_t>(length, 1);
     }
     return out;
 }
 
 void write_text(pugi::xml_node parent, const std::string& element, const std::string& text) {
-    parent.append_child(element.c_str()).text().set(xml_text(text).c_str());
+    const bool plain =
+        std::all_of(text.begin(), text.end(), [](char c) { return c >= ' ' && c < 0x7f; });
+    auto written = parent.append_child(element.c_str()).text();
+    plain ? written.set(text.c_str()) : written.set(xml_text(text).c_str());
 }
 
 void write_structure(pugi::xml_node parent, const Members& members, const Json& value);
@@ -324,18 +329,28 @@ void write_structure(pugi::xml_node parent, const Members& members, const Json& 
                                " has a member that replies do not");
 }
 
-/// The document's text. White space other than blanks stands as character references, which no
-/// parser normalizes; the writer itself makes none.
-std::string text_of(const pugi::xml_document& document) {
-    std::ostringstream out;
-    document.save(out, "", pugi::format_raw, pugi::encoding_utf8);
+/// Takes what pugixml writes. White space other than blanks stands as character references, which
+/// no parser normalizes; the writer itself makes none.
+struct TextWriter : pugi::xml_writer {
     std::string text;
-    for (const char c : out.str())
-        if (c == '\t' || c == '\n' || c == '\r')
-            text += "&#" + std::to_string(int(c)) + ";";
-        else
-            text += c;
-    return text;
+    void write(const void* data, std::size_t size) override {
+        const auto* at = static_cast<const char*>(data);
+        const auto* const end = at + size;
+        while (at != end) {
+            const auto* const space =
+                std::find_if(at, end, [](char c) { return c == '\t' || c == '\n' || c == '\r'; });
+            text.append(at, space);
+            if (space == end) return;
+            text += "&#" + std::to_string(int(*space)) + ";";
+            at = space + 1;
+        }
+    }
+};
+
+std::string text_of(const pugi::xml_document& document) {
+    TextWriter out;
+    document.save(out, "", pugi::format_raw, pugi::encoding_utf8);
+    return std::move(out.text);
 }
 
 pugi::xml_node declare(pugi::xml_document& document) {
