@@ -32,8 +32,8 @@ def command(client, directory):
     return environment.go(directory / "go")
 
 
-def run(client, directory, signed):
-    """A whole run of the scenario; gives what failed."""
+def run(client, directory, signed, tls=False):
+    """The client's steps, over TLS those of its life cycle alone; gives what failed."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         arguments = json.loads(SCENARIO.read_text(encoding="utf-8"))["serve"]
@@ -44,9 +44,15 @@ def run(client, directory, signed):
                        AWS_SECRET_ACCESS_KEY=service.SECRET if signed else "any",
                        AWS_DEFAULT_REGION=service.REGION, AWS_EC2_METADATA_DISABLED="true",
                        AWS_CONFIG_FILE=os.devnull, AWS_SHARED_CREDENTIALS_FILE=os.devnull, NO_PROXY="127.0.0.1")
+        groups = []
+        if tls:
+            certificate, key = service.make_certificate(folder)
+            arguments += ["--tls-cert", certificate, "--tls-key", key]
+            environ["AWS_CA_BUNDLE"] = str(certificate)
+            groups = ["life cycle"]
         with service.Service(folder, CLIENTS / "config.json", *arguments) as served:
-            print(f"--- {client}, {'signed' if signed else 'without credentials'}", flush=True)
-            done = subprocess.run([*command(client, directory), SCENARIO, served.url], env=environ)
+            print(f"--- {client}, {'signed' if signed else 'without credentials'}{', TLS' if tls else ''}", flush=True)
+            done = subprocess.run([*command(client, directory), SCENARIO, served.url, *groups], env=environ)
             served.stop()
             if done.returncode == 0:
                 return []
@@ -59,7 +65,7 @@ def main():
     command(client, directory)
     faults = run(client, directory, True)
     if client == "boto3":
-        faults += run(client, directory, False)
+        faults += run(client, directory, False) + run(client, directory, True, tls=True)
     sys.exit("\n".join(faults) or 0)
 
 
