@@ -14,6 +14,7 @@
 #include <algorithm>
 #include <atomic>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/write.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
 #include <chrono>
@@ -83,7 +84,9 @@ public:
                     "AWS4-HMAC-SHA256 Credential=bench/" + scope + ", SignedHeaders=content-type;host;x-amz-date, Signature=" +
                         hex(reinterpret_cast<const unsigned char*>(signature.data()), signature.size()));
         request.prepare_payload();
-        http::write(stream_, request);
+        std::ostringstream text;  // one segment, as a load generator wants it
+        text << request;
+        boost::asio::write(stream_.socket(), boost::asio::buffer(text.str()));
         http::response_parser<http::string_body> response;
         response.body_limit(64 << 20);
         http::read(stream_, buffer_, response);
