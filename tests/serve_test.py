@@ -144,6 +144,57 @@ class Serve(unittest.TestCase):
         served.process.wait()
         self.start().stop()
 
+    def test_restart(self):
+        """S6 S9 client tokens and paging tokens outlive a restart."""
+        served = self.start()
+        ids = [served.ok("CreateTrafficMirrorFilter", ClientToken=f"token-{i}").findtext(
+            "trafficMirrorFilter/trafficMirrorFilterId") for i in range(8)]
+        page = served.ok("DescribeTrafficMirrorFilters", MaxResults="5").findtext("nextToken")
+        served.ok("DeleteTrafficMirrorFilter", TrafficMirrorFilterId=ids[4])
+        served.stop()
+        served = self.start()
+        again = [served.ok("CreateTrafficMirrorFilter", ClientToken=f"token-{i}").findtext(
+            "trafficMirrorFilter/trafficMirrorFilterId") for i in range(8)]
+        self.assertEqual(again, ids)
+        self.assertEqual(served.call("CreateTrafficMirrorFilter", {"ClientToken": "token-0", "Description": "x"})[1],
+                         "IdempotentParameterMismatch")
+        rest = served.ok("DescribeTrafficMirrorFilters", MaxResults="5", NextToken=page)
+        self.assertEqual([e.text for e in rest.iter("trafficMirrorFilterId")], ids[5:])
+
+    def test_full_tables(self):
+        """S3 S7 when the device's tables are full the error names the table, and nothing has changed."""
+        self.config = self.write({**network(), **objects()})
+        served = self.start("--import", "--quota", "rules-per-filter=40", "--quota", "sessions-per-interface=9")
+        rule = {"TrafficMirrorFilterId": "tmf-1", "TrafficDirection": "ingress", "RuleAction": "accept",
+                "SourceCidrBlock": "0.0.0.0/0", "DestinationCidrBlock": "0.0.0.0/0"}
+        for number in range(2, 17):
+            served.ok("CreateTrafficMirrorFilterRule", RuleNumber=str(number), **rule)
+        for dry_run in ("true", "false"):
+            status, code, body = served.call("CreateTrafficMirrorFilterRule",
+                                             {"RuleNumber": "17", "DryRun": dry_run, **rule})
+            self.assertEqual((status, code), (400, "TrafficMirrorFilterRuleLimitExceeded"))
+            self.assertIn("filter rule table", body)
+        rules = served.ok("DescribeTrafficMirrorFilterRules", TrafficMirrorFilterId="tmf-1")
+        self.assertEqual(len(list(rules.iter("trafficMirrorFilterRuleId"))), 17)
+        session = {"NetworkInterfaceId": "eni-a", "TrafficMirrorTargetId": "tmt-1", "TrafficMirrorFilterId": "tmf-1"}
+        for number in (2, 3):
+            served.ok("CreateTrafficMirrorSession", SessionNumber=str(number), **session)
+        status, code, body = served.call("CreateTrafficMirrorSession", {"SessionNumber": "4", **session})
+        self.assertEqual((status, code), (400, "TrafficMirrorSessionsPerInterfaceLimitExceeded"), body)
+        self.assertEqual(len(self.sessions(served)), 3)
+
+    def test_stop_with_connections(self):
+        """SIGTERM does not wait for clients that hold connections, idle or in the middle of a request."""
+        served = self.start()
+        connections = [socket.create_connection(("127.0.0.1", served.port), 10) for _ in range(3)]
+        for connection, data in zip(connections, (b"", b"POST / HT", b"POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\n12")):
+            self.addCleanup(connection.close)
+            connection.sendall(data)
+        served.ok("DescribeVpcs")
+        start = time.monotonic()
+        served.stop()
+        self.assertLess(time.monotonic() - start, 5)
+
     def test_address_in_use(self):
         served = self.start()
         self.assertIn(f"cannot listen on 127.0.0.1 port {served.port}",
