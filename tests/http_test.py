@@ -393,7 +393,7 @@ class Signed(Http):
                 answers.append(repr(error))
             time.sleep(1)
         self.assertEqual((len(ended), len(open_at)), (256, 0), f"{len(ended)} ended")
-        self.assertLess(max(ended), 12.5)  # and the second between two looks
+        self.assertLess(max(ended), 14)  # with the seconds between two looks on a busy machine
         self.assertLessEqual(set(answers), {200, 503}, answers)
         self.form(QUERY, 200)
 
