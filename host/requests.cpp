@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "requests.hpp"
 
+#include <algorithm>
+
 #include "../driver/mirror_device.hpp"
 #include "handlers.hpp"
 
@@ -73,7 +75,8 @@ std::vector<Reply> Requests::handle(const std::vector<Request>& requests) {
     for (std::size_t i = 0; i < requests.size(); ++i)
         if (!reads(requests[i])) replies[i] = attempt([&] { return perform(requests[i], batch); });
     if (!batch.changes.empty()) {
-        const std::size_t changes = batch.changes.size();
+        const auto writes =
+            requests.size() - std::size_t(std::count_if(requests.begin(), requests.end(), reads));
         const Reply committed = attempt([&]() -> Json {
             try {
                 commit(batch, stage());
@@ -86,10 +89,8 @@ std::vector<Reply> Requests::handle(const std::vector<Request>& requests) {
         if (!committed.ok()) generator_ = generator;
         for (std::size_t i = 0; i < requests.size() && !committed.ok(); ++i) {
             if (reads(requests[i])) continue;
-            if (changes > 1)
-                replies[i] = handle(requests[i]);  // what one cannot have shall not fail the others
-            else if (replies[i].ok())
-                replies[i] = committed;
+            // What one cannot have shall not fail the others, nor be what they are told about.
+            replies[i] = writes > 1 ? handle(requests[i]) : committed;
         }
     }
     for (std::size_t i = 0; i < requests.size(); ++i)

@@ -1517,3 +1517,59 @@ TEST_CASE("S8 tables brought up to date by each change are those made from the w
     }
     CHECK(changes > 100);
 }
+
+TEST_CASE("S8 requests that come together are stored with one commit and answered each") {
+    Bench b;
+    const auto target = b.target(), filter = b.filter();
+    const auto session = [&](const char* interface, int number) {
+        return Request{"CreateTrafficMirrorSession",
+                       {{"NetworkInterfaceId", interface},
+                        {"TrafficMirrorTargetId", target},
+                        {"TrafficMirrorFilterId", filter},
+                        {"SessionNumber", number}}};
+    };
+    const std::vector<Request> together{session("eni-1", 1),
+                                        {"DescribeTrafficMirrorSessions"},
+                                        session("eni-1", 1),
+                                        session("eni-2", 1),
+                                        session("eni-1", 2)};
+    const auto commits = b.store.commits, device = b.plane.commits;
+
+    SECTION("all that can be had is had, and a listing among them has all of it") {
+        const auto replies = b.requests.handle(together);
+        REQUIRE(replies.size() == 5);
+        CHECK(replies[0].ok());
+        CHECK(replies[1].body["TrafficMirrorSessions"].size() == 3);
+        CHECK(replies[2].code == "InvalidParameterValue");
+        CHECK(replies[3].ok());
+        CHECK(replies[4].ok());
+        CHECK(b.store.commits == commits + 1);
+        CHECK(b.plane.commits == device + 1);
+    }
+    SECTION("nothing is had when the store fails, and none is told of what the others wanted") {
+        b.store.before_commit = [] { throw StoreUnavailable("the disk is full"); };
+        const auto replies = b.requests.handle(together);
+        for (const std::size_t i : {0u, 2u, 3u, 4u}) CHECK(replies[i].code == "Unavailable");
+        CHECK(replies[1].body["TrafficMirrorSessions"].empty());
+        for (const auto& reply : b.requests.handle({together[0], together[2]}))
+            CHECK(reply.code == "Unavailable");
+        CHECK(b.plane.commits == device);
+    }
+    SECTION("what the device has no room for does not fail the others") {
+        std::vector<Request> many;
+        for (int i = 1; i <= 25; ++i)
+            many.push_back(session(("eni-" + std::to_string(i)).c_str(), 1));
+        b.settings.quotas.sources_per_target = 100;
+        Requests requests(b.store.load(), b.store, b.plane, b.settings);
+        const auto replies = requests.handle(many);
+        std::size_t good = 0, full = 0;
+        for (const auto& reply : replies) {
+            good += reply.ok();
+            full += reply.code == "TrafficMirrorSessionLimitExceeded";
+        }
+        CHECK(good == 20);
+        CHECK(full == 5);
+        CHECK(requests.account().sessions().size() == 20);
+        CHECK(b.plane.in_force.sessions.size() == 20);
+    }
+}
