@@ -8,6 +8,7 @@
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
 #include <boost/beast/ssl.hpp>
+#include <list>
 
 namespace mirrornic {
 
@@ -27,7 +28,8 @@ struct HttpServer::State : std::enable_shared_from_this<State> {
     tcp::acceptor acceptor{io};
     std::optional<asio::ssl::context> tls;
     std::size_t connections = 0;
-    std::size_t busy = 0;  ///< requests whose reply has not been written
+    std::size_t busy = 0;                   ///< requests whose reply has not been written
+    std::list<std::function<void()>> idle;  ///< closes a connection between requests; longest first
     bool stopping = false;
     std::function<void(int)> on_signal;
     std::optional<asio::signal_set> signals;
@@ -88,9 +90,14 @@ private:
         parser_->body_limit(limits().body);
         if (buffer_.size() != 0) return read();
         lowest().expires_after(limits().idle);
-        stream_.async_read_some(buffer_.prepare(4096), [self = this->shared_from_this()](
+        const auto idle =
+            server_->idle.insert(server_->idle.end(), [self = this->weak_from_this()] {
+                if (const auto connection = self.lock()) connection->lowest().cancel();
+            });
+        stream_.async_read_some(buffer_.prepare(4096), [self = this->shared_from_this(), idle](
                                                            error_code error, std::size_t size) {
-            if (error) return;  // it went away, or was idle for too long
+            self->server_->idle.erase(idle);
+            if (error) return;  // it went away, was idle for too long, or made room for another
             self->buffer_.commit(size);
             self->read();
         });
@@ -215,7 +222,12 @@ void HttpServer::State::accept() {
         const auto remote = socket.remote_endpoint(ignored);
         const std::string peer = ignored ? "" : remote.address().to_string();
         const auto limit = self->options.limits.connections;
-        const bool full = self->connections >= limit;
+        bool full = self->connections >= limit;
+        if (full && !self->idle.empty()) {
+            self->idle.splice(self->idle.end(), self->idle, self->idle.begin());
+            self->idle.back()();
+            full = self->connections >= 2 * limit;
+        }
         if (self->tls && !full) {
             std::make_shared<Connection<beast::ssl_stream<beast::tcp_stream>>>(
                 self, peer, std::move(socket), *self->tls)

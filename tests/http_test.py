@@ -397,6 +397,22 @@ class Signed(Http):
         self.assertLessEqual(set(answers), {200, 503}, answers)
         self.form(QUERY, 200)
 
+    def test_idle_connections(self):
+        """256 connections that have nothing to say keep nobody out: the longest idle one makes room."""
+        idle = [socket.create_connection(("127.0.0.1", self.served.port), 5) for _ in range(256)]
+        try:
+            idle[255].sendall(self.requests(QUERY))
+            self.assertIn(b"200 OK", idle[255].recv(1000))
+            for _ in range(10):
+                self.form(QUERY, 200)
+            idle[0].settimeout(5)
+            self.assertEqual(idle[0].recv(1), b"")
+            idle[255].sendall(self.requests(QUERY))  # the last to speak is still there
+            self.assertNotEqual(idle[255].recv(1), b"")
+        finally:
+            for connection in idle:
+                connection.close()
+
     def test_unfinished(self):
         """Connections that end in the middle of a request or before its reply leave nothing behind."""
         for cut in (1, 20, 200, None):
