@@ -12,7 +12,7 @@ using Catch::Matchers::Contains;
 namespace {
 
 struct NullPlane : DataPlane {
-    Staged stage(const TableState& desired) override {
+    Staged stage(const TableState& desired, const Touched*) override {
         return std::make_shared<const TableState>(desired);
     }
     void commit(const Staged&) override {}
