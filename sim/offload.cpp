@@ -16,7 +16,6 @@ namespace {
 
 constexpr std::size_t beat_bytes = 64;
 constexpr unsigned quantum = 256;                 // cycles between yields
-constexpr std::size_t queue_beats = std::size_t{4} * quantum;  // queued before the feeder waits: more falls out of the cache
 constexpr unsigned register_patience = 200'000;   // cycles that an access may take
 
 std::uint64_t keep_of(std::size_t bytes) {
@@ -148,7 +147,7 @@ void Offload::take_frame(tlm::tlm_generic_payload& payload, sc_core::sc_time&) {
         payload.set_response_status(tlm::TLM_GENERIC_ERROR_RESPONSE);
         return;
     }
-    while (queued_beats_ > queue_beats) {
+    while (queued_beats_ > queue_limit) {
         wake_ = true;
         wait(progress_);
     }

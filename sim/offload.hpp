@@ -57,6 +57,9 @@ public:
     /// Forwarded frames and mirror copies, when their last beat has left.
     tlm_utils::simple_initiator_socket<Offload> forward;
     tlm_utils::simple_initiator_socket<Offload> mirror;
+    /// Beats that are queued before the feeder waits: enough for a quantum and what a change of the
+    /// tables takes; more falls out of the cache.
+    std::size_t queue_limit = 1024;
     bool watch_forward = true;  ///< false: nobody takes forwarded frames, and their stream is not looked at
     std::function<void(const DecisionRecord&)> on_decision;
     /// Called after each quantum, every 256 cycles or sooner, with the cycles simulated so far.

@@ -94,6 +94,7 @@ TEST_CASE(
     Rig rig;
     rig.run([&] {
         for (const unsigned length : {1, 64, 65, 129, 8500}) {
+            rig.offload().wait_until_fed();  // each length meets its frames
             rig.apply(simple_state(length % 2 == 0, std::uint16_t(length)));
             for (const std::size_t size : {60, 64, 65, 128, 129, 400, 700}) {
                 const std::size_t beats = (size + 63) / 64;

@@ -192,7 +192,7 @@ TEST_CASE("P23 every snapshot closes its sums under frames of every kind") {
             }
             while (rig.offload().queued() < 300) {
                 Transfer transfer;
-                if (random.chance(5)) transfer.marks = {{random.below(4), true, 0}};
+                if (random.chance(5)) transfer.marks = {{random.below(4), true, {}}};
                 rig.send(random.chance(3) ? plain_frame(15000, i) : random_frame(random),
                          random_tap(random, 7), transfer);
             }

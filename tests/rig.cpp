@@ -60,6 +60,7 @@ Rig::Rig(const Board::Options& options) : board_(options) {
     const auto services = reference::default_services();
     for (std::size_t i = 0; i < services.size(); ++i) services_[i] = services[i];
     current_ = translate(state_);
+    board_.offload().queue_limit = 8192;  // tests want to know that there is always a frame to come
 }
 
 std::shared_ptr<Rig::Version> Rig::translate(const TableState& state) const {
