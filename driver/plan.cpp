@@ -269,6 +269,9 @@ private:
             if (now_.filters[index].name.empty() && !named(now_.filters, id))
                 now_.filters[index].name = id;
         };
+        // Filters of one content may be told apart by who has them: as many slots as can be keep
+        // theirs.
+        std::map<std::pair<std::uint32_t, std::string>, unsigned> votes;
         // By index: the filters that its slots are to have; "" where a slot changes otherwise too.
         std::map<std::uint32_t, std::set<std::string>> wanted_by;
         for (const auto& interface : now_.interfaces)
@@ -282,8 +285,18 @@ private:
                 const bool same_else = slot.word.number == session.number &&
                                        now_.sessions[slot.word.session] == session.words;
                 wanted_by[slot.word.filter].insert(same_else ? session.filter : "");
-                if (same_filter(slot.word, session)) name(slot.word.filter, session.filter);
+                if (same_filter(slot.word, session)) ++votes[{slot.word.filter, session.filter}];
             }
+        std::map<std::string, unsigned> places;
+        std::vector<std::pair<std::uint32_t, std::string>> pairs;
+        for (const auto& [pair, count] : votes) {
+            ++places[pair.second];
+            pairs.push_back(pair);
+        }
+        std::stable_sort(pairs.begin(), pairs.end(), [&](const auto& a, const auto& b) {
+            return std::pair(votes[b], places[a.second]) < std::pair(votes[a], places[b.second]);
+        });
+        for (const auto& [index, id] : pairs) name(index, id);
         std::map<FilterWords, std::vector<std::uint32_t>> by_words;
         for (std::uint32_t i = 0; i < now_.filters.size(); ++i)
             if (now_.filters[i].words && now_.filters[i].name.empty())

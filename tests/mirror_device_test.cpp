@@ -956,6 +956,41 @@ TEST_CASE("T5 whatever access fails in whatever change, the next change gets the
     }
     REQUIRE(failures > 0);
 }
+TEST_CASE("a restart tells filters of one content apart by the sessions that keep theirs") {
+    RandomStates random(5);
+    FakeRegisters registers;
+    TableState state;
+    const auto add = [&](unsigned i, const std::string& filter) {
+        state.interfaces["eni-" + std::to_string(i)] = {};
+        auto& session = state.sessions["tms-" + std::to_string(i)];
+        session = random.session(i, 1);
+        session.filter = filter;
+    };
+    for (const char* id : {"tmf-a", "tmf-b"})
+        state.filters[id] = std::make_shared<const Filter>(Filter{});
+    add(0, "tmf-a");
+    add(1, "tmf-a");
+    add(2, "tmf-b");
+    MirrorDevice(registers).apply(state);
+    const auto before = registers.dump();
+    state.sessions["tms-0"].filter = "tmf-b";  // which the device does not know yet
+
+    MirrorDevice restarted(registers);
+    const auto commits = registers.commits;
+    restarted.apply(state);
+    CHECK(registers.commits == commits + 1);
+    const auto after = registers.dump();
+    for (const char* id : {"eni-1", "eni-2"}) {
+        const auto index = restarted.interface_index(id);
+        CHECK(after.interfaces.at(index).slots.at(0).filter ==
+              before.interfaces.at(index).slots.at(0).filter);
+    }
+    CHECK(restarted.placement()
+              ->interfaces.at(restarted.interface_index("eni-0"))
+              ->slots.at(0)
+              .filter_id == "tmf-b");
+}
+
 TEST_CASE("T2 a plan from what was touched writes what a plan from the whole state writes") {
     /// Keeps the writes; a commit's status is the registers' own.
     struct Recorded : RegisterAccess {
