@@ -526,8 +526,8 @@ TEST_CASE("frames of 1 to 262144 bytes are read whole from pcap and from pcapng"
 TEST_CASE("progress rises to 1 with the part of the file that was read, and a pipe has none") {
     const Folder folder;
     Bytes plain = pcap_header();
-    for (unsigned i = 0; i < 100; ++i) plain = plain + pcap_record(frame_of(9000, i));
-    const std::string path = folder.put("a", plain);
+    for (unsigned i = 0; i < 100; ++i) plain = plain + pcap_record(frame_of(90000, i));
+    const std::string path = folder.put("a", plain);  // far more than is read ahead
     CaptureReader reader(path);
     CaptureReader::Frame frame;
     double last = 0;
