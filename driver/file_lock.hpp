@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/// One user at a time drives a device.
+/// One process at a time has a device, or a file.
 #pragma once
 
 #include <string>

@@ -44,6 +44,9 @@ struct Action {
     std::vector<FilterName> filters = {};  ///< of a Describe; tag:KEY is always one
 };
 
+/// Whether an action only reads.
+inline bool is_read(const std::string& action) { return action.compare(0, 8, "Describe") == 0; }
+
 const std::vector<Action>& actions();
 /// nullptr when there is no such action.
 const Action* find_action(const std::string& name);

@@ -152,8 +152,10 @@ std::string Api::let_in(const HttpRequest& request) const {
     return "-";
 }
 
-bool Api::permits(const std::string& key, const std::string& action) const {
-    return !options_.credentials || options_.credentials->allows(key, action);
+void Api::check_permission(const Call& call) const {
+    if (options_.credentials && !options_.credentials->allows(call.key, call.action))
+        throw RequestError(ErrorCode::unauthorized_operation,
+                           "the key's policy does not allow ec2:" + call.action);
 }
 
 /// The order of checks is S5's.
@@ -210,24 +212,19 @@ void Api::handle_action(const std::shared_ptr<Call>& call) {
     const Query query(post ? http.body : http.query);
     const Action& action = query.action();
     call->action = action.name;
-    const bool reads = action.name.compare(0, 8, "Describe") == 0;
-    if (!options_.credentials && !reads) {
+    if (!options_.credentials && !is_read(action.name)) {
         const auto authorization = header(http, "authorization");
         const std::string scheme = "AWS4-HMAC-SHA256 ";
         if (!post || authorization.size() != 1 ||
             authorization.front().compare(0, scheme.size(), scheme) != 0)
             deny("a change must be a POST with an Authorization header of " + scheme);
     }
-    if (!permits(call->key, action.name)) {
-        const auto code = ErrorCode::unauthorized_operation;
-        return fail(call, to_string(code), http_status(code),
-                    "the key's policy does not allow ec2:" + action.name);
-    }
+    check_permission(*call);
     queue_.handle({action.name, query.parameters()}, [this, call, &action](Reply reply) {
         if (reply.status >= 500)
             options_.log(LogLevel::error, reply.message, {{"id", call->id}, {"code", reply.code}});
         if (reply.code == to_string(ErrorCode::internal_error)) health_ = Health::degraded;
-        if (reply.ok() && action.name.compare(0, 8, "Describe") != 0) health_ = Health::ready;
+        if (reply.ok() && !is_read(action.name)) health_ = Health::ready;
         if (!reply.ok()) return fail(call, reply.code, reply.status, reply.message);
         finish(call, {200, "text/xml;charset=UTF-8", reply_xml(action, reply.body, call->id), {}},
                "");
@@ -235,11 +232,7 @@ void Api::handle_action(const std::shared_ptr<Call>& call) {
 }
 
 void Api::handle_page(const std::shared_ptr<Call>& call) {
-    if (!permits(call->key, call->action)) {
-        const auto code = ErrorCode::unauthorized_operation;
-        return fail(call, to_string(code), http_status(code),
-                    "the key's policy does not allow ec2:" + call->action);
-    }
+    check_permission(*call);
     const Health health = health_;
     if (call->http.path == "/health") {
         finish(call,

@@ -69,7 +69,7 @@ private:
     void handle_action(const std::shared_ptr<Call>& call);
     void handle_page(const std::shared_ptr<Call>& call);
     std::string let_in(const HttpRequest& request) const;
-    bool permits(const std::string& key, const std::string& action) const;
+    void check_permission(const Call& call) const;  ///< @throws RequestError
     void finish(const std::shared_ptr<Call>& call, HttpReply reply, const std::string& code);
     void fail(const std::shared_ptr<Call>& call, const std::string& code, int status,
               const std::string& message);

@@ -65,9 +65,7 @@ std::vector<Reply> Requests::handle(const std::vector<Request>& requests) {
             return failure(ErrorCode::internal_error, error.what());
         }
     };
-    const auto reads = [](const Request& request) {
-        return request.action.compare(0, 8, "Describe") == 0;
-    };
+    const auto reads = [](const Request& request) { return is_read(request.action); };
 
     std::vector<Reply> replies(requests.size());
     Batch batch;

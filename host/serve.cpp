@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -17,6 +16,7 @@
 #include <iostream>
 #include <random>
 
+#include "../driver/file_lock.hpp"
 #include "../driver/mapped_registers.hpp"
 #include "api.hpp"
 #include "configuration.hpp"
@@ -31,24 +31,19 @@ namespace fs = std::filesystem;
 
 constexpr unsigned frames_between_polls = 64;  // so many frames a request may wait for its turn
 
-/// Keeps a second process from a state file or a device, for as long as this lives.
+/// Keeps a second process from a state file, for as long as this lives.
 class Lock {
 public:
     /// @throws StoreError that names the holder.
     Lock(const fs::path& file, const std::string& what)
         : fd_(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)) {
         if (fd_ < 0) throw StoreError(file.string() + ": " + std::strerror(errno));
-        if (::flock(fd_, LOCK_EX | LOCK_NB) != 0) {
-            char holder[32] = "";
-            const auto size = ::pread(fd_, holder, sizeof holder - 1, 0);
+        try {
+            lock_file(fd_, what);
+        } catch (const std::runtime_error& error) {
             ::close(fd_);
-            const std::string pid(holder, size > 0 ? std::size_t(size) : 0);
-            throw StoreError(what + " is in use by process " + (pid.empty() ? "(unknown)" : pid) +
-                             "; stop it first, or name another");
+            throw StoreError(std::string(error.what()) + "; stop it first, or name another");
         }
-        const std::string pid = std::to_string(::getpid());
-        if (::ftruncate(fd_, 0) != 0 || ::pwrite(fd_, pid.data(), pid.size(), 0) < 0)
-            throw StoreError(file.string() + ": " + std::strerror(errno));
     }
     ~Lock() { ::close(fd_); }
     Lock(const Lock&) = delete;
@@ -158,7 +153,7 @@ Server::Server(const ServeOptions& options)
     if (options.credentials)
         credentials = std::make_shared<const Credentials>(Credentials::read(*options.credentials));
 
-    state_lock_.emplace(state_.string() + ".lock", "state file " + state_.string());
+    state_lock_.emplace(state_.string() + ".lock", "the contents of " + state_.string());
     store_.emplace(state_, SqliteStore::Access::read_write,
                    SqliteStore::Owner{options.settings.account_id, options.region});
     if (options.import && may_import()) import_ = configuration.account;
