@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "catch.hpp"
+#include "folder.hpp"
 
 namespace {
 
@@ -191,31 +192,18 @@ Bytes unzstd(const Bytes& packed) {
     return out;
 }
 
-/// A directory of the test's own that goes with it.
-class Folder {
-public:
-    Folder() {
-        std::string name = (std::filesystem::temp_directory_path() / "capture-XXXXXX").string();
-        REQUIRE(mkdtemp(name.data()) != nullptr);
-        path_ = name;
-    }
-    ~Folder() { std::filesystem::remove_all(path_); }
-    Folder(const Folder&) = delete;
-    Folder& operator=(const Folder&) = delete;
-
-    std::string operator/(const std::string& name) const { return (path_ / name).string(); }
+/// With names as text, and captures to put into it.
+struct Folder : test::Folder {
+    std::string operator/(const std::string& name) const { return (path / name).string(); }
 
     std::string put(const std::string& name, const Bytes& bytes) const {
-        std::ofstream file(path_ / name, std::ios::binary);
+        std::ofstream file(path / name, std::ios::binary);
         file.write(reinterpret_cast<const char*>(bytes.data()),
                    static_cast<std::streamsize>(bytes.size()));
         file.close();
         REQUIRE(file.good());
         return *this / name;
     }
-
-private:
-    std::filesystem::path path_;
 };
 
 Bytes contents(const std::string& path) {

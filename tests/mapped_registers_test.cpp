@@ -12,6 +12,7 @@
 #include "../driver/mirror_device.hpp"
 #include "catch.hpp"
 #include "driver_contract.hpp"
+#include "folder.hpp"
 #include "register_map.hpp"
 
 using namespace mirrornic;
@@ -20,21 +21,14 @@ namespace map = mirrornic::registers;
 
 namespace {
 
-/// A folder that goes away with the object.
-struct Folder {
-    Folder() {
-        std::string name = (std::filesystem::temp_directory_path() / "mirrornicXXXXXX").string();
-        if (!::mkdtemp(name.data())) throw std::runtime_error("no temporary folder");
-        path = name;
-    }
-    ~Folder() { std::filesystem::remove_all(path); }
+/// With files of zeros.
+struct Folder : test::Folder {
     std::string file(const std::string& name, std::size_t size) const {
         const auto file = path / name;
         std::filesystem::create_directories(file.parent_path());
         std::ofstream(file, std::ios::binary) << std::string(size, '\0');
         return file.string();
     }
-    std::filesystem::path path;
 };
 
 std::string error_of(const std::string& path) {

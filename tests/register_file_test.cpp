@@ -17,6 +17,7 @@
 #include "../driver/mirror_device.hpp"
 #include "catch.hpp"
 #include "driver_contract.hpp"
+#include "folder.hpp"
 #include "register_map.hpp"
 
 using namespace mirrornic;
@@ -25,16 +26,8 @@ namespace map = mirrornic::registers;
 
 namespace {
 
-/// A folder that goes away with the object.
-struct Folder {
-    Folder() {
-        std::string name = (std::filesystem::temp_directory_path() / "mirrornicXXXXXX").string();
-        if (!::mkdtemp(name.data())) throw std::runtime_error("no temporary folder");
-        path = name;
-    }
-    ~Folder() { std::filesystem::remove_all(path); }
+struct Folder : test::Folder {
     std::string file(const std::string& name) const { return (path / name).string(); }
-    std::filesystem::path path;
 };
 
 std::string error_of(const std::string& path) {

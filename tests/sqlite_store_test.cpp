@@ -18,6 +18,7 @@
 #include <sstream>
 
 #include "catch.hpp"
+#include "folder.hpp"
 
 using namespace mirrornic;
 using Catch::Matchers::Contains;
@@ -28,17 +29,7 @@ namespace {
 
 const SqliteStore::Owner owner{"111122223333", "eu-central-1"};
 
-/// A folder that goes away with the object.
-struct Folder {
-    Folder() {
-        std::string name = (fs::temp_directory_path() / "mirrornicXXXXXX").string();
-        if (!::mkdtemp(name.data())) throw std::runtime_error("no temporary folder");
-        path = name;
-    }
-    ~Folder() { fs::remove_all(path); }
-    fs::path operator/(const std::string& name) const { return path / name; }
-    fs::path path;
-};
+using test::Folder;
 
 SqliteStore open(const fs::path& file) { return {file, SqliteStore::Access::read_write, owner}; }
 
