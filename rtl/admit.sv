@@ -37,7 +37,7 @@ module admit (
     logic selected, counts, covered, spoiled;
 
     assign verdict  = in_beat.first ? in_verdict : saved;
-    assign selected = verdict.tap && verdict.ip && !verdict.excluded && verdict.accepted;
+    assign selected = verdict.tap && verdict.ip && !verdict.fault && !verdict.excluded && verdict.accepted;
     assign left     = !in_beat.first ? saved_left : selected ? verdict.limit : '0;
     assign take     = left < offload::LengthWidth'(in_beat.bytes) ? left[6:0] : in_beat.bytes;
     assign kept     = (in_beat.first ? '0 : saved_kept) + offload::LengthWidth'(take);
@@ -109,7 +109,7 @@ module admit (
             ending.late_bad <= late;
             decision.version    <= verdict.tap ? verdict.version : '0;
             decision.kept       <= selected && !spoiled ? kept : '0;
-            decision.why        <= verdict.tap && verdict.ip && !verdict.excluded ? verdict.why : '0;
+            decision.why        <= verdict.tap && verdict.ip && !verdict.fault && !verdict.excluded ? verdict.why : '0;
             decision.why_rule   <= verdict.why_rule;
             decision.late_bad   <= selected && !spoiled && !lost && late;
             decision.by_service <= selected && verdict.by_service;
@@ -126,6 +126,9 @@ module admit (
             end else if (!verdict.ip) begin
                 ending.cause   <= offload::CauseNotIp;
                 decision.cause <= offload::CauseNotIp;
+            end else if (verdict.fault) begin
+                ending.cause   <= offload::CauseTableFault;
+                decision.cause <= offload::CauseTableFault;
             end else if (verdict.excluded) begin
                 ending.cause   <= offload::CauseExcluded;
                 decision.cause <= offload::CauseExcluded;

@@ -5,6 +5,7 @@ module choose (
     input  logic                                        clk,
     input  logic                                        in_valid,
     input  logic                                        in_ip,
+    input  logic                                        in_fault,
     input  logic                                        in_excluded,
     input  logic                                        in_dns,
     input  logic [map::Slots-1:0]                       in_slot_valid,
@@ -13,6 +14,7 @@ module choose (
     input  logic [map::Slots*map::Rules-1:0]            in_accept,
     input  logic [map::Slots*offload::SessionBits-1:0]  in_session,
     input  logic [map::Slots*offload::CutWidth-1:0]     in_cut,
+    input  logic [map::Slots-1:0]                       in_cut_faulty, // then no byte may be copied: limit 0
     input  logic [offload::VersionWidth-1:0]            in_version,
     output offload::verdict_t                           out_verdict
 );
@@ -25,7 +27,7 @@ module choose (
             cut   = in_cut[i*offload::CutWidth +: offload::CutWidth];
             v6[i] = cut.v6;
             limit[i*offload::LengthWidth +: offload::LengthWidth] =
-                cut.packet_length < cut.mtu_cut ? cut.packet_length : cut.mtu_cut;
+                in_cut_faulty[i] ? '0 : cut.packet_length < cut.mtu_cut ? cut.packet_length : cut.mtu_cut;
         end
     end
 
@@ -36,6 +38,7 @@ module choose (
             accepted = 1'b0;
             out_verdict.ip       <= in_ip;
             out_verdict.excluded <= in_excluded;
+            out_verdict.fault    <= in_fault;
             out_verdict.version  <= in_version;
             for (int i = 0; i < map::Slots; i++) begin
                 logic [offload::RuleBits-1:0] rule_index;

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// First-word-fall-through FIFO on a block RAM: a word that is pushed in cycle t can be popped in cycle t + 2; one
-// push and one pop a cycle. It has no full flag: the caller knows that no more than Depth words are ever inside.
+// First-word-fall-through FIFO on a block RAM, its words corrected (T4): a word that is pushed in cycle t can be
+// popped in cycle t + 3; one push and one pop a cycle. It has no full flag: the caller knows that no more than Depth
+// words wait behind the two that are on their way out.
 module fifo #(
     parameter int Width = 8,
-    parameter int Depth = 512
+    parameter int Depth = 512,
+    parameter int Columns = 32            // of the check bits, see protect
 ) (
     input  logic             clk,
     input  logic             rst,
@@ -11,28 +13,50 @@ module fifo #(
     input  logic [Width-1:0] in_word,
     output logic             out_valid,
     input  logic             out_pop,
-    output logic [Width-1:0] out_word
+    output logic [Width-1:0] out_word,
+    output logic             corrected    // a flipped bit was found in the word that becomes out_word
 );
     localparam int Bits = $clog2(Depth);
-    logic [Width-1:0] memory [Depth];
-    logic [Bits:0] written, fetched;
-    logic fetch;
+    localparam int CheckBits = (Width + Columns - 1) / Columns + Columns;
 
-    assign fetch = written != fetched && (!out_valid || out_pop);
+    logic [CheckBits+Width-1:0] memory [Depth];
+    logic [CheckBits+Width-1:0] raw;
+    logic [CheckBits-1:0] check;
+    logic [Width-1:0] word;
+    logic [Bits:0] written, fetched;
+    logic raw_valid, fetch, take, flipped;
+
+    assign take  = raw_valid && (!out_valid || out_pop);
+    assign fetch = written != fetched && (!raw_valid || take);
+
+    protect #(
+        .Width(Width), .Columns(Columns)
+    ) protect (
+        .valid(in_valid), .word(in_word), .check
+    );
+    correct #(
+        .Width(Width), .Columns(Columns)
+    ) correct (
+        .valid(raw_valid), .word(raw[Width-1:0]), .check(raw[Width +: CheckBits]), .corrected(word), .flipped
+    );
+    assign corrected = take && flipped;
 
     always_ff @(posedge clk) begin
         if (in_valid) begin
-            memory[written[Bits-1:0]] <= in_word;
+            memory[written[Bits-1:0]] <= {check, in_word};
             written <= written + 1'b1;
         end
         if (fetch) begin
-            out_word <= memory[fetched[Bits-1:0]];
-            fetched  <= fetched + 1'b1;
+            raw     <= memory[fetched[Bits-1:0]];
+            fetched <= fetched + 1'b1;
         end
-        out_valid <= fetch || (out_valid && !out_pop);
+        if (take) out_word <= word;
+        raw_valid <= fetch || (raw_valid && !take);
+        out_valid <= take || (out_valid && !out_pop);
         if (rst) begin
             written   <= '0;
             fetched   <= '0;
+            raw_valid <= 1'b0;
             out_valid <= 1'b0;
         end
     end

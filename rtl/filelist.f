@@ -1,5 +1,8 @@
 offload.sv
 stream_register.sv
+protect.sv
+correct.sv
+column_parity.sv
 fifo.sv
 tap.sv
 extension_header.sv
@@ -8,6 +11,7 @@ interface_table.sv
 filter_table.sv
 match_rules.sv
 match_services.sv
+header_sum.sv
 session_table.sv
 flow_hash.sv
 choose.sv
@@ -18,6 +22,7 @@ hold_buffer.sv
 checksum.sv
 encapsulate.sv
 settle.sv
+faults.sv
 counters.sv
 session_counters.sv
 registers.sv

@@ -1,20 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
 // Filter words for one slot of the interfaces: a whole rule list of one direction and the filter's network service
 // is one word, so that all rules are compared at once and a list is replaced by one write. One read a cycle, the
-// word a cycle later; a read meets the old word where a write goes to the same address.
+// word a cycle later, and with it whether it is faulty (T4); a read meets the old word where a write goes to the
+// same address.
 module filter_table (
     input  logic                            clk,
     input  logic                            write,
     input  logic [offload::FilterBits:0]    write_address,   // filter, then 1 for egress
     input  logic [offload::FilterWidth-1:0] write_word,
+    input  logic [offload::Parity-1:0]      write_parity,
     input  logic                            read,
     input  logic [offload::FilterBits:0]    read_address,
-    output logic [offload::FilterWidth-1:0] out_word         // amazon-dns on top, first rule lowest
+    output logic [offload::FilterWidth-1:0] out_word,        // amazon-dns on top, first rule lowest
+    input  logic                            check,           // out_word counts
+    output logic                            out_faulty
 );
-    logic [offload::FilterWidth-1:0] memory [2*map::Filters];
+    logic [offload::Parity+offload::FilterWidth-1:0] memory [2*map::Filters];
+    logic [offload::Parity+offload::FilterWidth-1:0] word;
+    logic [offload::Parity-1:0] parity;
 
     always_ff @(posedge clk) begin
-        if (read) out_word <= memory[read_address];
-        if (write) memory[write_address] <= write_word;
+        if (read) word <= memory[read_address];
+        if (write) memory[write_address] <= {write_parity, write_word};
     end
+
+    column_parity #(
+        .Width(offload::FilterWidth), .Columns(offload::Parity)
+    ) found (
+        .valid(check), .word(out_word), .parity
+    );
+    assign out_word   = word[offload::FilterWidth-1:0];
+    assign out_faulty = check && parity != word[offload::FilterWidth +: offload::Parity];
 endmodule

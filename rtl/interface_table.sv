@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Interface words (T3), one read a cycle, the word a cycle later. After reset every word is swept to invalid before
-// `ready` (P25). Index map::Interfaces stands for the interfaces that have no session: an empty word (T1).
+// Interface words (T3), one read a cycle, the word a cycle later, and with it whether it is faulty (T4). After reset
+// every word is swept to invalid before `ready` (P25). Index map::Interfaces stands for the interfaces that have no
+// session: an empty word (T1).
 // A write and a read of one address in one cycle: the read gives the old word, as a frame that shares its slot with
 // a commit must see it.
 module interface_table (
@@ -12,20 +13,38 @@ module interface_table (
     input  logic                              read,
     input  logic [offload::InterfaceBits:0]   read_index,
     output offload::interface_t               out_word,
+    input  logic                              check,          // out_word counts
+    output logic                              out_faulty,
     output logic                              ready
 );
-    logic [$bits(write_word)-1:0] memory [map::Interfaces];
-    logic [$bits(write_word)-1:0] word;
+    localparam int Width = $bits(write_word);
+    localparam int Parity = 8;
+
+    logic [Parity+Width-1:0] memory [map::Interfaces];
+    logic [Parity+Width-1:0] word;
+    logic [Parity-1:0] parity, found_parity;
     logic [offload::InterfaceBits:0] swept;
     logic empty;
 
     assign ready    = swept == (offload::InterfaceBits + 1)'(map::Interfaces);
-    assign out_word = empty ? '0 : word;
+    assign out_word = empty ? '0 : word[Width-1:0];
+
+    column_parity #(
+        .Width(Width), .Columns(Parity)
+    ) written (
+        .valid(ready && write), .word(write_word), .parity
+    );
+    column_parity #(
+        .Width(Width), .Columns(Parity)
+    ) found (
+        .valid(check), .word(word[Width-1:0]), .parity(found_parity)
+    );
+    assign out_faulty = check && !empty && found_parity != word[Width +: Parity];
 
     // One write port: the sweep and the writes behind it take turns.
     always_ff @(posedge clk) begin
         if (!ready || write) begin
-            memory[ready ? write_index : swept[offload::InterfaceBits-1:0]] <= ready ? write_word : '0;
+            memory[ready ? write_index : swept[offload::InterfaceBits-1:0]] <= ready ? {parity, write_word} : '0;
         end
         if (!ready) swept <= swept + 1'b1;
         if (read) begin

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // From a frame's window to its verdict, 8 cycles later, one frame a cycle, without back-pressure. Numbers in names
-// are cycles behind the tap's output.
+// are cycles behind the window.
 //   0..6  parse            3  interface word read      5  filter words read (one table a slot)
 //   6     rules, services and length limits compared   7  verdict chosen
 //   8     verdict out; outer header fields read        9  outer header fields out
@@ -12,7 +12,7 @@
 module lookup (
     input  logic                             clk,
     input  logic                             rst,
-    input  logic                             in_valid,        // a first beat leaves the tap
+    input  logic                             in_valid,        // a frame's window
     input  logic                             in_tap,
     input  logic                             in_egress,
     input  logic [offload::InterfaceBits:0]  in_index,
@@ -45,6 +45,16 @@ module lookup (
     output offload::verdict_t                out_verdict,     // tap is 0 where the pass has none
     output logic [15:0]                      out_source_port,
     output offload::outer_t                  out_outer,       // a cycle after the verdict
+    output logic [offload::SumWidth-1:0]     out_sum,
+    // What was found faulty (T4), as faults takes it.
+    output logic                             interface_faulty,
+    output logic [offload::InterfaceBits-1:0] interface_index,
+    output logic [map::Slots-1:0]            filter_faulty,
+    output logic [map::Slots*offload::FilterBits-1:0] filter_index,
+    output logic                             service_faulty,
+    output logic [$clog2(map::Services)-1:0] service_index,
+    output logic [map::Slots:0]              session_faulty,
+    output logic [(map::Slots+1)*offload::SessionBits-1:0] session_index,
     output logic [offload::VersionWidth-1:0] version,
     output logic                             busy
 );
@@ -92,7 +102,7 @@ module lookup (
     );
 
     // 3: interface word.
-    logic [offload::InterfaceBits:0] index1, index2, index3;
+    logic [offload::InterfaceBits:0] index1, index2, index3, index4;
     logic egress1, egress2, egress3, egress4, egress5;
     logic [offload::VersionWidth-1:0] version4, version5, version6, version7;
     interface_table interfaces (
@@ -100,14 +110,16 @@ module lookup (
         .write(token3.commit && token3.interface_word), .write_index(staged_interface_index),
         .write_word(staged_interface),
         .read(tap3 || token3.fetch), .read_index(token3.fetch ? {1'b0, staged_interface_index} : index3),
-        .out_word(interface_word), .ready
+        .out_word(interface_word), .check(tap4), .out_faulty(interface_faulty), .ready
     );
+    assign interface_index = index4[offload::InterfaceBits-1:0];
     assign fetched_interface = token4.fetch && token4.interface_word;
 
     always_ff @(posedge clk) begin
         index1  <= in_index;
         index2  <= index1;
         index3  <= index2;
+        index4  <= index3;
         egress1 <= in_egress;
         egress2 <= egress1;
         egress3 <= egress2;
@@ -124,7 +136,8 @@ module lookup (
 
     // 5: filter words.
     logic [map::Slots-1:0] used5, used6, used7;
-    logic [SlotFilters-1:0] filter5;
+    logic [SlotFilters-1:0] filter5, filter6;
+    logic fault5, fault6, interface_fault7, filter_fault7;
     logic [SlotSessions-1:0] session5, session6, session7;
     logic has_resolver5, has_resolver6;
     logic [31:0] resolver5, resolver6;
@@ -133,7 +146,11 @@ module lookup (
     logic [offload::FilterWidth-1:0] slot_filter;   // of slot 0
 
     always_ff @(posedge clk) begin
-        used5 <= tap4 ? interface_word.valid : '0;
+        used5  <= tap4 && !interface_faulty ? interface_word.valid : '0;
+        fault5 <= interface_faulty;
+        fault6 <= fault5;
+        interface_fault7 <= fault6;
+        filter_fault7    <= filter_faulty != '0;
         if (tap4) begin
             filter5       <= interface_word.filter;
             session5      <= interface_word.session;
@@ -142,12 +159,24 @@ module lookup (
         end
         used6 <= used5;
         if (tap5) begin
+            filter6       <= filter5;
             session6      <= session5;
             has_resolver6 <= has_resolver5;
             resolver6     <= resolver5;
         end
         if (tap6) session7 <= session6;
     end
+
+    logic [offload::FilterWidth-1:0] write_word;
+    logic [offload::Parity-1:0] write_parity;
+    assign write_word   = token5.commit && token5.filter ? staged_ingress : staged_egress;
+    assign filter_index = filter6;
+    column_parity #(
+        .Width(offload::FilterWidth), .Columns(offload::Parity)
+    ) filter_parity (
+        .valid((token5.commit && token5.filter) || (token6.commit && token6.filter)), .word(write_word),
+        .parity(write_parity)
+    );
 
     for (genvar i = 0; i < map::Slots; i++) begin : g_slot
         logic [offload::FilterWidth-1:0] word;
@@ -158,11 +187,11 @@ module lookup (
             .clk,
             .write((token5.commit && token5.filter) || (token6.commit && token6.filter)),
             .write_address({staged_filter_index, !(token5.commit && token5.filter)}),
-            .write_word(token5.commit && token5.filter ? staged_ingress : staged_egress),
+            .write_word, .write_parity,
             .read(used5[i] || fetch),
             .read_address(fetch ? {staged_filter_index, token5.fetch_egress}
                                 : {filter5[i*offload::FilterBits +: offload::FilterBits], egress5}),
-            .out_word(word)
+            .out_word(word), .check(used6[i]), .out_faulty(filter_faulty[i])
         );
 
         // 6: rules.
@@ -187,26 +216,40 @@ module lookup (
         .write(token6.commit && token6.service), .index(staged_service_index), .write_entry(staged_service),
         .entry(service_entry),
         .in_valid(key_valid), .in_key(key), .in_has_resolver(has_resolver6), .in_resolver(resolver6),
-        .out_excluded(excluded7), .out_dns(dns_frame7)
+        .out_excluded(excluded7), .out_dns(dns_frame7), .out_faulty(service_faulty),
+        .out_faulty_index(service_index)
     );
 
     logic [Cuts-1:0] cut7;
+    logic [offload::SumWidth-1:0] staged_sum;
+    logic [offload::SessionBits-1:0] session9;
     logic fetch6, fetch8;
     assign fetch6 = token6.fetch && token6.session;
     assign fetch8 = token8.fetch && token8.session;
+    header_sum header_sum (
+        .clk, .first(token6.commit && token6.session), .second(token7.commit && token7.session),
+        .in_outer(staged_outer), .out_sum(staged_sum)
+    );
     session_table sessions (
         .clk,
         .write_cut(token6.commit && token6.session), .write_outer(token8.commit && token8.session),
         .write_index(staged_session_index), .write_cut_word(staged_cut), .write_outer_word(staged_outer),
+        .write_sum(staged_sum),
         .read_cut(fetch6 ? map::Slots'(1) : used6),
         .read_cut_index(fetch6 ? SlotSessions'(staged_session_index) : session6), .cut(cut7),
+        .check_cut(used7), .cut_faulty(session_faulty[map::Slots-1:0]),
         .read_outer((out_verdict.tap && out_verdict.accepted) || fetch8),
-        .read_outer_index(fetch8 ? staged_session_index : out_verdict.session), .outer(out_outer)
+        .read_outer_index(fetch8 ? staged_session_index : out_verdict.session), .outer(out_outer),
+        .sum(out_sum), .outer_corrected(session_faulty[map::Slots])
     );
+    assign session_index = {session9, session7};
     assign cut_word    = cut7[0 +: offload::CutWidth];
     assign fetched_cut = token7.fetch && token7.session;
 
-    always_ff @(posedge clk) fetched_outer <= fetch8 && !rst;
+    always_ff @(posedge clk) begin
+        fetched_outer <= fetch8 && !rst;
+        session9      <= fetch8 ? staged_session_index : out_verdict.session;
+    end
 
     // 7: verdict.
     logic ip7;
@@ -219,9 +262,11 @@ module lookup (
 
     choose choose (
         .clk,
-        .in_valid(tap7 && !rst), .in_ip(ip7), .in_excluded(excluded7), .in_dns(dns_frame7),
+        .in_valid(tap7 && !rst), .in_ip(ip7), .in_fault(interface_fault7 || filter_fault7 || service_faulty),
+        .in_excluded(excluded7), .in_dns(dns_frame7),
         .in_slot_valid(used7), .in_slot_dns(dns7), .in_match(match7), .in_accept(accept7),
-        .in_session(session7), .in_cut(cut7), .in_version(version7),
+        .in_session(session7), .in_cut(cut7),
+        .in_cut_faulty(session_faulty[map::Slots-1:0]), .in_version(version7),
         .out_verdict
     );
 

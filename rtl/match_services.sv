@@ -14,7 +14,9 @@ module match_services (
     input  logic                             in_has_resolver,
     input  logic [31:0]                      in_resolver,
     output logic                             out_excluded,
-    output logic                             out_dns
+    output logic                             out_dns,
+    output logic                             out_faulty,    // an entry is (T4); with in_valid
+    output logic [$clog2(map::Services)-1:0] out_faulty_index
 );
     localparam int Width = $bits(write_entry);
     localparam logic [127:0] Metadata4 = {8'd169, 8'd254, 8'd169, 8'd254, 96'd0};
@@ -40,6 +42,7 @@ module match_services (
         128'd0, 16'd68, 16'd67, 8'b1110_1001
     };
     (* mem2reg *) logic [Width-1:0] entries [map::Services];
+    logic [map::Services-1:0] parity;     // of each entry
 
     assign entry = entries[index];
 
@@ -82,15 +85,39 @@ module match_services (
         end
     end
 
-    always_ff @(posedge clk) begin
+    logic faulty;
+    logic [$clog2(map::Services)-1:0] faulty_index;
+
+    always_comb begin
+        faulty       = 1'b0;
+        faulty_index = '0;
         if (in_valid) begin
-            out_excluded <= excluded;
-            out_dns      <= dns;
+            for (int i = 0; i < map::Services; i++) begin
+                if (^entries[i] != parity[i]) begin
+                    faulty       = 1'b1;
+                    faulty_index = $clog2(map::Services)'(i);
+                end
+            end
         end
-        if (write) entries[index] <= write_entry;
+    end
+
+    always_ff @(posedge clk) begin
+        out_faulty <= faulty;
+        if (in_valid) begin
+            out_excluded     <= excluded;
+            out_dns          <= dns;
+            out_faulty_index <= faulty_index;
+        end
+        if (write) begin
+            entries[index] <= write_entry;
+            parity[index]  <= ^write_entry;
+        end
         // One by one: Verilator 5.006 writes the wrong words of a wide constant that begins with zeros.
         if (rst) begin
-            for (int i = 0; i < map::Services; i++) entries[i] <= Defaults[i*Width +: Width];
+            for (int i = 0; i < map::Services; i++) begin
+                entries[i] <= Defaults[i*Width +: Width];
+                parity[i]  <= ^Defaults[i*Width +: Width];
+            end
         end
     end
 endmodule

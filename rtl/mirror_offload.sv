@@ -73,9 +73,9 @@ module mirror_offload (
     end
 
     // The tap: what is no tap, or too short to have one, is decided here (P2, I2, P25).
-    logic tap_valid, tap_busy, tapped, received;
+    logic window_valid, tap_valid, tap_busy, tapped, received;
     offload::beat_t tap_beat, beat;
-    offload::user_t tap_user;
+    offload::user_t window_user;
     logic [2*offload::BeatWidth-1:0] window;
     logic [7:0] window_length;
     logic [offload::FrameWidth-1:0] received_bytes;
@@ -83,10 +83,10 @@ module mirror_offload (
         .clk, .rst,
         .seen(s_axis_tvalid && s_axis_tready), .seen_data(s_axis_tdata), .seen_keep(s_axis_tkeep),
         .seen_last(s_axis_tlast), .seen_user(s_axis_tuser),
-        .out_valid(tap_valid), .out_beat(tap_beat), .out_user(tap_user), .out_window(window),
-        .out_length(window_length), .received, .received_bytes, .busy(tap_busy)
+        .window_valid, .window_user, .window, .window_length, .out_valid(tap_valid), .out_beat(tap_beat),
+        .received, .received_bytes, .busy(tap_busy)
     );
-    assign tapped = ready && tap_user.tap && tap_user.index <= offload::IndexWidth'(map::Interfaces) &&
+    assign tapped = ready && window_user.tap && window_user.index <= offload::IndexWidth'(map::Interfaces) &&
                     window_length >= 8'd14;
 
     // The lookup and, beside it, the beats.
@@ -104,25 +104,37 @@ module mirror_offload (
     offload::source_ports_t staged_source_ports;
     logic fetched_interface, fetched_filter, fetched_egress, fetched_cut, fetched_outer;
     offload::verdict_t verdict;
+    logic interface_faulty, service_faulty;
+    logic [map::Slots-1:0] filter_faulty;
+    logic [map::Slots:0] session_faulty;
+    logic [offload::InterfaceBits-1:0] interface_index;
+    logic [map::Slots*offload::FilterBits-1:0] filter_index;
+    logic [$clog2(map::Services)-1:0] service_index;
+    logic [(map::Slots+1)*offload::SessionBits-1:0] session_index;
     logic [15:0] source_port;
+    logic [offload::SumWidth-1:0] header_sum;
     logic [offload::VersionWidth-1:0] version;
     lookup lookup (
         .clk, .rst,
-        .in_valid(tap_valid && tap_beat.first), .in_tap(tapped), .in_egress(tap_user.egress),
-        .in_index(tap_user.index[offload::InterfaceBits:0]), .in_window(window), .in_length(window_length),
+        .in_valid(window_valid), .in_tap(tapped), .in_egress(window_user.egress),
+        .in_index(window_user.index[offload::InterfaceBits:0]), .in_window(window), .in_length(window_length),
         .token, .token_taken, .token_done,
         .staged_interface_index, .staged_interface, .staged_filter_index, .staged_ingress, .staged_egress,
         .staged_session_index, .staged_cut, .staged_outer, .staged_service_index, .staged_service,
         .staged_source_ports,
         .ready, .fetched_interface, .interface_word, .fetched_filter, .fetched_egress, .filter_word,
         .fetched_cut, .cut_word, .fetched_outer, .service_entry,
-        .out_verdict(verdict), .out_source_port(source_port), .out_outer(outer), .version, .busy(lookup_busy)
+        .out_verdict(verdict), .out_source_port(source_port), .out_outer(outer), .out_sum(header_sum),
+        .interface_faulty, .interface_index, .filter_faulty, .filter_index, .service_faulty, .service_index,
+        .session_faulty, .session_index, .version, .busy(lookup_busy)
     );
+    logic [offload::Buffers-1:0] corrected;
     delay #(
-        .Cycles(8)
+        .Cycles(7)
     ) delay (
         .clk, .rst,
-        .in_valid(tap_valid), .in_beat(tap_beat), .out_valid(beat_valid), .out_beat(beat), .busy(delay_busy)
+        .in_valid(tap_valid), .in_beat(tap_beat), .out_valid(beat_valid), .out_beat(beat), .corrected(corrected[0]),
+        .busy(delay_busy)
     );
 
     // Copies.
@@ -147,7 +159,7 @@ module mirror_offload (
     logic [offload::BeatWidth-1:0] held;
     checksum checksum (
         .clk, .rst,
-        .in_start(start), .in_outer(outer), .in_source_port(kept_source_port), .in_keep(kept_valid),
+        .in_start(start), .in_outer(outer), .in_sum(header_sum), .in_source_port(kept_source_port), .in_keep(kept_valid),
         .in_data(kept_data), .in_commit(committed), .in_kept(kept_bytes),
         .out_valid(copy_ready), .out_copy(completed), .busy(checksum_busy)
     );
@@ -155,13 +167,14 @@ module mirror_offload (
         .clk, .rst,
         .keep, .commit, .cancel, .in_data(kept_data), .room, .mirror_room,
         .release_copy(copy_ready), .release_bytes(completed.kept),
-        .out_valid(held_valid), .out_pop(held_pop), .out_data(held)
+        .out_valid(held_valid), .out_pop(held_pop), .out_data(held), .corrected(corrected[1])
     );
     fifo #(
         .Width($bits(completed)), .Depth(map::HoldBeats)
     ) copies (
         .clk, .rst,
-        .in_valid(copy_ready), .in_word(completed), .out_valid(copy_valid), .out_pop(copy_pop), .out_word(copy)
+        .in_valid(copy_ready), .in_word(completed), .out_valid(copy_valid), .out_pop(copy_pop), .out_word(copy),
+        .corrected(corrected[2])
     );
 
     logic fate_valid, fate_reset;
@@ -196,7 +209,7 @@ module mirror_offload (
         .clk, .rst,
         .end_valid, .ending, .fate_valid, .fate_reset, .between_frames, .commit_done(token_done), .version,
         .pass_settled, .pass, .copy_settled, .copy_reset, .copy_bytes, .copy_kept, .copy_session, .copy_v6,
-        .copy_late_bad, .undrained
+        .copy_late_bad, .undrained, .corrected(corrected[4:3])
     );
     counters counters (
         .clk, .rst,
@@ -235,6 +248,16 @@ module mirror_offload (
         .read_index(session_counter_index), .read_values(copy_values)
     );
 
+    logic fault_found, clear_fault;
+    offload::fault_t fault;
+    logic [15:0] fault_count;
+    faults faults (
+        .clk, .rst,
+        .interface_faulty, .interface_index, .filter_faulty, .filter_index, .service_faulty, .service_index,
+        .session_faulty, .session_index, .corrected,
+        .clear(clear_fault), .found(fault_found), .fault, .count(fault_count)
+    );
+
     registers registers (
         .clk, .rst,
         .s_axil_awaddr, .s_axil_awvalid, .s_axil_awready, .s_axil_wdata, .s_axil_wstrb, .s_axil_wvalid, .s_axil_wready,
@@ -248,7 +271,7 @@ module mirror_offload (
         .fetched_outer, .outer_word(outer), .service_entry, .version, .undrained,
         .ready, .idle, .mirror_room, .resetting,
         .dropped((pass_settled && pass.outcome == offload::Dropped) || (copy_settled && copy_reset)),
-        .table_fault(1'b0),
+        .fault_found, .fault, .fault_count, .clear_fault,
         .mirror_reset, .snapshot, .clear_counters,
         .counter_index, .counter_value, .session_counter_index,
         .session_counter_values({copy_values, overflow_values})

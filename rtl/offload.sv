@@ -15,10 +15,13 @@ package offload;
     localparam int SessionBits = $clog2(map::Sessions);
     localparam int RuleBits = $clog2(map::Rules);
     localparam int SlotBits = $clog2(map::Slots);
-    localparam int RuleWidth = 352;       // 11 register words; rule_t has spare bits for protection
+    localparam int RuleWidth = 352;       // 11 register words
     localparam int FilterWidth = map::Rules * RuleWidth + 1;
     localparam int VersionWidth = 16;
     localparam int CutWidth = 2 * LengthWidth + 1;   // of cut_t
+    localparam int Parity = 32;           // bits that protect a filter word (T4)
+    localparam int SumWidth = 21;         // of a session entry's header words
+    localparam int Buffers = 5;           // memories that hold frames and copies on their way
 
     // tuser (I2). Tap, direction and index hold from the first beat, error on every beat.
     typedef struct packed {
@@ -131,6 +134,12 @@ package offload;
         logic source_ports;
     } token_t;
 
+    // Where a flipped bit was found (T4).
+    typedef struct packed {
+        logic [2:0] place;                // map::Fault*
+        logic [15:0] index;               // of the table's entry
+    } fault_t;
+
     // Why a slot did not accept, for reports.
     localparam logic [1:0] SlotEmpty = 2'd0;
     localparam logic [1:0] SlotNoRule = 2'd1;
@@ -141,6 +150,7 @@ package offload;
     typedef struct packed {
         logic tap;
         logic ip;
+        logic fault;                      // a table word that decides it is faulty (T4)
         logic excluded;
         logic accepted;
         logic by_service;                 // by amazon-dns, not by a rule
@@ -219,6 +229,10 @@ package offload;
     function automatic logic is_extension(input logic [7:0] protocol);
         is_extension = protocol == 8'd0 || protocol == 8'd43 || protocol == 8'd44 || protocol == 8'd51 ||
                        protocol == 8'd60;
+    endfunction
+
+    function automatic logic [15:0] swap(input logic [15:0] word);
+        swap = {word[7:0], word[15:8]};
     endfunction
 
     // 32-bit word in network byte order, `position` words behind byte 14.

@@ -54,6 +54,7 @@ class Map:
         self.hash = int.from_bytes(hashlib.sha256(source).digest()[:4], "big")
         self.magic, self.version = raw["magic"], raw["version"]
         self.sizes, self.reasons, self.lists = raw["sizes"], raw["reasons"], raw["lists"]
+        self.faults = raw["faults"]
         names = dict(self.sizes, counters=len(self.lists["counter"]),
                      session_counters=len(self.lists["session_counter"]))
         self.registers = sorted((Register(r, names) for r in raw["register"]),
@@ -119,6 +120,8 @@ def sv(m):
         out.append(f"    localparam int {camel(name)} = {value};")
     for name, value in m.reasons.items():
         out.append(f"    localparam logic [3:0] Reason{camel(name)} = {value};")
+    for name, value in m.faults.items():
+        out.append(f"    localparam logic [2:0] Fault{camel(name)} = {value};")
     for kind, names in m.lists.items():
         out.append(f"    localparam int {camel(kind)}s = {len(names)};")
         out += [f"    localparam int {camel(kind)}{camel(n)} = {i};" for i, n in enumerate(names)]
@@ -167,6 +170,8 @@ def hpp(m):
     out += [f"constexpr std::uint32_t {n} = {v};" for n, v in m.sizes.items()]
     out += ["}", "", "enum class Reason : std::uint8_t {", "    none = 0,"]
     out += [f"    {n} = {v}," for n, v in m.reasons.items()] + ["};"]
+    out += ["", "/// FAULT.place", "enum class Fault : std::uint8_t {"]
+    out += [f"    {n} = {v}," for n, v in m.faults.items()] + ["};"]
     for kind, names in m.lists.items():
         out += ["", f"enum class {camel(kind)} : std::uint32_t {{"]
         out += [f"    {n} = {i}," for i, n in enumerate(names)] + ["};"]

@@ -56,7 +56,10 @@ module registers (
     input  logic                              mirror_room,
     input  logic                              resetting,
     input  logic                              dropped,
-    input  logic                              table_fault,
+    input  logic                              fault_found,
+    input  offload::fault_t                   fault,
+    input  logic [15:0]                       fault_count,
+    output logic                              clear_fault,
     output logic                              mirror_reset,
     output logic                              snapshot,
     output logic                              clear_counters,
@@ -165,6 +168,8 @@ module registers (
                 map::AErrorAddress:     read_data = {19'd0, error_address};
                 map::AErrorReason:      read_data = {error_count, 12'd0, error_reason};
                 map::AUnmappedReads:    read_data = {16'd0, unmapped_reads};
+                map::AFault:            read_data = {13'd0, fault};
+                map::AFaultCount:       read_data = {16'd0, fault_count};
                 map::ACommitStatus:     read_data = {4'd0, error_reason, undrained, version};
                 map::ASourcePorts:      read_data = {11'd0, staged_source_ports};
                 map::AInterfaceIndex:   read_data = 32'(staged_interface_index);
@@ -209,6 +214,7 @@ module registers (
     always_ff @(posedge clk) begin
         mirror_reset   <= 1'b0;
         snapshot       <= 1'b0;
+        clear_fault    <= 1'b0;
         clear_counters <= 1'b0;
         if (s_axil_bready) s_axil_bvalid <= 1'b0;
         if (s_axil_rready) s_axil_rvalid <= 1'b0;
@@ -247,6 +253,7 @@ module registers (
                             map::AControl: begin
                                 mirror_reset <= data[map::ControlMirrorResetLsb];
                                 snapshot     <= data[map::ControlSnapshotLsb];
+                                clear_fault  <= data[map::ControlClearFaultLsb];
                                 if (data[map::ControlClearErrorLsb]) begin
                                     error_address  <= '0;
                                     error_reason   <= '0;
@@ -382,7 +389,7 @@ module registers (
         if (fetched_outer) staged_outer <= outer_word;
 
         if (dropped) interrupt_status[map::InterruptStatusDropLsb] <= 1'b1;
-        if (table_fault) interrupt_status[map::InterruptStatusTableFaultLsb] <= 1'b1;
+        if (fault_found) interrupt_status[map::InterruptStatusTableFaultLsb] <= 1'b1;
         was_ready <= ready;
         if (ready && !was_ready) interrupt_status[map::InterruptStatusReadyLsb] <= 1'b1;
 
@@ -392,6 +399,7 @@ module registers (
             s_axil_rvalid          <= 1'b0;
             mirror_reset           <= 1'b0;
             snapshot               <= 1'b0;
+            clear_fault            <= 1'b0;
             clear_counters         <= 1'b0;
             token                  <= '0;
             staged_interface_index <= '0;

@@ -21,7 +21,8 @@ module settle (
     output logic [offload::SessionBits-1:0] copy_session,
     output logic                            copy_v6,         // the copy's outer header
     output logic                            copy_late_bad,
-    output logic [7:0]                      undrained
+    output logic [7:0]                      undrained,
+    output logic [1:0]                      corrected        // flipped bits were found in what waits here (T4)
 );
     localparam int CountBits = 16;        // more than copies can be inside
     localparam int EndingDepth = 2 * map::HoldBeats;
@@ -41,20 +42,22 @@ module settle (
     assign copy_late_bad = copy_end.late_bad;
 
     fifo #(
-        .Width($bits(ending)), .Depth(EndingDepth)
+        .Width($bits(ending)), .Depth(EndingDepth), .Columns(8)
     ) endings (
         .clk, .rst,
         .in_valid(end_valid && ending.outcome == offload::Mirrored), .in_word(ending),
-        .out_valid(copy_end_valid), .out_pop(copy_settled), .out_word(copy_end)
+        .out_valid(copy_end_valid), .out_pop(copy_settled), .out_word(copy_end),
+        .corrected(corrected[0])
     );
 
     // A fate never waits long: only the newest copy can leave before its frame has ended.
     fifo #(
-        .Width(1), .Depth(4)
+        .Width(1), .Depth(4), .Columns(1)
     ) fates (
         .clk, .rst,
         .in_valid(fate_valid), .in_word(fate_reset),
-        .out_valid(fate_waiting), .out_pop(copy_settled), .out_word(fate_was_reset)
+        .out_valid(fate_waiting), .out_pop(copy_settled), .out_word(fate_was_reset),
+        .corrected(corrected[1])
     );
 
     count_t copies_in, copies_out, target;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Watches the handshakes of production and hands every beat to the mirror, the first one of a frame together with
-// the frame's window: its first 128 bytes (P4). The first beat waits for the second, however late that comes, so
-// that the window is whole when it leaves; every other beat leaves 2 cycles after its handshake. It takes all that
-// comes: the mirror has no way to hold production (P1).
+// Watches the handshakes of production and hands every beat to the mirror. The first beat of a frame waits for the
+// second, however late that comes, so that the frame's window, its first 128 bytes (P4), is whole a cycle before the
+// beat leaves; every other beat leaves 2 cycles after its handshake. It takes all that comes: the mirror has no way
+// to hold production (P1).
 module tap (
     input  logic                            clk,
     input  logic                            rst,
@@ -11,11 +11,12 @@ module tap (
     input  logic [offload::BeatBytes-1:0]   seen_keep,
     input  logic                            seen_last,
     input  offload::user_t                  seen_user,
+    output logic                            window_valid, // a cycle before the frame's first beat is out
+    output offload::user_t                  window_user,
+    output logic [2*offload::BeatWidth-1:0] window,
+    output logic [7:0]                      window_length, // bytes of the frame in the window
     output logic                            out_valid,
     output offload::beat_t                  out_beat,
-    output offload::user_t                  out_user,     // with the first beat
-    output logic [2*offload::BeatWidth-1:0] out_window,   // with the first beat
-    output logic [7:0]                      out_length,   // bytes of the frame in the window
     output logic                            received,     // a frame's last beat was taken in this cycle
     output logic [offload::FrameWidth-1:0]  received_bytes,
     output logic                            busy
@@ -32,6 +33,10 @@ module tap (
     assign seen_bytes     = offload::count_bytes(seen_keep);
     assign seen_malformed = !seen_keep[0] || (seen_keep & (seen_keep + 1'b1)) != '0 || (!seen_last && !(&seen_keep));
     assign leaves         = held_valid && (!held.first || held.last || seen);
+    assign window_valid   = leaves && held.first;
+    assign window_user    = held_user;
+    assign window         = {seen_data, held.data};
+    assign window_length  = {1'b0, held.bytes} + (held.last ? 8'd0 : {1'b0, seen_bytes});
     assign received       = seen && seen_last;
     assign received_bytes = bytes_before + offload::FrameWidth'(seen_bytes);
     assign busy           = held_valid || out_valid || !between_frames;
@@ -51,14 +56,7 @@ module tap (
         held_valid <= seen || (held_valid && !leaves);
 
         out_valid <= leaves;
-        if (leaves) begin
-            out_beat <= held;
-            if (held.first) begin
-                out_user   <= held_user;
-                out_window <= {seen_data, held.data};
-                out_length <= held.last ? {1'b0, held.bytes} : {1'b0, held.bytes} + {1'b0, seen_bytes};
-            end
-        end
+        if (leaves) out_beat <= held;
         if (rst) begin
             between_frames <= 1'b1;
             bytes_before   <= '0;
