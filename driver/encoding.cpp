@@ -139,6 +139,15 @@ const SessionWords& session_addresses() {
     return addresses;
 }
 
+const ServiceWords& service_addresses() {
+    static const ServiceWords addresses = [] {
+        ServiceWords a{map::service_flags::address(), map::service_ports::address()};
+        for (std::uint32_t i = 0; i < 4; ++i) a[2 + i] = map::service_address::address(i);
+        return a;
+    }();
+    return addresses;
+}
+
 const FilterWords& filter_addresses() {
     static const FilterWords addresses = [] {
         FilterWords a{map::filter_flags::address()};

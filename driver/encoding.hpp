@@ -22,10 +22,12 @@ constexpr std::size_t rules = registers::sizes::rules;
 using InterfaceWords = std::array<std::uint32_t, 2 + 2 * slots>;
 using SessionWords = std::array<std::uint32_t, 15>;
 using FilterWords = std::array<std::uint32_t, 1 + 2 * rules * 11>;
+using ServiceWords = std::array<std::uint32_t, 6>;
 
 const InterfaceWords& interface_addresses();
 const SessionWords& session_addresses();
 const FilterWords& filter_addresses();
+const ServiceWords& service_addresses();
 
 /// A slot in use.
 struct Slot {

@@ -18,6 +18,7 @@ namespace {
 namespace map = registers;
 using encoding::FilterWords;
 using encoding::InterfaceWords;
+using encoding::ServiceWords;
 using encoding::SessionWords;
 using map::Reason;
 
@@ -69,6 +70,7 @@ struct RefusedAccess {
 constexpr std::uint32_t interface_bit = map::commit::interface(1);
 constexpr std::uint32_t filter_bit = map::commit::filter(1);
 constexpr std::uint32_t session_bit = map::commit::session(1);
+constexpr std::uint32_t service_bit = map::commit::service(1);
 
 template <class Words>
 void compare(const std::string& what, const Words& addresses, const Words& held,
@@ -93,6 +95,8 @@ struct MirrorDevice::State {
     RegisterAccess& registers;
     TableSizes sizes{};
     Tables tables;
+    std::vector<ServiceWords> services;  ///< as the device had them at the opening
+    TableFaults faults;
     std::uint64_t generation = 0;  ///< of `tables`; a plan holds the one that it starts from
     /// Commits, the low 16 bits being the device's; an index freed by commit f may be taken again
     /// when drained >= f. Starts above 0 so that commits before the opening can be counted back.
@@ -290,6 +294,11 @@ struct MirrorDevice::State {
         return read_words(encoding::session_addresses());
     }
 
+    ServiceWords fetch_service(std::uint32_t index) {
+        fetch(map::service_index::address(), index, map::fetch::service(1));
+        return read_words(encoding::service_addresses());
+    }
+
     /// Runs `read`, which fetches, again when traffic left no gap for one of its fetches.
     template <class Read>
     auto reading(Read read) {
@@ -466,6 +475,36 @@ struct MirrorDevice::State {
         return counters;
     }
 
+    /// Writes an entry again, and says what it is. An entry that is not used is written as empty.
+    std::string rewrite(map::Fault place, std::uint32_t index) {
+        switch (place) {
+            case map::Fault::interface:
+                stage(map::interface_index::address(), index);
+                stage(encoding::interface_addresses(),
+                      encoding::encode(tables.interfaces.at(index).word()));
+                commit(interface_bit);
+                return "interface word " + std::to_string(index);
+            case map::Fault::filter: {
+                const auto& words = tables.filters.at(index).words;
+                stage(map::filter_index::address(), index);
+                stage_filter(words ? *words : FilterWords{});
+                commit(filter_bit);
+                return "filter " + std::to_string(index);
+            }
+            case map::Fault::session: {
+                stage(map::session_index::address(), index);
+                stage(encoding::session_addresses(), tables.sessions.at(index));
+                commit(session_bit);
+                return "session entry " + std::to_string(index);
+            }
+            default:
+                stage(map::service_index::address(), index);
+                stage(encoding::service_addresses(), services.at(index));
+                commit(service_bit);
+                return "service entry " + std::to_string(index);
+        }
+    }
+
     void throw_if_refused() {
         const auto refused = take_error();
         if (refused.reason) throw DeviceError(refused.text);
@@ -476,6 +515,11 @@ MirrorDevice::MirrorDevice(RegisterAccess& registers) : state_(std::make_unique<
     state_->identify();
     state_->wait_until_ready();
     state_->read_back();
+    state_->services = state_->reading([&] {
+        std::vector<ServiceWords> services(state_->sizes.services);
+        for (std::uint32_t i = 0; i < services.size(); ++i) services[i] = state_->fetch_service(i);
+        return services;
+    });
 }
 
 MirrorDevice::~MirrorDevice() = default;
@@ -605,6 +649,7 @@ Counters MirrorDevice::counters() {
     causes.reset = state.counter(C::reset);
     causes.session_fault = state.counter(C::session_fault);
     causes.late_bad = state.counter(C::late_bad);
+    counters.table_faults = state.faults;
     for (const auto& interface : state.tables.interfaces)
         for (const auto& slot : interface.slots)
             if (!slot.session.empty())
@@ -612,6 +657,37 @@ Counters MirrorDevice::counters() {
     state.throw_if_refused();
     return counters;
 }
+
+std::optional<std::string> MirrorDevice::repair() {
+    State& state = *state_;
+    const auto fault = state.registers.read(map::fault::address());
+    const auto place = map::Fault(map::fault::place.of(fault));
+    if (place == map::Fault::none) return std::nullopt;
+    if (fault == ~0u) throw DeviceError("the device does not answer: it reads as all ones");
+    state.ensure_current();
+    const auto count =
+        map::fault_count::count.of(state.registers.read(map::fault_count::address()));
+    std::string done = "a flipped bit in a buffer was corrected";
+    if (place != map::Fault::buffer) {
+        try {
+            done = state.rewrite(place, map::fault::index.of(fault)) +
+                   " had a flipped bit and was written again";
+        } catch (...) {
+            state.stale = true;
+            state.attempted = state.tables;
+            throw;
+        }
+        ++state.faults.rewritten;
+        ++state.generation;
+        state.publish();
+    }
+    // Behind the entry: what is found from here on is another one.
+    state.registers.write(map::control::address(), map::control::clear_fault(1));
+    state.faults.found += count;
+    return done + "; faulty words met: " + std::to_string(count);
+}
+
+TableFaults MirrorDevice::table_faults() const { return state_->faults; }
 
 void MirrorDevice::reset_mirror() {
     State& state = *state_;

@@ -71,6 +71,12 @@ struct SessionCounters {
         0;  ///< of copies as sent, outer Ethernet header included, without FCS
 };
 
+/// Flipped bits in the device's memories (T4), since it was opened.
+struct TableFaults {
+    std::uint64_t found = 0;  ///< words that were found faulty, or corrected, when they were used
+    std::uint64_t rewritten = 0;  ///< entries that were written again
+};
+
 /// All counters as of one clock cycle.
 struct Counters {
     Tally received, forwarded, not_eligible, not_accepted, selected, mirrored, dropped, in_flight;
@@ -81,6 +87,7 @@ struct Counters {
         std::uint64_t
             late_bad;  ///< mirrored, and marked bad or malformed after the copy was complete
     } causes{};
+    TableFaults table_faults;                         ///< as far as repair() has taken them
     std::map<std::string, SessionCounters> sessions;  ///< by session key
 };
 
@@ -148,6 +155,14 @@ public:
     void set_source_ports(std::uint16_t base, std::uint8_t bits);
 
     Counters counters();  ///< takes a snapshot. @throws DeviceError.
+
+    /// Looks whether a flipped bit was found in a memory since the last call, and if it was in a
+    /// table writes that entry again from this driver's copy (T4). One read when nothing was found.
+    /// To be called now and then, or when the table fault interrupt says so.
+    /// @return a sentence that says where, and what was done; nothing when nothing was found.
+    /// @throws DeviceError
+    std::optional<std::string> repair();
+    TableFaults table_faults() const;
     void reset_mirror();  ///< P25: drops what waits; tables and counters stay. @throws DeviceError.
 
     /// Reads the tables back, for diagnosis. @throws DeviceError.

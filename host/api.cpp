@@ -322,6 +322,9 @@ std::string metrics_text(const Json& statistics) {
     begin("causes_total", "Passes by the cause of what became of them.");
     for (const auto& [name, value] : statistics["causes"].items())
         line("causes_total", "cause=" + label(name), value);
+    begin("table_faults_total", "Flipped bits in the device's memories.");
+    for (const auto& [name, value] : statistics["table_faults"].items())
+        line("table_faults_total", "event=" + label(name), value);
     const std::pair<const char*, const char*> session_members[] = {
         {"selected", "Passes that a session accepted."},
         {"mirrored", "Copies that left."},

@@ -33,10 +33,11 @@ struct HttpServer::State : std::enable_shared_from_this<State> {
     bool stopping = false;
     std::function<void(int)> on_signal;
     std::optional<asio::signal_set> signals;
-    asio::steady_timer retry{io};
+    asio::steady_timer retry{io}, tick{io};
 
     void accept();
     void await_signal();
+    void await_tick(std::chrono::milliseconds period, std::function<void()> on_tick);
 };
 
 namespace {
@@ -250,6 +251,16 @@ void HttpServer::State::await_signal() {
     });
 }
 
+void HttpServer::State::await_tick(std::chrono::milliseconds period,
+                                   std::function<void()> on_tick) {
+    tick.expires_after(period);
+    tick.async_wait([self = shared_from_this(), period, on_tick](error_code error) {
+        if (error || self->stopping) return;
+        on_tick();
+        self->await_tick(period, on_tick);
+    });
+}
+
 HttpServer::HttpServer(const HttpOptions& options, Handler handler)
     : state_(std::make_shared<State>(options, std::move(handler))) {
     State& state = *state_;
@@ -294,6 +305,10 @@ void HttpServer::watch(const std::vector<int>& signals, std::function<void(int)>
     state_->await_signal();
 }
 
+void HttpServer::every(std::chrono::milliseconds period, std::function<void()> on_tick) {
+    state_->await_tick(period, std::move(on_tick));
+}
+
 void HttpServer::poll() { state_->io.poll(); }
 
 void HttpServer::wait() {
@@ -310,6 +325,7 @@ void HttpServer::stop() {
     error_code ignored;
     state_->acceptor.close(ignored);
     state_->retry.cancel();
+    state_->tick.cancel();
     wake();
 }
 

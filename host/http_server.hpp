@@ -52,6 +52,8 @@ public:
     std::string url() const;
     /// Calls `on_signal` for each of these signals, from poll() or wait().
     void watch(const std::vector<int>& signals, std::function<void(int)> on_signal);
+    /// Calls `on_tick` again and again until stop(), from poll() or wait().
+    void every(std::chrono::milliseconds period, std::function<void()> on_tick);
     /// Handles what has come.
     void poll();
     /// The same, when something has come, or wake() was called.

@@ -112,6 +112,7 @@ private:
     bool may_import();
     void import(const Account& configured);
     void reload();
+    void repair();
     void warn_of_sessions(const Account& account, const TableState& tables);
     Json statistics();
     void print_ready() const;
@@ -194,6 +195,16 @@ void Server::import(const Account& configured) {
     log_(LogLevel::info, "imported", {{"objects", change.put.size()}});
 }
 
+/// A flipped bit is found by a frame that meets it; the driver writes the entry again (T4).
+void Server::repair() {
+    try {
+        if (const auto done = device_->repair()) log_(LogLevel::warning, *done, {});
+    } catch (const std::exception& error) {
+        log_(LogLevel::error, "a faulty table entry could not be written again",
+             {{"why", error.what()}});
+    }
+}
+
 void Server::open(MirrorDevice& device) {
     device_ = &device;
     plane_.emplace(device);
@@ -207,6 +218,7 @@ void Server::open(MirrorDevice& device) {
     requests_.emplace(std::move(account), *store_, *plane_, std::move(settings));
     warn_of_sessions(requests_->account(), requests_->tables());
     api_->set_health(Health::ready);
+    http_->every(std::chrono::seconds(1), [this] { repair(); });
     print_ready();
 }
 

@@ -456,6 +456,8 @@ OrderedJson statistics_of(const Counters& counters, const std::vector<std::strin
                        {"reset", causes.reset},
                        {"session_fault", causes.session_fault},
                        {"late_bad", causes.late_bad}};
+    stats["table_faults"] = {{"found", counters.table_faults.found},
+                             {"rewritten", counters.table_faults.rewritten}};
     stats["sessions"] = OrderedJson::array();
     for (const std::string& id : order) {
         const auto at = counters.sessions.find(id);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The model's headers stand before SystemC's: they take the time of the model's context then.
 #include "Vmirror_offload.h"
+#include "Vmirror_offload___024root.h"
 #include "verilated.h"
 //
 #include <algorithm>
@@ -480,6 +481,91 @@ void Offload::step_registers() {
         wake_ = true;
     }
     accesses_queue_.pop_front();
+}
+
+// ---- Flipped bits ----
+
+Offload::MemorySize Offload::size(Memory memory) {
+    switch (memory) {
+        case Memory::interfaces:
+            return {1, 256, 135 + 8};
+        case Memory::filters:
+            return {3, 512, 5633 + 32};
+        case Memory::session_limits:
+            return {3, 1024, 29 + 4};
+        case Memory::session_headers:
+            return {1, 1024, 377 + 21 + 13 + 32};
+        case Memory::services:
+            return {1, 16, 168 + 1};
+        case Memory::delay:
+            return {1, 8, 523 + 17 + 32};
+        case Memory::hold:
+            return {1, 512, 512 + 16 + 32};
+        case Memory::copies:
+            return {1, 512, 423 + 14 + 32};
+        case Memory::endings:
+            return {1, 1024, 64 + 8 + 8};
+        case Memory::fates:
+            return {1, 4, 1 + 1 + 1};
+    }
+    throw std::invalid_argument("there is no such memory");
+}
+
+namespace {
+
+template <std::size_t Words>
+void flip_bit(VlWide<Words>& word, unsigned bit) {
+    word.at(bit / 32) ^= EData{1} << bit % 32;
+}
+
+template <class Word>
+void flip_bit(Word& word, unsigned bit) {
+    word = static_cast<Word>(word ^ Word{1} << bit);
+}
+
+}  // namespace
+
+void Offload::flip(Memory memory, unsigned copy, unsigned word, unsigned bit) {
+    const MemorySize most = size(memory);
+    if (copy >= most.copies || word >= most.words || bit >= most.bits)
+        throw std::invalid_argument("a memory has no such bit");
+    auto& root = *model_->top.rootp;
+    const auto flip = [&](auto& first, auto& second, auto& third) {
+        flip_bit(copy == 0 ? first[word] : copy == 1 ? second[word] : third[word], bit);
+    };
+    switch (memory) {
+        case Memory::interfaces:
+            return flip_bit(root.mirror_offload__DOT__lookup__DOT__interfaces__DOT__memory[word],
+                            bit);
+        case Memory::filters:
+            return flip(
+                root.mirror_offload__DOT__lookup__DOT__g_slot__BRA__0__KET____DOT__filters__DOT__memory,
+                root.mirror_offload__DOT__lookup__DOT__g_slot__BRA__1__KET____DOT__filters__DOT__memory,
+                root.mirror_offload__DOT__lookup__DOT__g_slot__BRA__2__KET____DOT__filters__DOT__memory);
+        case Memory::session_limits:
+            return flip(
+                root.mirror_offload__DOT__lookup__DOT__sessions__DOT__g_slot__BRA__0__KET____DOT__memory,
+                root.mirror_offload__DOT__lookup__DOT__sessions__DOT__g_slot__BRA__1__KET____DOT__memory,
+                root.mirror_offload__DOT__lookup__DOT__sessions__DOT__g_slot__BRA__2__KET____DOT__memory);
+        case Memory::session_headers:
+            return flip_bit(root.mirror_offload__DOT__lookup__DOT__sessions__DOT__memory[word],
+                            bit);
+        case Memory::services:
+            if (bit == most.bits - 1)
+                return flip_bit(root.mirror_offload__DOT__lookup__DOT__services__DOT__parity, word);
+            return flip_bit(root.mirror_offload__DOT__lookup__DOT__services__DOT__entries[word],
+                            bit);
+        case Memory::delay:
+            return flip_bit(root.mirror_offload__DOT__delay__DOT__ring[word], bit);
+        case Memory::hold:
+            return flip_bit(root.mirror_offload__DOT__hold_buffer__DOT__memory[word], bit);
+        case Memory::copies:
+            return flip_bit(root.mirror_offload__DOT__copies__DOT__memory[word], bit);
+        case Memory::endings:
+            return flip_bit(root.mirror_offload__DOT__settle__DOT__endings__DOT__memory[word], bit);
+        case Memory::fates:
+            return flip_bit(root.mirror_offload__DOT__settle__DOT__fates__DOT__memory[word], bit);
+    }
 }
 
 }  // namespace mirrornic

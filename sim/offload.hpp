@@ -50,6 +50,18 @@ struct DecisionRecord {
 
 class Offload : public sc_core::sc_module {
 public:
+    /// Memories whose bits can be flipped, as radiation does (T4).
+    enum class Memory {
+        interfaces, filters, session_limits, session_headers, services, delay, hold, copies, endings, fates
+    };
+    struct MemorySize {
+        unsigned copies;   ///< of the whole memory: one a slot for filters and session limits
+        unsigned words, bits;
+    };
+    static MemorySize size(Memory memory);
+    /// Flips a stored bit. What was read before is not changed.
+    void flip(Memory memory, unsigned copy, unsigned word, unsigned bit);
+
     /// Frames in. A call returns when the frame is queued; frames are fed in order, back to back.
     tlm_utils::simple_target_socket<Offload> frames;
     /// Register accesses, 4 bytes each. Writes are posted; a read returns behind all accesses before it.

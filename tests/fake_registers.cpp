@@ -39,6 +39,8 @@ void FakeRegisters::write(std::uint32_t address, std::uint32_t value) {
         if (address == map::control::address() && map::control::mirror_reset.of(value) &&
             resetting_reads == 0)
             resetting_reads = 3;
+        if (address == map::control::address() && map::control::clear_fault.of(value))
+            fault = fault_count = 0;
     }
     const auto before = sequence();
     RegisterModel::write(address, value);
@@ -74,6 +76,8 @@ std::uint32_t FakeRegisters::read(std::uint32_t address) {
     if (address == map::magic::address()) return magic;
     if (address == map::version::address()) return version;
     if (address == map::map_hash::address()) return hash;
+    if (address == map::fault::address()) return fault;
+    if (address == map::fault_count::address()) return fault_count;
     const auto value = RegisterModel::read(address);
     if (address == map::status::address()) {
         const bool ready = not_ready_reads == 0;

@@ -44,6 +44,7 @@ public:
     std::set<std::uint32_t>
         refused_writes;           ///< the next write to each arrives with partial strobes
     int fetches_without_gap = 0;  ///< so many fetches fail
+    std::uint32_t fault = 0, fault_count = 0;  ///< what FAULT and FAULT_COUNT show until cleared
     /// Flips bits of a table word, named by the staging register that would fetch it.
     void flip(std::uint32_t index, std::uint32_t address, std::uint32_t bits);
 

@@ -553,6 +553,98 @@ TEST_CASE("T4 verify names each table word that differs") {
     REQUIRE(device.verify().empty());
 }
 
+TEST_CASE(
+    "T4 a table entry that the device found faulty is written again, alone, from the driver's "
+    "copy") {
+    FakeRegisters registers;
+    MirrorDevice device(registers);
+    const TableState state = small_state();
+    device.apply(state);
+    const auto index = device.interface_index(state.sessions.begin()->second.interface);
+    const auto slot = registers.dump().interfaces.at(index).slots.at(0);
+    REQUIRE_FALSE(device.repair().has_value());
+
+    struct Case {
+        map::Fault place;
+        std::uint32_t index, address;
+        std::string name;
+    };
+    std::uint64_t rewritten = 0;
+    for (const Case& each : std::initializer_list<Case>{
+             {map::Fault::interface, index, map::slot_tables::address(0), "interface word "},
+             {map::Fault::filter, slot.filter, map::rule_source_ports::address(0, 2), "filter "},
+             {map::Fault::session, slot.session, map::session_vni::address(), "session entry "},
+             {map::Fault::service, 3, map::service_address::address(3), "service entry "}}) {
+        INFO(each.name);
+        registers.flip(each.index, each.address, 0x10);
+        registers.fault =
+            map::fault::place(std::uint32_t(each.place)) | map::fault::index(each.index);
+        registers.fault_count = 7;
+        const auto commits = registers.commits;
+        const auto version = device.placement()->version;
+        const auto done = device.repair();
+        REQUIRE(done.has_value());
+        REQUIRE_THAT(*done, Contains(each.name + std::to_string(each.index)) && Contains("7"));
+        REQUIRE(registers.commits == commits + 1);
+        REQUIRE(device.placement()->version == std::uint16_t(version + 1));
+        REQUIRE(device.verify().empty());
+        REQUIRE_FALSE(device.repair().has_value());
+        REQUIRE(device.table_faults().rewritten == ++rewritten);
+        REQUIRE(device.table_faults().found == 7 * rewritten);
+        // What comes behind starts from the right tables.
+        TableState without = state;
+        without.sessions.erase(without.sessions.begin());
+        device.apply(without);
+        device.apply(state);
+        check_holds(registers.dump(), device, state);
+        REQUIRE(device.interface_index(state.sessions.begin()->second.interface) == index);
+    }
+}
+
+TEST_CASE("T4 the service entry that is written again is the one of the opening") {
+    FakeRegisters registers;
+    registers.write(map::service_index::address(), 3);
+    registers.write(map::service_ports::address(), 0x0bad0bac);
+    registers.write(map::commit::address(), map::commit::service(1));
+    MirrorDevice device(registers);
+    registers.flip(3, map::service_ports::address(), 1);
+    registers.fault = map::fault::place(std::uint32_t(map::Fault::service)) | map::fault::index(3);
+    REQUIRE(device.repair().has_value());
+    registers.write(map::service_index::address(), 3);
+    registers.write(map::fetch::address(), map::fetch::service(1));
+    REQUIRE(registers.read(map::service_ports::address()) == 0x0bad0bac);
+}
+
+TEST_CASE("T4 a flipped bit in a buffer was corrected: it is counted, and nothing is written") {
+    FakeRegisters registers;
+    MirrorDevice device(registers);
+    device.apply(small_state());
+    const auto commits = registers.commits;
+    registers.fault = map::fault::place(std::uint32_t(map::Fault::buffer));
+    registers.fault_count = 2;
+    REQUIRE_THAT(*device.repair(), Contains("corrected"));
+    REQUIRE(registers.commits == commits);
+    REQUIRE(device.table_faults().found == 2);
+    REQUIRE(device.table_faults().rewritten == 0);
+}
+
+TEST_CASE(
+    "T4 an entry that cannot be written again is an error, and the next plan starts from what the "
+    "device holds") {
+    FakeRegisters registers;
+    MirrorDevice device(registers);
+    const TableState state = small_state();
+    device.apply(state);
+    const auto index = device.interface_index(state.sessions.begin()->second.interface);
+    registers.flip(index, map::slot_tables::address(0), 0x10);
+    registers.fault =
+        map::fault::place(std::uint32_t(map::Fault::interface)) | map::fault::index(index);
+    registers.refused_writes.insert(map::commit::address());
+    REQUIRE_THROWS_AS(device.repair(), DeviceError);
+    device.apply(state);
+    check_holds(registers.dump(), device, state);
+}
+
 TEST_CASE("T5 an error that an earlier program left does not stop the driver") {
     FakeRegisters registers;
     registers.write(map::magic::address(), 1);

@@ -157,6 +157,14 @@ void Rig::source_ports(std::uint16_t base, std::uint8_t bits) {
     changed(old, before);
 }
 
+std::optional<std::string> Rig::repair() {
+    const std::uint16_t before = device_->placement()->version;
+    const auto old = current_;
+    auto done = device_->repair();
+    changed(old, before);
+    return done;
+}
+
 void Rig::put_service(std::size_t index, const std::optional<reference::ServiceEntry>& entry) {
     namespace map = registers;
     using Protocol = reference::ServiceEntry::Protocol;
@@ -351,7 +359,17 @@ void Rig::judge(const DecisionRecord& record) {
             sent.egress ? reference::Direction::egress : reference::Direction::ingress,
             interface.value_or(reference::NoSessions)};
     }
-    const reference::Decision expected = reference::decide(version.tables, pass);
+    reference::Decision expected = reference::decide(version.tables, pass);
+    if (record.cause == Cause::table_fault) {
+        check(faults_allowed_, "T4 a table word is faulty");
+        // A pass whose own marks or bytes leave it out is so whatever the tables hold.
+        check(expected.outcome != reference::Outcome::not_eligible ||
+                  expected.cause == reference::Cause::excluded,
+              "T4 the cause is the pass's own");
+        expected = {};
+        expected.cause = reference::Cause::table;
+        ++faulty_passes_;
+    }
     ++outcomes_[std::size_t(record.outcome)];
     if (unready) ++swept_;
     if (expected.cause != reference::Cause::no_tap) {
@@ -367,7 +385,8 @@ void Rig::judge(const DecisionRecord& record) {
                 {reference::Cause::malformed, Cause::malformed},
                 {reference::Cause::marked_bad, Cause::marked_bad},
                 {reference::Cause::not_ip, Cause::not_ip},
-                {reference::Cause::excluded, Cause::excluded}};
+                {reference::Cause::excluded, Cause::excluded},
+                {reference::Cause::table, Cause::table_fault}};
             check(record.outcome == Outcome::not_eligible, "is not eligible");
             check(record.cause == causes.at(expected.cause), "another cause");
             break;
@@ -377,9 +396,11 @@ void Rig::judge(const DecisionRecord& record) {
             break;
         case reference::Outcome::selected:
             if (record.outcome == Outcome::dropped) {
-                const bool overflow = record.cause == Cause::overflow;
-                check(overflow ? drops_allowed_ : record.cause == Cause::reset && mirror_reset_,
-                      "was dropped");
+                const bool allowed = record.cause == Cause::overflow        ? drops_allowed_
+                                     : record.cause == Cause::session_fault ? faults_allowed_
+                                                                            : mirror_reset_;
+                check(allowed, "was dropped");
+                faulty_passes_ += record.cause == Cause::session_fault;
             } else {
                 check(record.outcome == Outcome::mirrored, "is selected");
                 check(record.late_bad == expected.late_bad, "late_bad");
@@ -387,7 +408,8 @@ void Rig::judge(const DecisionRecord& record) {
             check(record.slot == expected.session, "another session");
             check(record.by_service == expected.by_service, "by_service");
             check(!expected.rule || record.rule_index == *expected.rule, "another rule");
-            check(record.kept == expected.kept, "P14 another length");
+            check(record.cause == Cause::session_fault || record.kept == expected.kept,
+                  "P14 another length");
             break;
     }
     if (expected.outcome != reference::Outcome::not_eligible) {
@@ -408,8 +430,9 @@ void Rig::judge(const DecisionRecord& record) {
                                 version.sessions.at(*interface).at(expected.session),
                                 record.version};
         if (record.outcome == Outcome::dropped) {
-            settle(selected, record.cause == Cause::reset ? reference::Drop::reset
-                                                          : reference::Drop::overload);
+            settle(selected, record.cause == Cause::reset           ? reference::Drop::reset
+                             : record.cause == Cause::session_fault ? reference::Drop::table
+                                                                    : reference::Drop::overload);
         } else {
             expected_.push_back(selected);
         }
@@ -436,7 +459,8 @@ void Rig::settle(const Expected& selected, std::optional<reference::Drop> drop) 
         tally->bytes += selected.pass.size;
     }
     if (drop) {
-        ++(*drop == reference::Drop::reset ? reset_drops_ : drops_);
+        if (*drop == reference::Drop::reset) ++reset_drops_;
+        if (*drop == reference::Drop::overload) ++drops_;
     } else {
         totals.mirrored_bytes += selected.decision.copy.size();
         totals.truncated += selected.decision.truncated ? 1 : 0;
@@ -495,14 +519,14 @@ void Rig::check_counters() {
     CHECK(counters.causes.marked_bad == cause(reference::Cause::marked_bad));
     CHECK(counters.causes.not_ip == cause(reference::Cause::not_ip));
     CHECK(counters.causes.excluded == cause(reference::Cause::excluded));
-    CHECK(counters.causes.table_fault == 0);
-    CHECK(counters.causes.session_fault == 0);
+    CHECK(counters.causes.table_fault == cause(reference::Cause::table));
     const auto drops = [&totals](reference::Drop key) {
         const auto found = totals.dropped_by_cause.find(key);
         return found == totals.dropped_by_cause.end() ? 0 : found->second.passes;
     };
     CHECK(counters.causes.overflow == drops(reference::Drop::overload));
     CHECK(counters.causes.reset == drops(reference::Drop::reset));
+    CHECK(counters.causes.session_fault == drops(reference::Drop::table));
     CHECK(counters.causes.late_bad == totals.late_bad.passes);
     for (const auto& [id, got] : counters.sessions) {
         INFO("session " << id);

@@ -66,6 +66,12 @@ public:
     /// Whether selected passes may be dropped for want of room (P22); not without this.
     void allow_drops() { drops_allowed_ = true; }
 
+    /// Whether a pass may meet a flipped bit in a table (T4): then it is not mirrored, and only then.
+    void allow_faults(bool allowed) { faults_allowed_ = allowed; }
+    std::uint64_t faulty_passes() const { return faulty_passes_; }
+    /// Lets the driver write again what was found faulty; what it says of it.
+    std::optional<std::string> repair();
+
     void check_counters();
     /// P23 while busy: all sums of a snapshot close, and nothing has run backwards since the last
     /// one.
@@ -154,7 +160,8 @@ private:
                   outcomes_[4] = {};
     Bytes last_copy_;
     std::uint64_t latency_minimum_ = UINT64_MAX, latency_maximum_ = 0;
-    bool drops_allowed_ = false;
+    bool drops_allowed_ = false, faults_allowed_ = false;
+    std::uint64_t faulty_passes_ = 0;
     bool sweeping_ = false;      ///< since `rst`: no pass was looked up yet
     bool mirror_reset_ = false;  ///< since the mirror was idle
     bool session_gone_ = false;  ///< its counters are missing in the sums over sessions
