@@ -17,7 +17,7 @@ module lookup (
     input  logic                             in_egress,
     input  logic [offload::InterfaceBits:0]  in_index,
     input  logic [2*offload::BeatWidth-1:0]  in_window,
-    input  logic [7:0]                       in_length,
+    input  logic [7:0]                       in_length,       // bytes of the frame in the window
     input  offload::token_t                  token,           // a change or fetch; waits for `token_taken`
     output logic                             token_taken,
     output logic                             token_done,      // it has passed all tables
@@ -65,27 +65,29 @@ module lookup (
     // Tokens and passes in flight.
     offload::token_t token1, token2, token3, token4, token5, token6, token7, token8;
     logic tap1, tap2, tap3, tap4, tap5, tap6, tap7;
+    logic [7:0] length1;
 
     assign token_taken = ready && (token.commit || (token.fetch && !in_valid));
     assign token_done  = token8.commit || token8.fetch;
     assign busy = tap1 || tap2 || tap3 || tap4 || tap5 || tap6 || tap7 || out_verdict.tap;
 
     always_ff @(posedge clk) begin
-        token1 <= token_taken ? token : '0;
-        token2 <= token1;
-        token3 <= token2;
-        token4 <= token3;
-        token5 <= token4;
-        token6 <= token5;
-        token7 <= token6;
-        token8 <= token7;
-        tap1   <= in_valid && in_tap;
-        tap2   <= tap1;
-        tap3   <= tap2;
-        tap4   <= tap3;
-        tap5   <= tap4;
-        tap6   <= tap5;
-        tap7   <= tap6;
+        token1  <= token_taken ? token : '0;
+        token2  <= token1;
+        token3  <= token2;
+        token4  <= token3;
+        token5  <= token4;
+        token6  <= token5;
+        token7  <= token6;
+        token8  <= token7;
+        tap1    <= in_valid && in_tap;
+        length1 <= in_length;
+        tap2    <= tap1 && length1 >= 8'd14;   // a shorter frame is at no tap (P2)
+        tap3    <= tap2;
+        tap4    <= tap3;
+        tap5    <= tap4;
+        tap6    <= tap5;
+        tap7    <= tap6;
         if (rst) begin
             {token1, token2, token3, token4, token5, token6, token7, token8} <= '0;
             {tap1, tap2, tap3, tap4, tap5, tap6, tap7} <= '0;

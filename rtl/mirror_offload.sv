@@ -72,7 +72,7 @@ module mirror_offload (
         if (rst) forwarded_before <= '0;
     end
 
-    // The tap: what is no tap, or too short to have one, is decided here (P2, I2, P25).
+    // The tap: what is no tap is decided here (I2, P25).
     logic window_valid, tap_valid, tap_busy, tapped, received;
     offload::beat_t tap_beat, beat;
     offload::user_t window_user;
@@ -86,8 +86,7 @@ module mirror_offload (
         .window_valid, .window_user, .window, .window_length, .out_valid(tap_valid), .out_beat(tap_beat),
         .received, .received_bytes, .busy(tap_busy)
     );
-    assign tapped = ready && window_user.tap && window_user.index <= offload::IndexWidth'(map::Interfaces) &&
-                    window_length >= 8'd14;
+    assign tapped = ready && window_user.tap && window_user.index <= offload::IndexWidth'(map::Interfaces);
 
     // The lookup and, beside it, the beats.
     logic ready, token_taken, token_done, lookup_busy, delay_busy, beat_valid;
