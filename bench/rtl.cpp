@@ -172,7 +172,7 @@ Json starts() {
 Json saturation() {
     Json rows = Json::array();
     for (const bool v6 : {false, true}) {
-        for (const std::size_t size : {60, 64, 65, 128, 256, 1514, 0}) {
+        for (const std::size_t size : {60, 64, 65, 128, 256, 512, 1514, 0}) {
             const bool short_copy = size == 0;
             const std::size_t length = short_copy ? 60 : size;
             BareOffload offload;
@@ -187,6 +187,7 @@ Json saturation() {
             const double used = static_cast<double>(run.mirror_beats) / static_cast<double>(run.mirror_cycles);
             rows.push_back({{"outer", v6 ? "IPv6" : "IPv4"}, {"length", length},
                             {"packet_length", short_copy ? Json(15) : Json(nullptr)},
+                            {"copies", run.copies}, {"cycles", run.mirror_cycles},
                             {"beats_per_cycle", used}, {"limit", limit}, {"of_limit", used / limit}});
         }
     }
