@@ -4,7 +4,7 @@
 //
 //   s_axis ──┬─────────────────────────────────────────────────────────► m_axis_forward
 //            └► tap ─► lookup (parse, tables, verdict) ─► admit ─► hold ─► encapsulate ─► m_axis_mirror
-//   s_axil ─► registers ─► tables, counters
+//   s_axil, s_line ─► registers ─► tables, counters
 module mirror_offload (
     input  logic                          clk,
     input  logic                          rst,
@@ -49,6 +49,12 @@ module mirror_offload (
     output logic [1:0]                    s_axil_rresp,
     output logic                          s_axil_rvalid,
     input  logic                          s_axil_rready,
+    // Posted writes of 64 aligned bytes of them, without a response (T5); strobes as AXI's, a register's four alike.
+    input  logic                          s_line_valid,
+    output logic                          s_line_ready,
+    input  logic [12:6]                   s_line_address,
+    input  logic [511:0]                  s_line_data,
+    input  logic [63:0]                   s_line_strobes,
     output logic                          irq,                  // level (I6)
     output logic                          idle                  // nothing is inside and nothing will move by itself
 );
@@ -261,7 +267,8 @@ module mirror_offload (
         .clk, .rst,
         .s_axil_awaddr, .s_axil_awvalid, .s_axil_awready, .s_axil_wdata, .s_axil_wstrb, .s_axil_wvalid, .s_axil_wready,
         .s_axil_bresp, .s_axil_bvalid, .s_axil_bready, .s_axil_araddr, .s_axil_arvalid, .s_axil_arready, .s_axil_rdata,
-        .s_axil_rresp, .s_axil_rvalid, .s_axil_rready, .irq,
+        .s_axil_rresp, .s_axil_rvalid, .s_axil_rready,
+        .s_line_valid, .s_line_ready, .s_line_address, .s_line_data, .s_line_strobes, .irq,
         .token, .token_taken, .token_done,
         .staged_interface_index, .staged_interface, .staged_filter_index, .staged_ingress, .staged_egress,
         .staged_session_index, .staged_cut, .staged_outer, .staged_service_index, .staged_service,

@@ -131,33 +131,35 @@ def sv(m):
             out.append(f"    localparam int {camel(r.name)}{camel(f.name)}Lsb = {f.low};")
         if isinstance(r.reset, int) and r.reset:
             out.append(f"    localparam logic [31:0] {camel(r.name)}Reset = 32'h{r.reset:08x};")
-    out += ["", "    // Why a write is refused, 0 if it is not (T5).",
-            "    function automatic logic [3:0] refusal(input logic [12:0] address, input logic [31:0] value,",
-            "                                           input logic [3:0] strobes);",
-            "        refusal = ReasonUnmapped;"]
+    out += ["", "    // Why the register at an address refuses a value, 0 if it does not (T5).",
+            "    function automatic logic [3:0] refusal(input logic [12:0] address, input logic [31:0] value);",
+            "        logic known, read_only, reserved, beyond;",
+            "        {known, read_only, reserved, beyond} = '0;"]
     for r in m.registers:
         out.append(f"        if ({in_register(r)}) begin")
+        out.append("            known = 1'b1;")
         if r.access == "ro":
-            out.append("            refusal = ReasonReadOnly;")
+            out.append("            read_only = 1'b1;")
         else:
-            out.append("            refusal = 4'd0;")
             for f in r.fields:
                 part = f"value[{f.high}:{f.low}]" if f.width > 1 else f"value[{f.low}]"
                 if f.max != f.full:
-                    out.append(f"            if ({part} > {f.width}'d{f.max}) refusal = ReasonOutOfRange;")
+                    out.append(f"            if ({part} > {f.width}'d{f.max}) beyond = 1'b1;")
                 if f.min:
-                    out.append(f"            if ({part} < {f.width}'d{f.min}) refusal = ReasonOutOfRange;")
+                    out.append(f"            if ({part} < {f.width}'d{f.min}) beyond = 1'b1;")
             if r.mask != 0xFFFFFFFF:
-                out.append(f"            if ((value & 32'h{0xFFFFFFFF & ~r.mask:08x}) != 0) "
-                           "refusal = ReasonReservedBits;")
+                out.append(f"            if ((value & 32'h{0xFFFFFFFF & ~r.mask:08x}) != 0) reserved = 1'b1;")
             if r.last_mask != r.mask:
                 out.append(f"            if (address == 13'h{r.last:04x} && "
-                           f"(value & 32'h{0xFFFFFFFF & ~r.last_mask:08x}) != 0) refusal = ReasonReservedBits;")
+                           f"(value & 32'h{0xFFFFFFFF & ~r.last_mask:08x}) != 0) reserved = 1'b1;")
         out.append("        end")
-    out += ["        if (strobes != 4'hf) refusal = ReasonPartialStrobes;", "    endfunction", "",
-            "    function automatic logic mapped(input logic [12:0] address);", "        mapped = 1'b0;"]
-    out += [f"        if ({in_register(r)}) mapped = 1'b1;" for r in m.registers]
-    out += ["    endfunction", "endpackage", ""]
+    out += ["        refusal = !known ? ReasonUnmapped : read_only ? ReasonReadOnly : reserved ? ReasonReservedBits :",
+            "                  beyond ? ReasonOutOfRange : 4'd0;", "    endfunction", ""]
+    for name, registers in (("mapped", m.registers), ("writable", [r for r in m.registers if r.access != "ro"])):
+        out += [f"    function automatic logic {name}(input logic [12:0] address);", f"        {name} = 1'b0;"]
+        out += [f"        if ({in_register(r)}) {name} = 1'b1;" for r in registers]
+        out += ["    endfunction", ""]
+    out += ["endpackage", ""]
     return "\n".join(out)
 
 

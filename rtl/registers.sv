@@ -1,7 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-// AXI4-Lite registers: staging of table words, commits and fetches, errors, interrupt, counters. Addresses, limits
-// and reset values come from registers.toml through package map. One access at a time, 2 cycles and the waiting of
-// the bus; a commit is answered when every later frame is handled by it (T2).
+// Registers: staging of table words, commits and fetches, errors, interrupt, counters. Addresses, limits and reset
+// values come from registers.toml through package map. One access at a time; a commit is answered when every later
+// frame is handled by it (T2).
+//
+// Two ways in. AXI4-Lite reads and writes 32 bits, a write in 3 cycles. The line port writes the sixteen registers of
+// an aligned 64 bytes at once, a line in 3 cycles: a rule, a session entry, an interface word each are a line, as
+// they leave a processor's write-combining buffer in one PCIe write. It is a port of its own, without a response,
+// because a posted write has none: what is refused is kept in ERROR_ADDRESS and ERROR_REASON, makes the commit fail,
+// and so is seen with the one read of COMMIT_STATUS. Strobes say which registers are written, so that a buffer that
+// leaves in parts does no harm, and that a shell may send all writes through here, narrow ones too, and keep their
+// order for nothing. Both ways share one path: a narrow write is a line with one register strobed. When both ports
+// have a write, the line goes first.
+// Bytes of a line where there is no writable register are padding and must be 0; a write of such places alone is
+// refused, as is a line with one register that is refused, whole. Within a line: FILTER_CLEAR comes before
+// FILTER_FLAGS, SOURCE_PORTS before the COMMIT.
 module registers (
     input  logic        clk,
     input  logic        rst,
@@ -22,6 +34,11 @@ module registers (
     output logic [1:0]  s_axil_rresp,
     output logic        s_axil_rvalid,
     input  logic        s_axil_rready,
+    input  logic         s_line_valid,
+    output logic         s_line_ready,
+    input  logic [12:6]  s_line_address,
+    input  logic [511:0] s_line_data,
+    input  logic [63:0]  s_line_strobes,
     output logic        irq,
     // Tables.
     output offload::token_t                   token,
@@ -70,14 +87,25 @@ module registers (
 );
     localparam int RuleWords = offload::RuleWidth / 32;
     localparam int CounterBits = $clog2(map::Counters);
+    localparam int CommitWord = 32'(map::ACommit) / 4 % 16;
+    localparam int FetchWord = 32'(map::AFetch) / 4 % 16;
     localparam int ListWidth = map::Rules * offload::RuleWidth;
 
-    typedef enum logic [2:0] {Idle, Act, Token, Fetch, Settle, Pause, Respond} state_t;
+    typedef enum logic [2:0] {Idle, Check, Act, Token, Fetch, Settle, Pause, Respond} state_t;
     state_t state;
-    logic writing;
+    logic writing, posted, fetching;
     logic [12:0] address;
-    logic [31:0] data;
-    logic [3:0] strobes;
+    // A write: sixteen registers, which of them are written, and which with a part of their bytes only.
+    logic [511:0] line;
+    logic [15:0] words, parts;
+
+    function automatic logic [8:0] place(input logic [12:0] register);
+        place = {register[5:2], 5'd0};
+    endfunction
+
+    function automatic logic hits(input logic [12:0] register);
+        hits = address[12:6] == register[12:6] && words[register[5:2]];
+    endfunction
 
     // Staging. A rule list's words lie as in the map, the first rule's first word lowest.
     logic [ListWidth-1:0] ingress, egress;
@@ -87,7 +115,7 @@ module registers (
 
     // Errors (T5).
     logic [12:0] error_address;
-    logic [3:0] error_reason, refusal;
+    logic [3:0] error_reason;
     logic [15:0] error_count, unmapped_reads;
     logic [3:0] interrupt_status, interrupt_mask;
     logic was_ready;
@@ -102,7 +130,7 @@ module registers (
     always_comb begin
         rule               = '0;
         inconsistent_lists = 1'b0;
-        if (state == Act) begin
+        if (state == Check && hits(map::ACommit)) begin
             for (int i = 0; i < 2 * map::Rules; i++) begin
                 rule = i < map::Rules ? ingress[i*offload::RuleWidth +: offload::RuleWidth]
                                       : egress[(i-map::Rules)*offload::RuleWidth +: offload::RuleWidth];
@@ -116,20 +144,57 @@ module registers (
         end
     end
 
+    logic inconsistent_ports, inconsistent_commit;
+    logic [31:0] commit_bits, fetch_bits, token_bits;
+    logic [20:0] commit_ports;
+    assign commit_bits  = hits(map::ACommit) ? line[place(map::ACommit) +: 32] : '0;
+    assign token_bits   = fetching ? fetch_bits : commit_bits;
+    assign fetch_bits   = hits(map::AFetch) ? line[place(map::AFetch) +: 32] : '0;
+    assign commit_ports = hits(map::ASourcePorts) ? line[place(map::ASourcePorts) +: 21] : staged_source_ports;
+    assign inconsistent_ports = 18'(commit_ports[15:0]) + (18'd1 << commit_ports[20:16]) > 18'h10000;
+    assign inconsistent_commit =
+        (commit_bits[map::CommitFilterLsb] &&
+         (commit_bits[5:0] != 6'd1 << map::CommitFilterLsb || inconsistent_lists)) ||
+        (commit_bits[map::CommitServiceLsb] && staged_service.has_ports &&
+         staged_service.port_from > staged_service.port_to) ||
+        (commit_bits[map::CommitSourcePortsLsb] && inconsistent_ports);
+
+    // Why each register of the write is refused.
+    logic padded, refused;
+    logic [15:0] writable;
+    logic [3*16-1:0] refusals, reasons;
+
     always_comb begin
-        refusal = map::refusal(address, data, strobes);
-        if (refusal == '0 && address == map::ACommit) begin
-            if (error_reason != '0) refusal = map::ReasonPendingError;
-            else if (data[map::CommitFilterLsb] &&
-                     (data[5:0] != 6'd1 << map::CommitFilterLsb || inconsistent_lists))
-                refusal = map::ReasonInconsistent;
-            else if (data[map::CommitServiceLsb] && staged_service.has_ports &&
-                     staged_service.port_from > staged_service.port_to) refusal = map::ReasonInconsistent;
-            else if (data[map::CommitSourcePortsLsb] &&
-                     18'(staged_source_ports.base) + (18'd1 << staged_source_ports.bits) > 18'h10000)
-                refusal = map::ReasonInconsistent;
+        writable = '0;
+        refusals = '0;
+        if (state == Check) begin
+            for (int i = 0; i < 16; i++) writable[i] = words[i] && map::writable({address[12:6], 4'(i), address[1:0]});
         end
-        if (refusal == '0 && address == map::AFetch && (data & (data - 1'b1)) != '0) refusal = map::ReasonInconsistent;
+        padded = writable != '0;
+        if (state == Check) begin
+            for (int i = 0; i < 16; i++) begin
+                if (words[i] && !(padded && !writable[i] && line[32*i +: 32] == '0))
+                    refusals[3*i +: 3] = 3'(map::refusal({address[12:6], 4'(i), address[1:0]}, line[32*i +: 32]));
+                if (parts[i]) refusals[3*i +: 3] = 3'(map::ReasonPartialStrobes);
+            end
+            if (hits(map::ACommit) && refusals[3*CommitWord +: 3] == '0) begin
+                if (error_reason != '0) refusals[3*CommitWord +: 3] = 3'(map::ReasonPendingError);
+                else if (inconsistent_commit) refusals[3*CommitWord +: 3] = 3'(map::ReasonInconsistent);
+            end
+            if (refusals[3*FetchWord +: 3] == '0 &&
+                ((fetch_bits & (fetch_bits - 1'b1)) != '0 ||
+                 (fetch_bits != '0 && commit_bits != '0)))
+                refusals[3*FetchWord +: 3] = 3'(map::ReasonInconsistent);
+        end
+    end
+
+    // The lowest of them is the one that is kept.
+    logic [3:0] refused_word;
+    always_comb begin
+        refused_word = '0;
+        for (int i = 15; i >= 0; i--) begin
+            if (reasons[3*i +: 3] != '0) refused_word = 4'(i);
+        end
     end
 
     // Reads.
@@ -206,9 +271,27 @@ module registers (
         end
     end
 
-    assign s_axil_awready = state == Idle && s_axil_awvalid && s_axil_wvalid && !s_axil_bvalid;
+    logic [15:0] in_words, in_parts;
+    always_comb begin
+        in_words = '0;
+        in_parts = '0;
+        if (s_line_valid) begin
+            for (int i = 0; i < 16; i++) begin
+                in_words[i] = s_line_strobes[4*i +: 4] != 4'h0;
+                in_parts[i] = in_words[i] && s_line_strobes[4*i +: 4] != 4'hf;
+            end
+            if (in_words == '0) in_parts[0] = 1'b1;
+        end else if (s_axil_awvalid) begin
+            in_words[s_axil_awaddr[5:2]] = 1'b1;
+            in_parts[s_axil_awaddr[5:2]] = s_axil_wstrb != 4'hf;
+        end
+    end
+
+    assign s_line_ready   = state == Idle;
+    assign s_axil_awready = state == Idle && !s_line_valid && s_axil_awvalid && s_axil_wvalid &&
+                            (!s_axil_bvalid || s_axil_bready);
     assign s_axil_wready  = s_axil_awready;
-    assign s_axil_arready = state == Idle && !s_axil_awready && !s_axil_rvalid;
+    assign s_axil_arready = state == Idle && !s_line_valid && !s_axil_awready && !s_axil_rvalid;
     assign s_axil_rresp   = 2'b00;
 
     always_ff @(posedge clk) begin
@@ -221,16 +304,24 @@ module registers (
 
         unique case (state)
             Idle: begin
-                writing <= s_axil_awready;
-                if (s_axil_awready) begin
-                    address <= s_axil_awaddr;
-                    data    <= s_axil_wdata;
-                    strobes <= s_axil_wstrb;
-                    state   <= Act;
+                writing <= s_line_valid || s_axil_awready;
+                posted  <= s_line_valid;
+                if (s_line_valid || s_axil_awready) begin
+                    address <= s_line_valid ? {s_line_address, 6'd0} : s_axil_awaddr;
+                    line    <= s_line_valid ? s_line_data : {16{s_axil_wdata}};
+                    words   <= in_words;
+                    parts   <= in_parts;
+                    state   <= Check;
                 end else if (s_axil_arvalid && s_axil_arready) begin
                     address <= s_axil_araddr;
                     state   <= Act;
                 end
+            end
+            Check: begin
+                reasons  <= refusals;
+                refused  <= refusals != '0;
+                fetching <= fetch_bits != '0;
+                state    <= Act;
             end
             Act: begin
                 state <= Idle;
@@ -239,98 +330,107 @@ module registers (
                     s_axil_rdata  <= map::mapped(address) ? read_data : '0;
                     if (!map::mapped(address) && unmapped_reads != '1) unmapped_reads <= unmapped_reads + 1'b1;
                 end else begin
-                    s_axil_bvalid <= 1'b1;
-                    s_axil_bresp  <= refusal == '0 ? 2'b00 : 2'b10;
-                    if (refusal != '0) begin
+                    s_axil_bvalid <= !posted;
+                    s_axil_bresp  <= refused ? 2'b10 : 2'b00;
+                    if (refused) begin
                         interrupt_status[map::InterruptStatusAxiErrorLsb] <= 1'b1;
                         if (error_reason == '0) begin
-                            error_address <= address;
-                            error_reason  <= refusal;
+                            error_address <= {address[12:6], refused_word, address[1:0]};
+                            error_reason  <= {1'b0, reasons[3*refused_word +: 3]};
                         end
                         if (error_count != '1) error_count <= error_count + 1'b1;
-                    end else if (address < map::ARule) begin
-                        unique case (address)
-                            map::AControl: begin
-                                mirror_reset <= data[map::ControlMirrorResetLsb];
-                                snapshot     <= data[map::ControlSnapshotLsb];
-                                clear_fault  <= data[map::ControlClearFaultLsb];
-                                if (data[map::ControlClearErrorLsb]) begin
-                                    error_address  <= '0;
-                                    error_reason   <= '0;
-                                    error_count    <= '0;
-                                    unmapped_reads <= '0;
-                                end
+                    end else if (!address[12]) begin
+                        if (hits(map::AControl)) begin
+                            mirror_reset <= line[place(map::AControl) + 9'(map::ControlMirrorResetLsb)];
+                            snapshot     <= line[place(map::AControl) + 9'(map::ControlSnapshotLsb)];
+                            clear_fault  <= line[place(map::AControl) + 9'(map::ControlClearFaultLsb)];
+                            if (line[place(map::AControl) + 9'(map::ControlClearErrorLsb)]) begin
+                                error_address  <= '0;
+                                error_reason   <= '0;
+                                error_count    <= '0;
+                                unmapped_reads <= '0;
                             end
-                            map::AInterruptStatus: interrupt_status <= interrupt_status & ~data[3:0];
-                            map::AInterruptMask:   interrupt_mask <= data[3:0];
-                            map::ACommit, map::AFetch: begin
-                                if (data != '0) begin
-                                    token.commit         <= address == map::ACommit;
-                                    token.fetch          <= address == map::AFetch;
-                                    token.fetch_egress   <= 1'b0;
-                                    token.interface_word <= data[map::CommitInterfaceLsb];
-                                    token.filter         <= data[map::CommitFilterLsb];
-                                    token.session        <= data[map::CommitSessionLsb];
-                                    token.service        <= data[map::CommitServiceLsb];
-                                    token.source_ports   <= data[map::CommitSourcePortsLsb];
-                                    clear_counters       <= address == map::ACommit && data[map::CommitClearCountersLsb];
-                                    patience             <= '0;
-                                    s_axil_bvalid        <= 1'b0;
-                                    state                <= Token;
-                                end
-                            end
-                            map::ASourcePorts:       staged_source_ports <= data[20:0];
-                            map::AInterfaceIndex:    staged_interface_index <= data[offload::InterfaceBits-1:0];
-                            map::AInterfaceResolver: staged_interface.resolver <= data;
-                            map::AInterfaceFlags:    staged_interface.has_resolver <= data[0];
-                            map::ASessionIndex:      staged_session_index <= data[offload::SessionBits-1:0];
-                            map::ASessionVni:        staged_outer.vni <= data[23:0];
-                            map::ASessionCut: begin
-                                staged_cut.packet_length <= data[13:0];
-                                staged_cut.mtu_cut       <= data[29:16];
-                            end
-                            map::ASessionFlags: begin
-                                staged_outer.v6 <= data[0];
-                                staged_cut.v6   <= data[0];
-                            end
-                            map::ASessionTargetMac:  staged_outer.target_mac[31:0] <= data;
-                            map::ASessionTargetMac + 13'h4: staged_outer.target_mac[47:32] <= data[15:0];
-                            map::ASessionSourceMac:  staged_outer.source_mac[31:0] <= data;
-                            map::ASessionSourceMac + 13'h4: staged_outer.source_mac[47:32] <= data[15:0];
-                            map::AServiceIndex:      staged_service_index <= data[$clog2(map::Services)-1:0];
-                            map::AServiceFlags:      staged_service[7:0] <= data[7:0];
-                            map::AServicePorts: begin
-                                staged_service.port_from <= data[15:0];
-                                staged_service.port_to   <= data[31:16];
-                            end
-                            map::AFilterIndex:       staged_filter_index <= data[offload::FilterBits-1:0];
-                            map::ASessionCounterIndex: begin
-                                session_counter_index <= data[offload::SessionBits-1:0];
-                                patience              <= '0;
-                                s_axil_bvalid         <= 1'b0;
-                                state                 <= Pause;
-                            end
-                            default: ;
-                        endcase
+                        end
+                        if (hits(map::AInterruptStatus))
+                            interrupt_status <= interrupt_status & ~line[place(map::AInterruptStatus) +: 4];
+                        if (hits(map::AInterruptMask)) interrupt_mask <= line[place(map::AInterruptMask) +: 4];
+                        if (token_bits != '0) begin
+                            token.commit         <= !fetching;
+                            token.fetch          <= fetching;
+                            token.fetch_egress   <= 1'b0;
+                            token.interface_word <= token_bits[map::CommitInterfaceLsb];
+                            token.filter         <= token_bits[map::CommitFilterLsb];
+                            token.session        <= token_bits[map::CommitSessionLsb];
+                            token.service        <= token_bits[map::CommitServiceLsb];
+                            token.source_ports   <= token_bits[map::CommitSourcePortsLsb];
+                            clear_counters       <= !fetching && token_bits[map::CommitClearCountersLsb];
+                            patience             <= '0;
+                            s_axil_bvalid        <= 1'b0;
+                            state                <= Token;
+                        end
+                        if (hits(map::ASourcePorts))    staged_source_ports <= line[place(map::ASourcePorts) +: 21];
+                        if (hits(map::AInterfaceIndex))
+                            staged_interface_index <= line[place(map::AInterfaceIndex) +: offload::InterfaceBits];
+                        if (hits(map::AInterfaceResolver))
+                            staged_interface.resolver <= line[place(map::AInterfaceResolver) +: 32];
+                        if (hits(map::AInterfaceFlags))
+                            staged_interface.has_resolver <= line[place(map::AInterfaceFlags)];
+                        if (hits(map::ASessionIndex))
+                            staged_session_index <= line[place(map::ASessionIndex) +: offload::SessionBits];
+                        if (hits(map::ASessionVni))     staged_outer.vni <= line[place(map::ASessionVni) +: 24];
+                        if (hits(map::ASessionCut)) begin
+                            staged_cut.packet_length <= line[place(map::ASessionCut) +: 14];
+                            staged_cut.mtu_cut       <= line[place(map::ASessionCut) + 9'd16 +: 14];
+                        end
+                        if (hits(map::ASessionFlags)) begin
+                            staged_outer.v6 <= line[place(map::ASessionFlags)];
+                            staged_cut.v6   <= line[place(map::ASessionFlags)];
+                        end
+                        if (hits(map::ASessionTargetMac))
+                            staged_outer.target_mac[31:0] <= line[place(map::ASessionTargetMac) +: 32];
+                        if (hits(map::ASessionTargetMac + 13'h4))
+                            staged_outer.target_mac[47:32] <= line[place(map::ASessionTargetMac + 13'h4) +: 16];
+                        if (hits(map::ASessionSourceMac))
+                            staged_outer.source_mac[31:0] <= line[place(map::ASessionSourceMac) +: 32];
+                        if (hits(map::ASessionSourceMac + 13'h4))
+                            staged_outer.source_mac[47:32] <= line[place(map::ASessionSourceMac + 13'h4) +: 16];
+                        if (hits(map::AServiceIndex))
+                            staged_service_index <= line[place(map::AServiceIndex) +: $clog2(map::Services)];
+                        if (hits(map::AServiceFlags))   staged_service[7:0] <= line[place(map::AServiceFlags) +: 8];
+                        if (hits(map::AServicePorts)) begin
+                            staged_service.port_from <= line[place(map::AServicePorts) +: 16];
+                            staged_service.port_to   <= line[place(map::AServicePorts) + 9'd16 +: 16];
+                        end
+                        if (hits(map::AFilterIndex))
+                            staged_filter_index <= line[place(map::AFilterIndex) +: offload::FilterBits];
+                        if (hits(map::ASessionCounterIndex)) begin
+                            session_counter_index <= line[place(map::ASessionCounterIndex) +: offload::SessionBits];
+                            patience              <= '0;
+                            s_axil_bvalid         <= 1'b0;
+                            state                 <= Pause;
+                        end
                         for (int i = 0; i < map::Slots; i++) begin
-                            if (address == map::ASlot + 13'(8 * i)) begin
-                                staged_interface.valid[i] <= data[31];
-                                staged_interface.number[15*i +: 15] <= data[14:0];
+                            if (hits(map::ASlot + 13'(8 * i))) begin
+                                staged_interface.valid[i] <= line[place(map::ASlot + 13'(8 * i)) + 9'd31];
+                                staged_interface.number[15*i +: 15] <= line[place(map::ASlot + 13'(8 * i)) +: 15];
                             end
-                            if (address == map::ASlotTables + 13'(8 * i)) begin
+                            if (hits(map::ASlotTables + 13'(8 * i))) begin
                                 staged_interface.session[offload::SessionBits*i +: offload::SessionBits]
-                                    <= data[16 +: offload::SessionBits];
+                                    <= line[place(map::ASlotTables + 13'(8 * i)) + 9'd16 +: offload::SessionBits];
                                 staged_interface.filter[offload::FilterBits*i +: offload::FilterBits]
-                                    <= data[0 +: offload::FilterBits];
+                                    <= line[place(map::ASlotTables + 13'(8 * i)) +: offload::FilterBits];
                             end
                         end
                         for (int i = 0; i < 4; i++) begin
-                            if (address == map::ASessionTargetAddress + 13'(4 * i))
-                                staged_outer.target_address[32*i +: 32] <= data;
-                            if (address == map::ASessionSourceAddress + 13'(4 * i))
-                                staged_outer.source_address[32*i +: 32] <= data;
-                            if (address == map::AServiceAddress + 13'(4 * i))
-                                staged_service.address[32*i +: 32] <= data;
+                            if (hits(map::ASessionTargetAddress + 13'(4 * i)))
+                                staged_outer.target_address[32*i +: 32]
+                                    <= line[place(map::ASessionTargetAddress + 13'(4 * i)) +: 32];
+                            if (hits(map::ASessionSourceAddress + 13'(4 * i)))
+                                staged_outer.source_address[32*i +: 32]
+                                    <= line[place(map::ASessionSourceAddress + 13'(4 * i)) +: 32];
+                            if (hits(map::AServiceAddress + 13'(4 * i)))
+                                staged_service.address[32*i +: 32]
+                                    <= line[place(map::AServiceAddress + 13'(4 * i)) +: 32];
                         end
                     end
                 end
@@ -344,11 +444,11 @@ module registers (
                     state        <= token.fetch ? Fetch : Settle;
                 end else if (patience == '1) begin
                     token.fetch   <= 1'b0;
-                    s_axil_bvalid <= 1'b1;
+                    s_axil_bvalid <= !posted;
                     s_axil_bresp  <= 2'b10;
                     interrupt_status[map::InterruptStatusAxiErrorLsb] <= 1'b1;
                     if (error_reason == '0) begin
-                        error_address <= address;
+                        error_address <= map::AFetch;
                         error_reason  <= map::ReasonNoSlot;
                     end
                     if (error_count != '1) error_count <= error_count + 1'b1;
@@ -370,14 +470,14 @@ module registers (
                 end
             end
             // Behind a token: until its last word has arrived in its table or here.
-            Settle: if (token_done || address == map::AFetch) state <= Respond;
+            Settle: if (token_done || fetching) state <= Respond;
             // Until the counters of another session entry are read.
             Pause: begin
                 patience <= patience + 1'b1;
                 if (patience[1:0] == '1) state <= Respond;
             end
             Respond: begin
-                s_axil_bvalid <= 1'b1;
+                s_axil_bvalid <= !posted;
                 s_axil_bresp  <= 2'b00;
                 state         <= Idle;
             end
@@ -422,23 +522,36 @@ module registers (
         end
     end
 
-    // The staged filter, apart from the rest: a synthesizer's time grows with the width of a block times its branches.
-    logic written;
-    assign written = state == Act && writing && refusal == '0;
+    // The staged filter, apart from the rest and rule by rule: a synthesizer's time grows with the width of a block
+    // times its branches.
+    logic written, clear_filter;
+    assign written      = state == Act && writing && !refused;
+    assign clear_filter = rst || (written && hits(map::AFilterClear));
+
+    for (genvar i = 0; i < map::Rules; i++) begin : g_rule
+        always_ff @(posedge clk) begin
+            if (written && address[12] && rule_number == 4'(i)) begin
+                for (int j = 0; j < RuleWords; j++) begin
+                    if (words[j] && !address[11]) ingress[i*offload::RuleWidth + 32*j +: 32] <= line[32*j +: 32];
+                    if (words[j] && address[11]) egress[i*offload::RuleWidth + 32*j +: 32] <= line[32*j +: 32];
+                end
+            end
+            if (fetched_filter && !fetched_egress)
+                ingress[i*offload::RuleWidth +: offload::RuleWidth]
+                    <= filter_word[i*offload::RuleWidth +: offload::RuleWidth];
+            if (fetched_filter && fetched_egress)
+                egress[i*offload::RuleWidth +: offload::RuleWidth]
+                    <= filter_word[i*offload::RuleWidth +: offload::RuleWidth];
+            if (clear_filter) begin
+                ingress[i*offload::RuleWidth +: offload::RuleWidth] <= '0;
+                egress[i*offload::RuleWidth +: offload::RuleWidth]  <= '0;
+            end
+        end
+    end
 
     always_ff @(posedge clk) begin
-        if (written && address >= map::ARule) begin
-            if (address[11]) egress[(32'(rule_number) * RuleWords + 32'(rule_word)) * 32 +: 32] <= data;
-            else ingress[(32'(rule_number) * RuleWords + 32'(rule_word)) * 32 +: 32] <= data;
-        end
-        if (written && address == map::AFilterFlags) amazon_dns <= data[0];
-        if (fetched_filter && !fetched_egress) ingress <= filter_word[ListWidth-1:0];
-        if (fetched_filter && fetched_egress) egress <= filter_word[ListWidth-1:0];
         if (fetched_filter) amazon_dns <= filter_word[ListWidth];
-        if (rst || (written && address == map::AFilterClear)) begin
-            ingress    <= '0;
-            egress     <= '0;
-            amazon_dns <= 1'b0;
-        end
+        if (clear_filter) amazon_dns <= 1'b0;
+        if (written && hits(map::AFilterFlags) && !rst) amazon_dns <= line[place(map::AFilterFlags)];
     end
 endmodule
