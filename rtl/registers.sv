@@ -330,8 +330,10 @@ module registers (
                     s_axil_rdata  <= map::mapped(address) ? read_data : '0;
                     if (!map::mapped(address) && unmapped_reads != '1) unmapped_reads <= unmapped_reads + 1'b1;
                 end else begin
-                    s_axil_bvalid <= !posted;
-                    s_axil_bresp  <= refused ? 2'b10 : 2'b00;
+                    if (!posted) begin
+                        s_axil_bvalid <= 1'b1;
+                        s_axil_bresp  <= refused ? 2'b10 : 2'b00;
+                    end
                     if (refused) begin
                         interrupt_status[map::InterruptStatusAxiErrorLsb] <= 1'b1;
                         if (error_reason == '0) begin
@@ -365,7 +367,7 @@ module registers (
                             token.source_ports   <= token_bits[map::CommitSourcePortsLsb];
                             clear_counters       <= !fetching && token_bits[map::CommitClearCountersLsb];
                             patience             <= '0;
-                            s_axil_bvalid        <= 1'b0;
+                            if (!posted) s_axil_bvalid <= 1'b0;
                             state                <= Token;
                         end
                         if (hits(map::ASourcePorts))    staged_source_ports <= line[place(map::ASourcePorts) +: 21];
@@ -406,7 +408,7 @@ module registers (
                         if (hits(map::ASessionCounterIndex)) begin
                             session_counter_index <= line[place(map::ASessionCounterIndex) +: offload::SessionBits];
                             patience              <= '0;
-                            s_axil_bvalid         <= 1'b0;
+                            if (!posted) s_axil_bvalid <= 1'b0;
                             state                 <= Pause;
                         end
                         for (int i = 0; i < map::Slots; i++) begin
@@ -444,8 +446,10 @@ module registers (
                     state        <= token.fetch ? Fetch : Settle;
                 end else if (patience == '1) begin
                     token.fetch   <= 1'b0;
-                    s_axil_bvalid <= !posted;
-                    s_axil_bresp  <= 2'b10;
+                    if (!posted) begin
+                        s_axil_bvalid <= 1'b1;
+                        s_axil_bresp  <= 2'b10;
+                    end
                     interrupt_status[map::InterruptStatusAxiErrorLsb] <= 1'b1;
                     if (error_reason == '0) begin
                         error_address <= map::AFetch;
@@ -477,9 +481,11 @@ module registers (
                 if (patience[1:0] == '1) state <= Respond;
             end
             Respond: begin
-                s_axil_bvalid <= !posted;
-                s_axil_bresp  <= 2'b00;
-                state         <= Idle;
+                if (!posted) begin
+                    s_axil_bvalid <= 1'b1;
+                    s_axil_bresp  <= 2'b00;
+                end
+                state <= Idle;
             end
             default: state <= Idle;
         endcase

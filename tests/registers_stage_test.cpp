@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The registers at their pins: AXI4-Lite in every order of its channels, refusals, commits and
-// fetches, the interrupt. Stand-ins play the tables and counters around the module.
+// The registers at their pins: AXI4-Lite in every order of its channels, lines, refusals, commits
+// and fetches, the interrupt. Stand-ins play the tables and counters around the module.
 #include <Vregisters.h>
 
 #include <algorithm>
@@ -38,12 +38,17 @@ struct Got {
     std::uint64_t accepted = 0, answered = 0;
 };
 
+/// Sixteen registers, as the line port takes them.
+using LineWords = std::array<std::uint32_t, 16>;
+constexpr std::uint64_t AllBytes = ~std::uint64_t{0};
+
 /// The module, a bus master, and what stands around the module.
 class Device {
 public:
     explicit Device(StageRandom& random) : random_(random) {
         stage_->s_axil_awvalid = stage_->s_axil_wvalid = stage_->s_axil_arvalid = 0;
         stage_->s_axil_bready = stage_->s_axil_rready = 0;
+        stage_->s_line_valid = 0;
         stage_->token_taken = stage_->token_done = 0;
         stage_->fetched_interface = stage_->fetched_filter = stage_->fetched_cut = 0;
         stage_->fetched_outer = stage_->fetched_egress = 0;
@@ -66,6 +71,27 @@ public:
         reads_.push_back({address, gaps.address});
         read_waits_.push_back(gaps.response);
     }
+
+    void start_line(std::uint32_t address, const LineWords& line, std::uint64_t strobes = AllBytes,
+                    unsigned gap = 0) {
+        lines_.push_back({address, line, strobes, gap});
+    }
+    /// Writes a line, and gives the reason of a refusal, of which nothing stays.
+    Reason attempt_line(std::uint32_t address, const LineWords& line,
+                        std::uint64_t strobes = AllBytes) {
+        const std::uint64_t answers = written.size();
+        start_line(address, line, strobes);
+        finish();
+        REQUIRE(written.size() == answers);  // it is posted
+        const std::uint32_t error = read(error_reason::address());
+        refused_at = read(error_address::address());
+        if (error != 0) {
+            REQUIRE(error_reason::count.of(error) == 1);
+            REQUIRE(write(control::address(), control::clear_error(1)) == Okay);
+        }
+        return Reason(error_reason::reason.of(error));
+    }
+    std::uint32_t refused_at = 0;
 
     unsigned write(std::uint32_t address, std::uint32_t data, unsigned strobes = 15) {
         start_write(address, data, strobes);
@@ -96,9 +122,11 @@ public:
 
     /// Until all accesses are answered.
     void finish(unsigned limit = 200000) {
-        while (!write_waits_.empty() || !read_waits_.empty()) {
+        bool line = !lines_.empty();
+        while (!write_waits_.empty() || !read_waits_.empty() || line) {
             REQUIRE(limit-- > 0);
             cycle();
+            line = !lines_.empty() || (line && !stage_->s_line_ready);  // until it is done with
         }
     }
     void wait(unsigned cycles) {
@@ -134,6 +162,8 @@ public:
         stage_->rst = 0;
         addresses_.clear();
         words_.clear();
+        lines_.clear();
+        line_age_ = 0;
         reads_.clear();
         write_waits_.clear();
         read_waits_.clear();
@@ -153,6 +183,7 @@ public:
 
     std::vector<Written> written;
     std::vector<Got> got;
+    std::vector<std::uint64_t> lines_taken;          ///< cycles
     unsigned slot_after = 0;                         ///< cycles that a token waits for its slot
     unsigned resets = 0, snapshots = 0, clears = 0;  ///< cycles of each strobe
     std::uint64_t drop_at = 0, fault_at = 0;
@@ -205,6 +236,12 @@ private:
         std::uint32_t data;
         unsigned strobes, gap;
     };
+    struct Line {
+        std::uint32_t address;
+        LineWords words;
+        std::uint64_t strobes;
+        unsigned gap;
+    };
     struct Response {
         std::uint32_t data;
         unsigned response;
@@ -220,6 +257,16 @@ private:
         stage_->s_axil_wvalid = word;
         stage_->s_axil_wdata = word ? words_.front().data : std::uint32_t(random_.below(1u << 31));
         stage_->s_axil_wstrb = std::uint8_t(word ? words_.front().strobes : random_.below(16));
+        const bool line = !lines_.empty() && line_age_ >= lines_.front().gap;
+        stage_->s_line_valid = line;
+        stage_->s_line_address =
+            std::uint8_t((line ? lines_.front().address : std::uint32_t(random_.below(8192))) >> 6);
+        stage_->s_line_strobes =
+            line ? lines_.front().strobes : random_.below(std::uint64_t{1} << 63);
+        for (unsigned i = 0; i < 16; ++i)
+            stage_->s_line_data[i] =
+                line ? lines_.front().words[i] : std::uint32_t(random_.below(1u << 31));
+        line_age_ = lines_.empty() ? 0 : line_age_ + 1;
         stage_->s_axil_arvalid = read;
         stage_->s_axil_araddr = std::uint16_t(read ? reads_.front().address : random_.below(8192));
         stage_->s_axil_bready = !write_waits_.empty() && response_age_ >= write_waits_.front();
@@ -234,7 +281,7 @@ private:
         INFO("cycle " << now_);
         if (stage_->s_axil_bvalid) {
             REQUIRE_FALSE(accepts_.empty());
-            REQUIRE_FALSE(token_);  // an answer of a commit or fetch would be early
+            if (!held_response_) REQUIRE_FALSE(token_);  // an answer of a commit would be early
             if (held_response_) REQUIRE(*held_response_ == stage_->s_axil_bresp);
             held_response_ = stage_->s_axil_bresp;
             ++response_age_;
@@ -266,6 +313,13 @@ private:
             }
         } else {
             REQUIRE_FALSE(held_read_);
+        }
+        if (stage_->s_line_valid && stage_->s_line_ready) {
+            REQUIRE_FALSE(stage_->s_axil_awready);
+            REQUIRE_FALSE(stage_->s_axil_arready);
+            lines_taken.push_back(now_);
+            lines_.pop_front();
+            line_age_ = 0;
         }
         if (stage_->s_axil_awvalid && stage_->s_axil_awready) {
             addresses_.pop_front();
@@ -348,11 +402,12 @@ private:
     Stage<Vregisters> stage_;
     std::deque<Address> addresses_, reads_;
     std::deque<Word> words_;
+    std::deque<Line> lines_;
     std::deque<unsigned> write_waits_, read_waits_;     ///< of accesses that are not answered
     std::deque<std::uint64_t> accepts_, read_accepts_;  ///< cycles of those that were taken
     unsigned waiting_address_ = 0, waiting_data_ = 0;   ///< taken without the other
     unsigned address_age_ = 0, data_age_ = 0, read_age_ = 0, response_age_ = 0,
-             read_response_age_ = 0;
+             read_response_age_ = 0, line_age_ = 0;
     std::optional<unsigned> held_response_;
     std::optional<Response> held_read_;
     std::optional<TokenWord> token_;  ///< taken and not done
@@ -458,7 +513,7 @@ TEST_CASE("T5 accesses back to back take their turns, reads beside writes") {
     const auto start = device.now();
     device.finish();
     CHECK(device.written.size() == 200);
-    CHECK(device.now() - start <= 200 * 4);
+    CHECK(device.now() - start <= 200 * 3 + 1);
     CHECK(device.read(interface_resolver::address()) == 199);
     device.got.clear();
     for (std::uint32_t i = 0; i < 200; ++i) device.start_read(magic::address());
@@ -724,6 +779,293 @@ TEST_CASE("T5 the first error stays until it is cleared, and holds back every co
     CHECK(device.read(error_address::address()) == interface_index::address());
     CHECK(error_reason::reason.of(device.read(error_reason::address())) ==
           std::uint32_t(Reason::out_of_range));
+}
+
+// ---- Lines ----
+
+/// The places of a line; null where there is no register.
+std::array<const Place*, 16> places_of(std::uint32_t line) {
+    std::array<const Place*, 16> result{};
+    for (const Place& place : places)
+        if (place.address / 64 * 64 == line) result[place.address / 4 % 16] = &place;
+    return result;
+}
+
+bool is_writable(const Place* place) { return place && place->access != Access::ro; }
+
+TEST_CASE("T5 a line writes what writes of its registers would, or nothing if one is refused") {
+    StageRandom random;
+    Device device(random), narrow(random);  // the second gets the same by 32-bit writes
+    std::set<std::uint32_t> lines;
+    for (const Place& place : kept_places()) lines.insert(place.address / 64 * 64);
+    lines.erase(interrupt_mask::address() / 64 * 64);
+    lines.erase(commit::address() / 64 * 64);
+    REQUIRE(lines.size() == 5 + 2 * sizes::rules);
+    unsigned taken = 0, refused = 0;
+    for (unsigned round = 0; round < 4000; ++round) {
+        const std::uint32_t line = random.chance(50)
+                                       ? *std::next(lines.begin(), random.below(5))
+                                       : *std::next(lines.begin(), random.below(lines.size()));
+        const auto at = places_of(line);
+        const unsigned bad = random.chance(50) ? 0 : 10;  // percent of the words
+        LineWords words{};
+        std::uint64_t strobes = AllBytes;
+        for (unsigned i = 0; i < 16; ++i) {
+            if (is_writable(at[i]) && at[i]->access == Access::rw)
+                words[i] = random_word(random, *at[i]);
+            if (random.chance(bad)) words[i] = std::uint32_t(random.below(std::uint64_t{1} << 32));
+            if (round % 3 == 0 && random.chance(50)) strobes &= ~(std::uint64_t{15} << 4 * i);
+            if (round % 3 == 0 && random.chance(bad))
+                strobes ^= std::uint64_t{1} << (4 * i + random.below(4));
+        }
+        // What each of its registers says to that alone.
+        std::map<std::uint32_t, std::uint32_t> before;
+        for (const Place& place : kept_places())
+            if (place.address / 64 * 64 == line || line == 0x200)
+                before[place.address] = narrow.read(place.address);
+        bool any = false;
+        for (unsigned i = 0; i < 16; ++i) any |= is_writable(at[i]) && (strobes >> 4 * i & 15) != 0;
+        Reason reason = strobes == 0 ? Reason::partial_strobes : Reason::none;
+        std::uint32_t address = line;
+        std::vector<unsigned> order;
+        for (unsigned i = 0; i < 16; ++i)  // the clearing first
+            line + 4 * i == filter_clear::address() ? void(order.insert(order.begin(), i))
+                                                    : order.push_back(i);
+        for (const unsigned i : order) {
+            const unsigned part = unsigned(strobes >> 4 * i & 15);
+            if (part == 0 || (any && !is_writable(at[i]) && words[i] == 0 && part == 15)) continue;
+            const Reason own = narrow.attempt(line + 4 * i, words[i], part);
+            if (own == Reason::none || (reason != Reason::none && address < line + 4 * i)) continue;
+            reason = own;
+            address = line + 4 * i;
+        }
+        if (reason != Reason::none)
+            for (const auto& [register_address, value] : before)
+                REQUIRE(narrow.write(register_address, value) == Okay);
+        INFO("line " << line << ", strobes " << strobes << ", round " << round);
+        REQUIRE(device.attempt_line(line, words, strobes) == reason);
+        if (reason != Reason::none) REQUIRE(device.refused_at == address);
+        if (!(device.staged() == narrow.staged())) FAIL("the staged words differ");
+        REQUIRE(device.stage()->session_counter_index == narrow.stage()->session_counter_index);
+        ++(reason == Reason::none ? taken : refused);
+    }
+    CHECK(taken > 1000);
+    CHECK(refused > 1000);
+    CHECK(device.tokens.empty());
+}
+
+TEST_CASE("T5 a line without a writable register is refused, and so is padding that is not 0") {
+    StageRandom random;
+    Device device(random);
+    for (const Place& place : kept_places()) write_random(random, device, place);
+    const auto staged = device.staged();
+    unsigned holes = 0;
+    for (std::uint32_t line = 0; line < end_address; line += 64) {
+        INFO("line " << line);
+        const auto at = places_of(line);
+        const auto reason_at = [&](unsigned i) {
+            return at[i] ? Reason::read_only : Reason::unmapped;
+        };
+        if (std::none_of(at.begin(), at.end(), is_writable)) {
+            CHECK(device.attempt_line(line, {}) == reason_at(0));
+            CHECK(device.refused_at == line);
+            continue;
+        }
+        LineWords words{};
+        for (unsigned i = 0; i < 16; ++i)
+            if (at[i] && at[i]->access == Access::rw) words[i] = device.read(line + 4 * i);
+        for (unsigned i = 0; i < 16; ++i) {
+            if (is_writable(at[i])) continue;
+            ++holes;
+            LineWords filled = words;
+            filled[i] = std::uint32_t{1} << random.below(32);
+            CHECK(device.attempt_line(line, filled) == reason_at(i));
+            CHECK(device.refused_at == line + 4 * i);
+            // Padding alone is no register, as for a 32-bit write; unstrobed it is nothing.
+            CHECK(device.attempt_line(line, words, std::uint64_t{15} << 4 * i) == reason_at(i));
+            CHECK(device.refused_at == line + 4 * i);
+            if (line == rule::address(0, 0))
+                CHECK(device.attempt_line(line, filled, ~(std::uint64_t{15} << 4 * i)) ==
+                      Reason::none);
+        }
+        for (unsigned i = 0; i < 16; ++i) {
+            const std::uint64_t part = std::uint64_t{random.between(1, 14)} << 4 * i;
+            CHECK(device.attempt_line(line, words, part) == Reason::partial_strobes);
+            CHECK(device.refused_at == line + 4 * i);
+            CHECK(device.attempt_line(line, words, AllBytes ^ part) == Reason::partial_strobes);
+            CHECK(device.refused_at == line + 4 * i);
+        }
+        CHECK(device.attempt_line(line, words, 0) == Reason::partial_strobes);
+        CHECK(device.refused_at == line);
+    }
+    CHECK(holes > 5 * 2 * sizes::rules);
+    CHECK((device.staged() == staged));
+    CHECK(device.tokens.empty());
+    CHECK(device.resets + device.snapshots + device.clears == 0);
+}
+
+TEST_CASE("T5 an error of a line holds back the commit, and one read tells of it") {
+    StageRandom random;
+    Device device(random);
+    LineWords words{};
+    words[1] = 0x01000000;  // a VNI of 25 bits
+    words[2] = session_cut::reset;
+    device.start_line(session_index::address(), words);
+    device.start_write(commit::address(), commit::session(1));
+    device.finish();
+    CHECK(device.written.back().response == SlaveError);
+    CHECK(device.read(commit_status::address()) ==
+          commit_status::reason(std::uint32_t(Reason::reserved_bits)));
+    CHECK(device.read(error_address::address()) == session_vni::address());
+    CHECK(error_reason::count.of(device.read(error_reason::address())) == 2);
+    CHECK(device.tokens.empty());
+    CHECK(device.write(control::address(), control::clear_error(1)) == Okay);
+    words[1] = 0x123456;
+    device.start_line(session_index::address(), words);
+    device.start_write(commit::address(), commit::session(1));
+    device.finish();
+    REQUIRE(device.tokens.size() == 1);
+    CHECK(device.tokens.back().staged[5].get(352, 24) == 0x123456);
+}
+
+TEST_CASE("T2 T5 a line commits, fetches and gives commands as 32-bit writes do") {
+    StageRandom random;
+    Device device(random);
+    const std::uint32_t line = commit::address() / 64 * 64;
+    const auto words = [](std::uint32_t commit, std::uint32_t fetch, std::uint32_t base) {
+        LineWords result{};
+        result[0] = commit;
+        result[2] = fetch;
+        result[3] = source_ports::base(base) | source_ports::bits(4);
+        return result;
+    };
+    for (const unsigned slot_after : {0u, 7u}) {
+        device.slot_after = slot_after;
+        const std::size_t tokens = device.tokens.size();
+        // The range of source ports of the same line is the one that is committed, or refused.
+        CHECK(device.attempt_line(line, words(commit::source_ports(1), 0, 1000)) == Reason::none);
+        REQUIRE(device.tokens.size() == tokens + 1);
+        CHECK(device.tokens.back().token.commit == 1);
+        CHECK(device.tokens.back().token.source_ports == 1);
+        CHECK(device.tokens.back().staged[7].get(0, 16) == 1000);
+        CHECK(device.attempt_line(line, words(commit::source_ports(1), 0, 65535)) ==
+              Reason::inconsistent);
+        CHECK(device.refused_at == commit::address());
+        CHECK(device.read(source_ports::address()) == words(0, 0, 1000)[3]);
+        CHECK(device.attempt_line(line, words(0, 0, 65535)) == Reason::none);  // only staged
+        CHECK(device.attempt_line(line, words(commit::source_ports(1), 0, 2000)) == Reason::none);
+        CHECK(device.attempt_line(line, words(commit::filter(1) | commit::session(1), 0, 0)) ==
+              Reason::inconsistent);
+        CHECK(device.attempt_line(line, words(commit::session(1), fetch::session(1), 0)) ==
+              Reason::inconsistent);
+        CHECK(device.refused_at == fetch::address());
+        CHECK(device.attempt_line(line, words(0, fetch::session(1) | fetch::filter(1), 0)) ==
+              Reason::inconsistent);
+        REQUIRE(device.tokens.size() == tokens + 2);
+        // By its own strobes, as a shell may send a 32-bit write.
+        CHECK(device.attempt_line(line, words(commit::session(1) | commit::clear_counters(1), 0, 7),
+                                  15) == Reason::none);
+        REQUIRE(device.tokens.size() == tokens + 3);
+        CHECK(device.read(source_ports::address()) == words(0, 0, 2000)[3]);
+        device.service_word.put(0, 8, 0x5a);
+        CHECK(device.attempt_line(line, words(0, fetch::service(1), 3000)) == Reason::none);
+        REQUIRE(device.tokens.size() == tokens + 4);
+        CHECK(device.tokens.back().token.fetch == 1);
+        CHECK(device.read(service_flags::address()) == 0x5a);
+        CHECK(device.read(source_ports::address()) == words(0, 0, 3000)[3]);
+    }
+    CHECK(device.clears == 2);
+    CHECK(device.read(commit_status::address()) == commit_status::sequence(6));
+    // Whole lines of the other registers that act.
+    LineWords commands{};
+    commands[0] = control::mirror_reset(1) | control::snapshot(1);
+    commands[2] = 5;
+    CHECK(device.attempt_line(control::address(), commands) == Reason::none);
+    CHECK(device.resets == 1);
+    CHECK(device.snapshots == 1);
+    CHECK(device.read(interrupt_mask::address()) == 5);
+    LineWords counter{};
+    counter[0] = 77;
+    CHECK(device.attempt_line(session_counter_index::address(), counter) == Reason::none);
+    for (unsigned i = 0; i < 2 * session_counter_count; ++i)
+        CHECK(device.read(session_counter::address(0, 0) + 4 * i) ==
+              Device::session_counter_word(77, i));
+    // The clearing of a filter comes before the flags of the same line.
+    for (const Place& place : kept_places()) write_random(random, device, place);
+    LineWords filter{};
+    filter[0] = 9;
+    filter[1] = filter_flags::amazon_dns(1);
+    CHECK(device.attempt_line(filter_index::address(), filter) == Reason::none);
+    Bits dns(FilterWidth);
+    dns.put(FilterWidth - 1, 1, 1);
+    CHECK(device.stage()->staged_filter_index == 9);
+    CHECK(device.staged()[2] == dns);
+    CHECK(device.staged()[3] == dns);
+}
+
+TEST_CASE(
+    "T2 a line takes 3 cycles, waits for a commit before it, and goes before a 32-bit access") {
+    StageRandom random;
+    Device device(random);
+    LineWords rule_words{};
+    for (unsigned round = 0; round < 3; ++round) {
+        device.lines_taken.clear();
+        for (std::uint32_t i = 0; i < 2 * sizes::rules; ++i) {
+            rule_words[0] = rule::valid(1) | rule::protocol(i + round);
+            device.start_line(rule::address(i / sizes::rules, i % sizes::rules), rule_words);
+        }
+        device.start_write(commit::address(), commit::filter(1));
+        device.start_read(rule::address(1, sizes::rules - 1));
+        device.finish();
+        CHECK(device.got.back().data == rule_words[0]);  // no read overtakes a line that waits
+        for (std::size_t i = 1; i < device.lines_taken.size(); ++i)
+            CHECK(device.lines_taken[i] - device.lines_taken[i - 1] == 3);
+        REQUIRE(device.tokens.size() == round + 1);
+        for (std::uint32_t i = 0; i < 2 * sizes::rules; ++i)
+            CHECK(device.tokens.back().staged[2 + i / sizes::rules].get(
+                      int(i % sizes::rules) * RuleWord::width, 32) ==
+                  (rule::valid(1) | rule::protocol(i + round)));
+    }
+    // What is staged for the next change while a commit waits for its slot is not in that commit.
+    device.slot_after = 30;
+    device.start_write(commit::address(), commit::filter(1));
+    device.wait(5);
+    const auto before = device.staged();
+    device.start_line(rule::address(0, 0), {});
+    device.finish();
+    CHECK((device.tokens.back().staged == before));
+    CHECK(device.read(rule::address(0, 0)) == 0);
+    // A response that is not taken does not hold up the lines.
+    device.slot_after = 0;
+    LineWords acts{};
+    acts[0] = commit::filter(1);
+    acts[3] = source_ports::reset;
+    for (const bool refused : {false, true}) {
+        device.lines_taken.clear();
+        device.written.clear();
+        device.start_write(refused ? magic::address() : interface_resolver::address(), 1, 15,
+                           {0, 0, 80});
+        device.wait(5);
+        device.start_line(rule::address(0, 0), rule_words);
+        device.start_line(commit::address(), acts);
+        device.start_line(session_counter_index::address(), {});
+        device.start_line(rule::address(0, 0), rule_words, 1);
+        device.finish();
+        REQUIRE(device.written.size() == 1);
+        CHECK(device.written[0].response == (refused ? SlaveError : Okay));
+        CHECK(device.lines_taken.back() < device.written[0].answered);
+        CHECK(device.read(rule::address(0, 0)) == rule_words[0]);
+        CHECK(device.tokens.size() == 5);  // the refusal holds back the second commit
+        CHECK(error_reason::count.of(device.read(error_reason::address())) == (refused ? 3 : 1));
+        if (!refused) REQUIRE(device.write(control::address(), control::clear_error(1)) == Okay);
+    }
+    // A fetch by a line gives up without an answer.
+    REQUIRE(device.write(control::address(), control::clear_error(1)) == Okay);
+    device.slot_after = 70000;
+    acts[0] = 0;
+    acts[2] = fetch::interface(1);
+    CHECK(device.attempt_line(commit::address(), acts) == Reason::no_slot);
+    CHECK(device.refused_at == fetch::address());
 }
 
 // ---- Commits and fetches ----
