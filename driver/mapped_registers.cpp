@@ -7,6 +7,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#ifdef __SSE2__
+#include <immintrin.h>
+#endif
+
 #include <algorithm>
 #include <atomic>
 #include <cctype>
@@ -35,8 +39,10 @@ bool is_pci_address(const std::string& text) {
 
 }  // namespace
 
-MappedRegisters::MappedRegisters(const std::string& path)
-    : file_(::open(path.c_str(), O_RDWR | O_CLOEXEC | O_SYNC)), base_(MAP_FAILED) {
+MappedRegisters::MappedRegisters(const std::string& path, const std::string& combining)
+    : file_(::open(path.c_str(), O_RDWR | O_CLOEXEC | O_SYNC)),
+      base_(MAP_FAILED),
+      combining_(MAP_FAILED) {
     if (file_ < 0)
         throw std::runtime_error("the registers " + path + " cannot be opened: " + error_text());
     try {
@@ -53,13 +59,27 @@ MappedRegisters::MappedRegisters(const std::string& path)
         if (base_ == MAP_FAILED)
             throw std::runtime_error("the registers " + path +
                                      " cannot be mapped: " + error_text());
+        if (combining.empty()) return;
+        combining_file_ = ::open(combining.c_str(), O_RDWR | O_CLOEXEC);
+        if (combining_file_ >= 0)
+            combining_ =
+                ::mmap(nullptr, map_size, PROT_READ | PROT_WRITE, MAP_SHARED, combining_file_, 0);
+        if (combining_ == MAP_FAILED)
+            throw std::runtime_error("the write-combining view " + combining +
+                                     " cannot be mapped: " + error_text());
     } catch (...) {
+        if (base_ != MAP_FAILED) ::munmap(base_, map_size);
+        if (combining_file_ >= 0) ::close(combining_file_);
         ::close(file_);
         throw;
     }
 }
 
 MappedRegisters::~MappedRegisters() {
+    if (combining_ != MAP_FAILED) {
+        ::munmap(combining_, map_size);
+        ::close(combining_file_);
+    }
     ::munmap(base_, map_size);
     ::close(file_);
 }
@@ -76,7 +96,9 @@ MappedRegisters MappedRegisters::pci(const std::string& address, const std::stri
     if (enabled == "0")
         throw std::runtime_error("PCI device " + address +
                                  " is not enabled; to enable it: echo 1 > " + folder + "/enable");
-    return MappedRegisters(folder + "/resource0");
+    const std::string combining = folder + "/resource0_wc";
+    return MappedRegisters(folder + "/resource0",
+                           std::filesystem::exists(combining) ? combining : "");
 }
 
 volatile std::uint32_t& MappedRegisters::at(std::uint32_t address) const {
@@ -99,6 +121,35 @@ std::uint32_t MappedRegisters::read(std::uint32_t address) {
     const std::uint32_t value = at(address);
     std::atomic_thread_fence(std::memory_order_acquire);
     return le32toh(value);
+}
+
+namespace {
+
+/// What was stored to write-combining memory goes before all that follows.
+void drain_write_combining() {
+#if defined __SSE2__
+    _mm_sfence();
+#elif defined __aarch64__
+    asm volatile("dsb st" ::: "memory");
+#else
+    __sync_synchronize();
+#endif
+}
+
+}  // namespace
+
+void MappedRegisters::write_line(std::uint32_t address, const RegisterLine& words,
+                                 std::uint16_t changed) {
+    if (combining_ == MAP_FAILED) return RegisterAccess::write_line(address, words, changed);
+    if (address % sizeof words != 0 || address >= map_size)
+        throw std::out_of_range("register address " + std::to_string(address) +
+                                " is not that of a line in the register map");
+    // The 32-bit writes before have left: device memory is written in order, the fence says so
+    // here.
+    drain_write_combining();
+    auto* line = static_cast<volatile std::uint32_t*>(combining_) + address / 4;
+    for (std::size_t i = 0; i < words.size(); ++i) line[i] = htole32(words[i]);
+    drain_write_combining();
 }
 
 }  // namespace mirrornic

@@ -157,24 +157,91 @@ struct MirrorDevice::State {
         known = value;
     }
 
+    /// The registers of one line, or of a part of it that stands for the whole.
+    struct Line {
+        std::uint32_t address;
+        RegisterLine words{};
+        std::uint16_t used = 0;  ///< bit i: words[i] has a register
+
+        explicit Line(std::uint32_t at) : address(at / 64 * 64) {}
+        void put(std::uint32_t at, std::uint32_t word) {
+            words[at / 4 % 16] = word;
+            used = std::uint16_t(used | 1u << at / 4 % 16);
+        }
+    };
+
+    std::uint16_t changed_in(const Line& line) const {
+        unsigned changed = 0;
+        for (unsigned i = 0; i < 16; ++i)
+            if (line.used >> i & 1)
+                changed |= unsigned(staged[line.address / 4 + i] != line.words[i]) << i;
+        return std::uint16_t(changed);
+    }
+
+    /// What changes in a line goes in one write.
+    void stage(const Line& line) {
+        const auto changed = changed_in(line);
+        const auto each = [&](const auto& what) {
+            for (unsigned i = 0; i < 16; ++i)
+                if (changed >> i & 1) what(line.address + 4 * i, line.words[i]);
+        };
+        each([&](auto address, auto) { staged[address / 4] = std::nullopt; });
+        if ((changed & (changed - 1)) != 0)
+            registers.write_line(line.address, line.words, changed);
+        else
+            each([&](auto address, auto word) { registers.write(address, word); });
+        each([&](auto address, auto word) { staged[address / 4] = word; });
+    }
+
+    /// An index and the word that it names, which are one line.
     template <class Words>
-    void stage(const Words& addresses, const Words& words) {
-        for (std::size_t i = 0; i < words.size(); ++i) stage(addresses[i], words[i]);
+    void stage(std::uint32_t index_address, std::uint32_t index, const Words& addresses,
+               const Words& words) {
+        Line line(index_address);
+        line.put(index_address, index);
+        for (std::size_t i = 0; i < words.size(); ++i) line.put(addresses[i], words[i]);
+        stage(line);
     }
 
     /// From what is staged or from a clear list, whichever takes fewer writes.
-    void stage_filter(const FilterWords& words) {
+    void stage_filter(std::uint32_t index, const FilterWords& words) {
         const auto& addresses = encoding::filter_addresses();
-        std::size_t changed = 0, used = 0;
-        for (std::size_t i = 0; i < words.size(); ++i) {
-            changed += staged[addresses[i] / 4] != words[i];
-            used += words[i] != 0;
+        std::vector<Line> rules;
+        for (std::size_t i = 1; i < words.size(); ++i) {
+            if (rules.empty() || rules.back().address != addresses[i] / 64 * 64)
+                rules.emplace_back(addresses[i]);
+            rules.back().put(addresses[i], words[i]);
         }
-        if (1 + used < changed) {
-            registers.write(map::filter_clear::address(), 0);
+        const auto flags = words[0];
+        // Lines, and 32-bit writes for a back end that has no lines.
+        std::pair<std::size_t, std::size_t> kept{}, cleared{flags ? 2 : 1, flags ? 2 : 1};
+        kept.first = kept.second = staged[map::filter_flags::address() / 4] != flags;
+        for (const auto& line : rules) {
+            const auto changed = changed_in(line);
+            kept.first += changed != 0;
+            for (unsigned i = 0; i < 16; ++i) {
+                kept.second += changed >> i & 1;
+                cleared.second += line.words[i] != 0;
+            }
+            cleared.first += line.words != RegisterLine{};
+        }
+        if (cleared < kept) {
+            // Flags go in no line with the clearing: it may come in parts, and not in their order.
+            Line line(map::filter_index::address());
+            line.put(map::filter_index::address(), index);
+            line.put(map::filter_clear::address(), 0);
+            staged[map::filter_clear::address() / 4] = std::nullopt;
+            if (flags == 0) {
+                stage(line);
+            } else {
+                stage(map::filter_index::address(), index);
+                registers.write(map::filter_clear::address(), 0);
+            }
             for (const auto address : addresses) staged[address / 4] = 0;
         }
-        stage(addresses, words);
+        stage(map::filter_index::address(), index);
+        stage(map::filter_flags::address(), flags);
+        for (const auto& line : rules) stage(line);
     }
 
     void forget_staged() { staged.fill(std::nullopt); }
@@ -221,18 +288,17 @@ struct MirrorDevice::State {
     void execute(const Step& step) {
         std::uint32_t bits = 0;
         if (step.filter) {
-            stage(map::filter_index::address(), step.filter->first);
-            stage_filter(*step.filter->second.words);
+            stage_filter(step.filter->first, *step.filter->second.words);
             bits = filter_bit;
         }
         if (step.interface) {
-            stage(map::interface_index::address(), step.interface->first);
-            stage(encoding::interface_addresses(), encoding::encode(step.interface->second.word()));
+            stage(map::interface_index::address(), step.interface->first,
+                  encoding::interface_addresses(), encoding::encode(step.interface->second.word()));
             bits |= interface_bit;
         }
         if (step.session) {
-            stage(map::session_index::address(), step.session->first);
-            stage(encoding::session_addresses(), step.session->second);
+            stage(map::session_index::address(), step.session->first, encoding::session_addresses(),
+                  step.session->second);
             bits |= session_bit | map::commit::clear_counters(step.new_session);
         }
         commit(bits);

@@ -2,9 +2,13 @@
 /// How the driver reaches the offload's 32-bit registers. One instance is one device.
 #pragma once
 
+#include <array>
 #include <cstdint>
 
 namespace mirrornic {
+
+/// Sixteen registers that lie one behind the other, at an address that is a multiple of 64.
+using RegisterLine = std::array<std::uint32_t, 16>;
 
 /// Back ends: the simulation (sim/), a mapped PCIe BAR or file (mapped_registers.hpp), and the
 /// tests' fake. Writes are posted: they may return before the device has seen them and never
@@ -15,6 +19,18 @@ public:
     /// @param address byte offset in the register map, a multiple of 4
     virtual void write(std::uint32_t address, std::uint32_t value) = 0;
     virtual std::uint32_t read(std::uint32_t address) = 0;
+    /// Writes all registers of a line, in one transaction where the back end has one: the device
+    /// takes it whole or refuses it whole. Else the changed ones, the last first: a filter is
+    /// cleared before its flags are written, as the device does it. A line may reach the device in
+    /// parts, so nothing must hang on their order; the next access comes behind all of them.
+    /// @param address a multiple of 64
+    /// @param words of every writable register of the line; 0 where there is none
+    /// @param changed bit i: words[i] is to be written; the others are what their registers hold
+    virtual void write_line(std::uint32_t address, const RegisterLine& words,
+                            std::uint16_t changed) {
+        for (unsigned i = 16; i-- > 0;)
+            if (changed >> i & 1) write(address + 4 * i, words[i]);
+    }
 };
 
 }  // namespace mirrornic

@@ -189,7 +189,9 @@ module registers (
     end
 
     // The lowest of them is the one that is kept.
-    logic [3:0] refused_word;
+    logic noting;
+    logic [3:0] refused_word, noted_word;
+    logic [2:0] noted_reason;
     always_comb begin
         refused_word = '0;
         for (int i = 15; i >= 0; i--) begin
@@ -299,6 +301,7 @@ module registers (
         snapshot       <= 1'b0;
         clear_fault    <= 1'b0;
         clear_counters <= 1'b0;
+        noting         <= 1'b0;
         if (s_axil_bready) s_axil_bvalid <= 1'b0;
         if (s_axil_rready) s_axil_rvalid <= 1'b0;
 
@@ -335,12 +338,9 @@ module registers (
                         s_axil_bresp  <= refused ? 2'b10 : 2'b00;
                     end
                     if (refused) begin
-                        interrupt_status[map::InterruptStatusAxiErrorLsb] <= 1'b1;
-                        if (error_reason == '0) begin
-                            error_address <= {address[12:6], refused_word, address[1:0]};
-                            error_reason  <= {1'b0, reasons[3*refused_word +: 3]};
-                        end
-                        if (error_count != '1) error_count <= error_count + 1'b1;
+                        noting       <= 1'b1;
+                        noted_word   <= refused_word;
+                        noted_reason <= reasons[3*refused_word +: 3];
                     end else if (!address[12]) begin
                         if (hits(map::AControl)) begin
                             mirror_reset <= line[place(map::AControl) + 9'(map::ControlMirrorResetLsb)];
@@ -490,6 +490,16 @@ module registers (
             default: state <= Idle;
         endcase
 
+        // A refusal is noted in the cycle behind Act, before the next access can see it.
+        if (noting) begin
+            interrupt_status[map::InterruptStatusAxiErrorLsb] <= 1'b1;
+            if (error_reason == '0) begin
+                error_address <= {address[12:6], noted_word, address[1:0]};
+                error_reason  <= {1'b0, noted_reason};
+            end
+            if (error_count != '1) error_count <= error_count + 1'b1;
+        end
+
         if (fetched_interface) staged_interface <= interface_word;
         if (fetched_cut) staged_cut <= cut_word;
         if (fetched_outer) staged_outer <= outer_word;
@@ -507,6 +517,7 @@ module registers (
             snapshot               <= 1'b0;
             clear_fault            <= 1'b0;
             clear_counters         <= 1'b0;
+            noting                 <= 1'b0;
             token                  <= '0;
             staged_interface_index <= '0;
             staged_interface       <= '0;

@@ -14,22 +14,29 @@ public:
     std::uint32_t read(std::uint32_t address) override {
         return transport(tlm::TLM_READ_COMMAND, address, 0);
     }
+    void write_line(std::uint32_t address, const RegisterLine& words, std::uint16_t) override {
+        RegisterLine line = words;
+        transport(tlm::TLM_WRITE_COMMAND, address, line.data(), sizeof line);
+    }
 
 private:
     std::uint32_t transport(tlm::tlm_command command, std::uint32_t address, std::uint32_t value) {
+        transport(command, address, &value, sizeof value);
+        return value;
+    }
+    void transport(tlm::tlm_command command, std::uint32_t address, std::uint32_t* words, unsigned size) {
         tlm::tlm_generic_payload payload;
         payload.set_command(command);
         payload.set_address(address);
-        payload.set_data_ptr(reinterpret_cast<unsigned char*>(&value));
-        payload.set_data_length(4);
-        payload.set_streaming_width(4);
+        payload.set_data_ptr(reinterpret_cast<unsigned char*>(words));
+        payload.set_data_length(size);
+        payload.set_streaming_width(size);
         sc_core::sc_time delay = sc_core::SC_ZERO_TIME;
         socket_->b_transport(payload, delay);
         if (payload.is_response_error()) {
             throw SimulationError("an access of register " + std::to_string(address) +
-                                  " is not one of an aligned 32-bit word");
+                                  " is not one of an aligned 32-bit word or line");
         }
-        return value;
     }
     tlm_utils::simple_initiator_socket<Board>& socket_;
 };

@@ -77,10 +77,10 @@ struct Offload::Model {
 };
 
 struct Offload::Access {
-    bool write;
+    bool write, line;
     std::uint32_t address;
     std::uint32_t* value;  ///< of a read, and where its result goes
-    std::uint32_t data;
+    std::array<std::uint32_t, beat_bytes / 4> data;  ///< of a write; the first alone unless it is a line
     bool* done;
     bool sent;
     unsigned waited;
@@ -162,17 +162,18 @@ void Offload::take_frame(tlm::tlm_generic_payload& payload, sc_core::sc_time&) {
 }
 
 void Offload::access_register(tlm::tlm_generic_payload& payload, sc_core::sc_time&) {
-    if (payload.get_data_length() != 4 || payload.get_address() % 4 != 0) {
+    const std::size_t size = payload.get_data_length();
+    const bool write = payload.is_write(), line = write && size == beat_bytes;
+    if ((size != 4 && !line) || payload.get_address() % size != 0) {
         payload.set_response_status(tlm::TLM_BURST_ERROR_RESPONSE);
         return;
     }
     ++accesses_;
     std::uint32_t value = 0;
-    std::memcpy(&value, payload.get_data_ptr(), 4);
-    const auto address = static_cast<std::uint32_t>(payload.get_address());
     bool done = false;
-    const bool write = payload.is_write();
-    accesses_queue_.push_back({write, address, &value, value, write ? nullptr : &done, false, 0});
+    accesses_queue_.push_back({write, line, static_cast<std::uint32_t>(payload.get_address()), &value, {},
+                               write ? nullptr : &done, false, 0});
+    if (write) std::memcpy(accesses_queue_.back().data.data(), payload.get_data_ptr(), size);
     wake_up();
     if (!write) {
         while (!done) {
@@ -222,7 +223,7 @@ void Offload::reset() {
     for (Access& access : accesses_queue_) access.sent = false;
     if (!queue_.empty() && queue_.front().next_beat != 0) queue_.front().next_beat = 0;
     top.s_axis_tvalid = 0;
-    top.s_axil_awvalid = top.s_axil_wvalid = top.s_axil_arvalid = 0;
+    top.s_axil_awvalid = top.s_axil_wvalid = top.s_axil_arvalid = top.s_line_valid = 0;
     top.rst = 1;
     model_->edge(cycle_++);
     top.rst = 0;
@@ -454,10 +455,11 @@ void Offload::step_registers() {
     if (++access.waited > register_patience) {
         throw SimulationError("the offload does not answer an access of register " + std::to_string(access.address));
     }
+    if (access.line) return step_line();
     if (!access.sent) {
         if (access.write) {
             top.s_axil_awaddr = static_cast<std::uint16_t>(access.address);
-            top.s_axil_wdata = access.data;
+            top.s_axil_wdata = access.data[0];
             top.s_axil_wstrb = 0xf;
             top.s_axil_awvalid = top.s_axil_wvalid = 1;
         } else {
@@ -481,6 +483,24 @@ void Offload::step_registers() {
         wake_ = true;
     }
     accesses_queue_.pop_front();
+}
+
+/// A line is done when the port is ready for the next one, which then goes in the same cycle.
+void Offload::step_line() {
+    auto& top = model_->top;
+    if (accesses_queue_.front().sent) {
+        top.s_line_valid = 0;
+        if (!top.s_line_ready) return;
+        accesses_queue_.pop_front();
+        if (!accesses_queue_.empty()) step_registers();
+        return;
+    }
+    Access& access = accesses_queue_.front();
+    top.s_line_address = static_cast<std::uint8_t>(access.address / beat_bytes);
+    std::memcpy(&top.s_line_data, access.data.data(), beat_bytes);
+    top.s_line_strobes = ~std::uint64_t{0};
+    top.s_line_valid = 1;
+    access.sent = top.s_line_ready;
 }
 
 // ---- Flipped bits ----

@@ -64,7 +64,8 @@ public:
 
     /// Frames in. A call returns when the frame is queued; frames are fed in order, back to back.
     tlm_utils::simple_target_socket<Offload> frames;
-    /// Register accesses, 4 bytes each. Writes are posted; a read returns behind all accesses before it.
+    /// Register accesses of 4 bytes, and writes of 64 aligned bytes, which go to the line port. Writes are posted; a
+    /// read returns behind all accesses before it.
     tlm_utils::simple_target_socket<Offload> registers;
     /// Forwarded frames and mirror copies, when their last beat has left.
     tlm_utils::simple_initiator_socket<Offload> forward;
@@ -132,6 +133,7 @@ private:
     bool quiet() const;
     void present_beat();
     void step_registers();
+    void step_line();
     void collect(Outgoing& out, bool valid, bool ready, bool last, std::uint64_t keep, const void* data, std::uint32_t user);
     void send_out(tlm_utils::simple_initiator_socket<Offload>& socket, Outgoing& out);
     void finish_forward();

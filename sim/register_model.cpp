@@ -164,8 +164,13 @@ void RegisterModel::refuse(std::uint32_t address, Reason reason) {
 }
 
 void RegisterModel::write(std::uint32_t address, std::uint32_t value) {
-    Reason reason = refused(address, value);
-    if (reason != Reason::none) return refuse(address, reason);
+    const Reason reason = take(address, value);
+    if (reason != Reason::none) refuse(address, reason);
+}
+
+Reason RegisterModel::take(std::uint32_t address, std::uint32_t value) {
+    const Reason reason = refused(address, value);
+    if (reason != Reason::none) return reason;
 
     if (address == map::control::address()) {
         if (map::control::snapshot.of(value)) {
@@ -179,13 +184,53 @@ void RegisterModel::write(std::uint32_t address, std::uint32_t value) {
     } else if (address == map::filter_clear::address()) {
         for (const auto each : filters_.registers) staged_[each / 4] = 0;
     } else if (address == map::commit::address()) {
-        reason = commit(value);
-        if (reason != Reason::none) return refuse(address, reason);
+        return commit(value);
     } else if (address == map::fetch::address()) {
-        reason = fetch(value);
-        if (reason != Reason::none) return refuse(address, reason);
+        return fetch(value);
     } else {
         staged_[address / 4] = value;
+    }
+    return Reason::none;
+}
+
+void RegisterModel::write_line(std::uint32_t address, const RegisterLine& words, std::uint16_t) {
+    const auto place = [&](std::uint32_t i) { return place_at(address + 4 * i); };
+    bool padded = false;
+    for (std::uint32_t i = 0; i < words.size(); ++i)
+        padded |= place(i) && place(i)->access != Access::ro;
+    std::vector<std::uint32_t> written;
+    for (std::uint32_t i = 0; i < words.size(); ++i) {
+        const auto reason = refused(address + 4 * i, words[i]);
+        const bool writable = place(i) && place(i)->access != Access::ro;
+        if (!writable && padded && words[i] == 0) continue;
+        if (reason != Reason::none) return refuse(address + 4 * i, reason);
+        written.push_back(i);
+    }
+    // What the rest of the line is needed for comes last; a filter is cleared first.
+    const auto rank = [&](std::uint32_t i) {
+        const auto at = address + 4 * i;
+        return at == map::commit::address() || at == map::fetch::address()
+                   ? 2
+                   : at != map::filter_clear::address();
+    };
+    std::stable_sort(written.begin(), written.end(),
+                     [&](auto a, auto b) { return rank(a) < rank(b); });
+    const auto before = staged_;
+    const std::uint32_t commits = words[map::commit::address() / 4 % words.size()],
+                        fetches = words[map::fetch::address() / 4 % words.size()];
+    for (const auto i : written) {
+        const auto at = address + 4 * i;
+        if (at == map::commit::address() && commits != 0 && fetches != 0) {
+            staged_ = before;
+            return refuse(map::fetch::address(), Reason::inconsistent);
+        }
+        if ((at == map::commit::address() && error_reason_ == 0 && commits == 0) ||
+            (at == map::fetch::address() && fetches == 0))
+            continue;
+        const auto reason = take(at, words[i]);
+        if (reason == Reason::none) continue;
+        staged_ = before;
+        return refuse(at, reason);
     }
 }
 

@@ -29,6 +29,9 @@ public:
 
     void write(std::uint32_t address, std::uint32_t value) override;
     std::uint32_t read(std::uint32_t address) override;
+    /// The whole line, or nothing of it.
+    void write_line(std::uint32_t address, const RegisterLine& words,
+                    std::uint16_t changed) override;
 
     /// As after `rst`: interface words invalid, the other tables undefined.
     void reset();
@@ -60,6 +63,8 @@ protected:
     std::uint64_t sequence_ = 0;
 
 private:
+    /// Does what a write says, or nothing and says why.
+    registers::Reason take(std::uint32_t address, std::uint32_t value);
     registers::Reason commit(std::uint32_t bits);
     registers::Reason fetch(std::uint32_t bits);
     bool staged_filter_is_consistent() const;

@@ -213,6 +213,13 @@ void CountingRegisters::write(std::uint32_t address, std::uint32_t value) {
     registers_.write(address, value);
 }
 
+void CountingRegisters::write_line(std::uint32_t address, const RegisterLine& words,
+                                   std::uint16_t changed) {
+    if (!lines) return RegisterAccess::write_line(address, words, changed);
+    ++writes;
+    registers_.write_line(address, words, changed);
+}
+
 std::uint32_t CountingRegisters::read(std::uint32_t address) {
     ++reads;
     return registers_.read(address);
@@ -429,6 +436,122 @@ void check_placement(const MirrorDevice& device, const TableState& state) {
 }
 
 }  // namespace
+
+void check_register_lines(RegisterAccess& registers) {
+    std::map<std::uint32_t, std::array<const map::Place*, 16>> lines;
+    for (const auto& place : map::places)
+        lines[place.address / 64 * 64][place.address / 4 % 16] = &place;
+    const auto refuses = [&](std::uint32_t line, const RegisterLine& words, std::uint32_t address,
+                             Reason reason) {
+        std::array<std::uint32_t, 16> before{};
+        for (std::uint32_t i = 0; i < 16; ++i)
+            if (lines[line][i]) before[i] = registers.read(line + 4 * i);
+        registers.write_line(line, words, 0xffff);
+        const auto error = error_of(registers);
+        REQUIRE(error.address == address);
+        REQUIRE(error.reason == std::uint32_t(reason));
+        REQUIRE(error.count == 1);
+        clear_error(registers);
+        for (std::uint32_t i = 0; i < 16; ++i)
+            if (lines[line][i] && lines[line][i]->access == Access::rw)
+                REQUIRE(registers.read(line + 4 * i) == before[i]);
+    };
+    std::mt19937 random(2);
+    for (std::uint32_t line = 0; line < map::end_address; line += 64) {
+        INFO("line " << line);
+        const auto& at = lines[line];
+        const auto writable = [](const map::Place* place) {
+            return place && place->access != Access::ro;
+        };
+        if (std::none_of(at.begin(), at.end(), writable)) {
+            refuses(line, {}, line, at[0] ? Reason::read_only : Reason::unmapped);
+            continue;
+        }
+        if (line == map::commit::address() || line == map::control::address()) continue;
+        for (int round = 0; round < 3; ++round) {
+            RegisterLine words{};
+            for (std::uint32_t i = 0; i < 16; ++i) {
+                if (!at[i] || at[i]->access != Access::rw) continue;
+                words[i] = std::uint32_t(random()) & at[i]->writable;
+                if (refusal(line + 4 * i, words[i]) != Reason::none) words[i] = at[i]->reset;
+            }
+            registers.write_line(line, words, 0xffff);
+            REQUIRE(error_of(registers).reason == 0);
+            for (std::uint32_t i = 0; i < 16; ++i)
+                if (at[i] && at[i]->access == Access::rw)
+                    REQUIRE(registers.read(line + 4 * i) == words[i]);
+            for (std::uint32_t i = 0; i < 16; ++i) {
+                INFO("register " << i);
+                auto wrong = words;  // beside words that would change their registers
+                for (std::uint32_t k = 0; k < 16; ++k)
+                    if (at[k] && refusal(line + 4 * k, words[k] ^ 1) == Reason::none) wrong[k] ^= 1;
+                if (!writable(at[i])) {
+                    wrong[i] = 1;
+                    refuses(line, wrong, line + 4 * i,
+                            at[i] ? Reason::read_only : Reason::unmapped);
+                } else if (at[i]->writable != ~0u) {
+                    wrong[i] = ~0u;
+                    refuses(line, wrong, line + 4 * i, refusal(line + 4 * i, ~0u));
+                }
+            }
+        }
+    }
+
+    INFO("a filter's clearing comes before its flags");
+    RegisterLine rule{};
+    rule[0] = map::rule::valid(1);
+    registers.write_line(map::rule::address(1, 3), rule, 1);
+    RegisterLine filter{};
+    filter[0] = 5;
+    filter[1] = map::filter_flags::amazon_dns(1);
+    registers.write_line(map::filter_index::address(), filter, 7);
+    REQUIRE(registers.read(map::filter_index::address()) == 5);
+    REQUIRE(registers.read(map::filter_flags::address()) == 1);
+    REQUIRE(registers.read(map::rule::address(1, 3)) == 0);
+
+    INFO("a commit of a line has what the line stages, and is refused whole");
+    const auto line = map::commit::address();
+    const auto ports = [](std::uint32_t base) {
+        return map::source_ports::base(base) | map::source_ports::bits(8);
+    };
+    RegisterLine words{};
+    const auto sequence = [&] {
+        return map::commit_status::sequence.of(registers.read(map::commit_status::address()));
+    };
+    const auto start = sequence();
+    words[0] = map::commit::source_ports(1);
+    words[3] = ports(0x4000);
+    registers.write_line(line, words, 0xffff);
+    REQUIRE(sequence() == start + 1);
+    words[3] = ports(0xff01);
+    refuses(line, words, line, Reason::inconsistent);
+    words[3] = ports(0x5000);
+    words[2] = map::fetch::session(1);
+    refuses(line, words, map::fetch::address(), Reason::inconsistent);
+    words[0] = 0;
+    words[2] |= map::fetch::filter(1);
+    refuses(line, words, map::fetch::address(), Reason::inconsistent);
+    words[2] = map::fetch::interface(1);
+    registers.write_line(line, words, 0xffff);
+    REQUIRE(registers.read(map::source_ports::address()) == ports(0x5000));
+    words[2] = 0;
+    words[3] = ports(0x6000);
+    registers.write_line(line, words, 0xffff);
+    REQUIRE(registers.read(map::source_ports::address()) == ports(0x6000));
+    REQUIRE(sequence() == start + 1);
+    REQUIRE(error_of(registers).reason == 0);
+
+    INFO("T5 an error in a line holds back the commit");
+    registers.write_line(0x0c0, {}, 0xffff);
+    registers.write(line, map::commit::session(1));
+    REQUIRE(sequence() == start + 1);
+    REQUIRE(error_of(registers).address == 0x0c0);
+    REQUIRE(error_of(registers).count == 2);
+    words[0] = 0;  // neither does a line that only stages go through then
+    registers.write_line(line, words, 0xffff);
+    REQUIRE(error_of(registers).count == 3);
+    clear_error(registers);
+}
 
 void check_mirror_device(RegisterAccess& registers) {
     CountingRegisters counting(registers);

@@ -21,6 +21,9 @@ void check_register_access(RegisterAccess& registers);
 /// The whole register map of a device fresh from reset: reset values, access, limits, holes, the
 /// first-error register (T5).
 void check_register_map(RegisterAccess& registers);
+/// Lines of a device fresh from reset whose back end has them (T5). Leaves staging registers
+/// changed.
+void check_register_lines(RegisterAccess& registers);
 /// MirrorDevice over a device without traffic, fresh from reset. Leaves its tables empty.
 void check_mirror_device(RegisterAccess& registers);
 
@@ -30,8 +33,11 @@ public:
     explicit CountingRegisters(RegisterAccess& registers) : registers_(registers) {}
     void write(std::uint32_t address, std::uint32_t value) override;
     std::uint32_t read(std::uint32_t address) override;
+    void write_line(std::uint32_t address, const RegisterLine& words,
+                    std::uint16_t changed) override;
     void clear() { writes = reads = commits = 0; }
-    unsigned writes = 0, reads = 0, commits = 0;
+    unsigned writes = 0, reads = 0, commits = 0;  ///< a line is one write where `lines` says so
+    bool lines = true;  ///< else the other back end gets 32-bit writes alone
 
 private:
     RegisterAccess& registers_;

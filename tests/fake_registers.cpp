@@ -49,6 +49,19 @@ void FakeRegisters::write(std::uint32_t address, std::uint32_t value) {
     if (on_commit) on_commit();
 }
 
+void FakeRegisters::write_line(std::uint32_t address, const RegisterLine& words,
+                               std::uint16_t changed) {
+    if (!lines) return RegisterAccess::write_line(address, words, changed);
+    ++writes;
+    if (dead) return;
+    for (std::uint32_t i = 0; i < words.size(); ++i) {
+        if (lost_writes.erase(address + 4 * i)) return;
+        if (refused_writes.erase(address + 4 * i))
+            return refuse(address + 4 * i, Reason::partial_strobes);
+    }
+    RegisterModel::write_line(address, words, changed);
+}
+
 std::set<std::uint32_t> FakeRegisters::session_entries(
     const std::function<std::uint32_t(std::uint32_t)>& word) {
     std::set<std::uint32_t> entries;

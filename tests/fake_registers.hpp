@@ -18,6 +18,8 @@ public:
 
     void write(std::uint32_t address, std::uint32_t value) override;
     std::uint32_t read(std::uint32_t address) override;
+    void write_line(std::uint32_t address, const RegisterLine& words,
+                    std::uint16_t changed) override;
 
     /// As after `rst`.
     void reset();
@@ -29,6 +31,8 @@ public:
 
     /// P23: session entries given to a new session while copies of the one before were inside.
     unsigned early_reuses = 0;
+
+    bool lines = false;  ///< a line is one write; else one of each changed register
 
     // What the device says.
     std::uint32_t magic = registers::magic_value, version = registers::version_value,

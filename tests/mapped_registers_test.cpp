@@ -64,6 +64,40 @@ TEST_CASE("a mapped register is 4 bytes at its address, little-endian") {
     REQUIRE(same.read(0x1238) == 0);
 }
 
+TEST_CASE("a line is written through the write-combining view, whole, or without one in parts") {
+    const Folder folder;
+    const auto path = folder.file("bar", map::end_address),
+               combining = folder.file("bar_wc", map::end_address);
+    RegisterLine words{};
+    for (std::uint32_t i = 0; i < 16; ++i) words[i] = 0x01020304 * (i + 1);
+    const auto held = [](const std::string& file, std::uint32_t address) {
+        std::uint8_t bytes[4]{};
+        std::ifstream stream(file, std::ios::binary);
+        stream.seekg(address);
+        stream.read(reinterpret_cast<char*>(bytes), 4);
+        return bytes[0] | bytes[1] << 8 | bytes[2] << 16 | std::uint32_t(bytes[3]) << 24;
+    };
+    {
+        MappedRegisters registers(path, combining);
+        registers.write_line(0x1040, words, 1);
+        registers.write(0x1080, 7);
+        for (std::uint32_t i = 0; i < 16; ++i) {
+            REQUIRE(held(combining, 0x1040 + 4 * i) == words[i]);
+            REQUIRE(held(path, 0x1040 + 4 * i) == 0);
+        }
+        REQUIRE(held(combining, 0x103c) + held(combining, 0x1080) == 0);
+        REQUIRE(held(path, 0x1080) == 7);
+        REQUIRE_THROWS_AS(registers.write_line(0x1044, words, 1), std::out_of_range);
+        REQUIRE_THROWS_AS(registers.write_line(map::end_address, words, 1), std::out_of_range);
+    }
+    MappedRegisters registers(path);
+    registers.write_line(0x1040, words, 0x8006);
+    for (std::uint32_t i = 0; i < 16; ++i)
+        REQUIRE(registers.read(0x1040 + 4 * i) == (0x8006 >> i & 1 ? words[i] : 0));
+    REQUIRE_THROWS_WITH(MappedRegisters(folder.file("other", map::end_address), "/none"),
+                        Contains("write-combining view /none cannot be mapped"));
+}
+
 TEST_CASE("addresses outside the register map do not reach memory") {
     const Folder folder;
     MappedRegisters registers(folder.file("bar", 2 * map::end_address));
@@ -136,6 +170,17 @@ TEST_CASE("a PCI function is found by its address, when its memory is enabled") 
     };
     enable("1");
     REQUIRE(error("0000:03:00.0") == "works");
+    folder.file("0000:03:00.0/resource0_wc", 0x10000);
+    {
+        auto registers = MappedRegisters::pci("0000:03:00.0", devices);
+        RegisterLine words{};
+        words[15] = 1;
+        registers.write_line(0x1000, words, 0);  // whole, into the other view
+        std::ifstream view(folder.path / "0000:03:00.0/resource0_wc", std::ios::binary);
+        view.seekg(0x103c);
+        REQUIRE(view.get() == 1);
+        REQUIRE(registers.read(0x103c) == 0);
+    }
     enable("0");
     REQUIRE_THAT(error("0000:03:00.0"), Contains("not enabled") && Contains("echo 1 > "));
     REQUIRE_THAT(error("0000:04:00.0"), Contains("no PCI device 0000:04:00.0"));

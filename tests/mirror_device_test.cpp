@@ -121,8 +121,16 @@ TEST_CASE("T5 the register fake answers as the register map says") {
     check_register_map(registers);
 }
 
+TEST_CASE("T5 the register fake takes lines whole or not at all") {
+    FakeRegisters registers;
+    registers.lines = true;
+    check_register_lines(registers);
+}
+
 TEST_CASE("T2 the driver over the register fake") {
     FakeRegisters registers;
+    SECTION("with lines") { registers.lines = true; }
+    SECTION("without lines") {}
     check_mirror_device(registers);
 }
 
@@ -168,9 +176,76 @@ TEST_CASE("P25 the driver waits until the device is ready, within a bound") {
     }
 }
 
-TEST_CASE("register writes of the changes that requests make") {
+TEST_CASE("register writes of the changes that requests make, with lines") {
+    FakeRegisters fake;
+    fake.lines = true;
+    CountingRegisters registers(fake);
+    MirrorDevice device(registers);
+    RandomStates random(1);
+    TableState state = small_state();
+    state.interfaces["eni-2"].resolver = ipv4(1, 2, 3, 4);
+    device.apply(state);
+    const auto writes = [&](MirrorDevice& driver) {
+        registers.clear();
+        driver.apply(state);
+        CHECK(registers.commits == 1);
+        CHECK(registers.reads == 1);
+        return registers.writes;
+    };
+    auto& session = state.sessions["tms-9"];
+    session = random.session(2, 7);
+    session.filter = "tmf-1";
+    session.source_address = ipv6(0xffff, 0xffff);
+    session.target_address = ipv6(0xeeee, 0xeeee);
+    {
+        MirrorDevice restarted(registers);
+        CHECK(writes(restarted) == 3);  // a session entry, an interface word, the commit
+    }
+    MirrorDevice restarted(registers);
+    restarted.apply(state);
+    session.vni ^= 1;
+    CHECK(writes(restarted) == 2);  // index and VNI are in one line
+    state.sessions.erase("tms-9");
+    CHECK(writes(restarted) == 2);
+
+    // Filters: what stands in the staging registers is kept where that is less.
+    const auto put = [&](std::size_t ingress, std::size_t egress, bool amazon_dns, bool accept) {
+        Filter filter = full_filter(ingress, egress);
+        filter.amazon_dns = amazon_dns;
+        for (auto* list : {&filter.ingress, &filter.egress})
+            for (auto& rule : *list) rule.accept = accept;
+        state.filters["tmf-0"] = std::make_shared<const Filter>(filter);
+    };
+    for (const bool amazon_dns : {false, true}) {
+        INFO("amazon_dns " << amazon_dns);
+        put(10, 0, amazon_dns, true);
+        MirrorDevice fresh(registers);
+        // Index and clearing in one line, or with the flags three writes; 10 rules; the commit.
+        CHECK(writes(fresh) == (amazon_dns ? 14 : 12));
+        put(15, 15, amazon_dns, true);
+        CHECK(writes(fresh) == 21);
+        put(15, 15, amazon_dns, false);
+        CHECK(writes(fresh) == 31);  // all 30 rules
+        put(15, 15, !amazon_dns, false);
+        CHECK(writes(fresh) == 2);
+        put(1, 0, amazon_dns, true);
+        CHECK(writes(fresh) == (amazon_dns ? 4 : 3));  // cleared, index staged still
+        Filter one = full_filter(1, 0);
+        one.amazon_dns = amazon_dns;
+        one.ingress[0].accept = true;
+        one.ingress[0].protocol = 99;
+        state.filters["tmf-0"] = std::make_shared<const Filter>(one);
+        CHECK(writes(fresh) == 2);
+    }
+    MirrorDevice last(registers);
+    last.apply(state);
+    check_holds(fake.dump(), last, state);
+}
+
+TEST_CASE("register writes of the changes that requests make, without lines") {
     FakeRegisters fake;
     CountingRegisters registers(fake);
+    registers.lines = false;
     MirrorDevice device(registers);
     RandomStates random(1);
     TableState state = small_state();
@@ -1019,7 +1094,8 @@ TEST_CASE("T5 whatever access fails in whatever change, the next change gets the
     TableState state = random.state();
     device.apply(state);
     unsigned failures = 0;
-    for (int i = 0; i < 20; ++i) {
+    for (int i = 0; i < 40; ++i) {
+        registers.lines = i % 2 != 0;
         TableState next = random.below(2) ? random.state() : state;
         random.request(next);
         const auto allowed = allowed_slots(state, next);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The driver's contract over the verilated offload, as it holds over the fake and over a mapped file.
+// The driver's contract over the verilated offload, as it holds over the fake and over a mapped
+// file.
 #include "board.hpp"
 #include "catch.hpp"
 #include "driver_contract.hpp"
@@ -16,6 +17,14 @@ TEST_CASE("T5 every register of the simulated device is as the map says") {
     board.run([&board] {
         board.offload().wait_cycles(300);  // tables are swept
         check_register_map(board.registers());
+    });
+}
+
+TEST_CASE("T5 the simulated device takes lines whole or not at all") {
+    Board board({});
+    board.run([&board] {
+        board.offload().wait_cycles(300);  // tables are swept
+        check_register_lines(board.registers());
     });
 }
 

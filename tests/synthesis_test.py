@@ -74,9 +74,9 @@ FLIP_FLOPS = {
     # Zero bits, epochs, indices, strobes; amounts, sum, value read.
     "session_counters": [1024 + 3 * 48 + 2 * 10 + 4 + 2 * n * 32 + 48 + n * 64 + n * 64 for n in (2, 6)],
     # Bus: state, direction, port, fetch, address; a line, its registers that are written and in part, why each is
-    # refused and whether one is; read data, response, valid bits. Errors. Interrupt. Patience.
+    # refused, whether one is, and which is noted; read data, response, valid bits. Errors. Interrupt. Patience.
     # Staged words and their indices, the two rule lists apart; token, strobes, counter index.
-    "registers": [3 + 3 + 13 + 512 + 2 * 16 + 16 * 3 + 1 + 32 + 2 + 2 + (13 + 4 + 16 + 16) + (4 + 4 + 1) + 16 +
+    "registers": [3 + 3 + 13 + 512 + 2 * 16 + 16 * 3 + 1 + 8 + 32 + 2 + 2 + (13 + 4 + 16 + 16) + (4 + 4 + 1) + 16 +
                   (135 + 8) + (1 + 8) + (29 + OUTER + 10) + (168 + 4) + 21 + 2 * 16 * 352 + 8 + 3 + 10],
     "mirror_offload": [32 + 16 + 1],                            # bytes forwarded, copies inside, resetting
 }
