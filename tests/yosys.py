@@ -31,7 +31,7 @@ def run(map_sv, commands, options=""):
             if name == "offload.sv":
                 values = dict(re.findall(r"localparam int (\w+) = (\d+);", Path(map_sv).read_text()))
                 files[-1] = Path(folder) / name
-                files[-1].write_text(re.sub(r"map::(\w+)", lambda name: values[name[1]], (RTL / name).read_text()))
+                files[-1].write_text(re.sub(r"map::(\w+)", lambda name: values.get(name[1], name[0]), (RTL / name).read_text()))
         script = [f"read_verilog -sv {options} " + " ".join(map(str, files)), *commands]
         result = subprocess.run(["yosys", "-p", "; ".join(script)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                 text=True)
