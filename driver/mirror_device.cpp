@@ -545,27 +545,25 @@ struct MirrorDevice::State {
     std::string rewrite(map::Fault place, std::uint32_t index) {
         switch (place) {
             case map::Fault::interface:
-                stage(map::interface_index::address(), index);
-                stage(encoding::interface_addresses(),
+                stage(map::interface_index::address(), index, encoding::interface_addresses(),
                       encoding::encode(tables.interfaces.at(index).word()));
                 commit(interface_bit);
                 return "interface word " + std::to_string(index);
             case map::Fault::filter: {
                 const auto& words = tables.filters.at(index).words;
-                stage(map::filter_index::address(), index);
-                stage_filter(words ? *words : FilterWords{});
+                stage_filter(index, words ? *words : FilterWords{});
                 commit(filter_bit);
                 return "filter " + std::to_string(index);
             }
             case map::Fault::session: {
-                stage(map::session_index::address(), index);
-                stage(encoding::session_addresses(), tables.sessions.at(index));
+                stage(map::session_index::address(), index, encoding::session_addresses(),
+                      tables.sessions.at(index));
                 commit(session_bit);
                 return "session entry " + std::to_string(index);
             }
             default:
-                stage(map::service_index::address(), index);
-                stage(encoding::service_addresses(), services.at(index));
+                stage(map::service_index::address(), index, encoding::service_addresses(),
+                      services.at(index));
                 commit(service_bit);
                 return "service entry " + std::to_string(index);
         }
