@@ -196,26 +196,30 @@ const TargetMember& member_of(TargetType type) {
     return members[std::size_t(type)];
 }
 
+// Member by member: an initializer list would copy each of them.
+
 Json reply_of(const Account&, const TrafficMirrorTarget& target) {
     const auto& member = member_of(target.type);
-    Json out = {{"TrafficMirrorTargetId", target.id},
-                {member.name, target.address},
-                {"Type", member.type},
-                {"OwnerId", target.owner_id},
-                {"Tags", tag_list(target.tags)}};
+    Json out = Json::object();
+    out["TrafficMirrorTargetId"] = target.id;
+    out[member.name] = target.address;
+    out["Type"] = member.type;
+    out["OwnerId"] = target.owner_id;
+    out["Tags"] = tag_list(target.tags);
     add(out, "Description", target.description);
     return out;
 }
 
 Json reply_of(const Account&, const TrafficMirrorFilterRule& rule) {
-    Json out = {{"TrafficMirrorFilterRuleId", rule.id},
-                {"TrafficMirrorFilterId", rule.filter_id},
-                {"TrafficDirection", rule.direction == Direction::ingress ? "ingress" : "egress"},
-                {"RuleNumber", rule.number},
-                {"RuleAction", rule.accept ? "accept" : "reject"},
-                {"SourceCidrBlock", rule.source.to_string()},
-                {"DestinationCidrBlock", rule.destination.to_string()},
-                {"Tags", tag_list(rule.tags)}};
+    Json out = Json::object();
+    out["TrafficMirrorFilterRuleId"] = rule.id;
+    out["TrafficMirrorFilterId"] = rule.filter_id;
+    out["TrafficDirection"] = rule.direction == Direction::ingress ? "ingress" : "egress";
+    out["RuleNumber"] = rule.number;
+    out["RuleAction"] = rule.accept ? "accept" : "reject";
+    out["SourceCidrBlock"] = rule.source.to_string();
+    out["DestinationCidrBlock"] = rule.destination.to_string();
+    out["Tags"] = tag_list(rule.tags);
     add(out, "Protocol", rule.protocol);
     add(out, "SourcePortRange", rule.source_ports);
     add(out, "DestinationPortRange", rule.destination_ports);
@@ -224,11 +228,12 @@ Json reply_of(const Account&, const TrafficMirrorFilterRule& rule) {
 }
 
 Json reply_of(const Account& account, const TrafficMirrorFilter& filter) {
-    Json out = {{"TrafficMirrorFilterId", filter.id},
-                {"IngressFilterRules", Json::array()},
-                {"EgressFilterRules", Json::array()},
-                {"NetworkServices", Json::array()},
-                {"Tags", tag_list(filter.tags)}};
+    Json out = Json::object();
+    out["TrafficMirrorFilterId"] = filter.id;
+    out["IngressFilterRules"] = Json::array();
+    out["EgressFilterRules"] = Json::array();
+    out["NetworkServices"] = Json::array();
+    out["Tags"] = tag_list(filter.tags);
     for (const auto* rule : account.rules_of_filter(filter.id))
         out[rule->direction == Direction::ingress ? "IngressFilterRules" : "EgressFilterRules"]
             .push_back(reply_of(account, *rule));
@@ -238,14 +243,15 @@ Json reply_of(const Account& account, const TrafficMirrorFilter& filter) {
 }
 
 Json reply_of(const Account& account, const TrafficMirrorSession& session) {
-    Json out = {{"TrafficMirrorSessionId", session.id},
-                {"TrafficMirrorTargetId", session.target_id},
-                {"TrafficMirrorFilterId", session.filter_id},
-                {"NetworkInterfaceId", session.interface_id},
-                {"OwnerId", session.owner_id},
-                {"SessionNumber", session.number},
-                {"VirtualNetworkId", session.vni},
-                {"Tags", tag_list(session.tags)}};
+    Json out = Json::object();
+    out["TrafficMirrorSessionId"] = session.id;
+    out["TrafficMirrorTargetId"] = session.target_id;
+    out["TrafficMirrorFilterId"] = session.filter_id;
+    out["NetworkInterfaceId"] = session.interface_id;
+    out["OwnerId"] = session.owner_id;
+    out["SessionNumber"] = session.number;
+    out["VirtualNetworkId"] = session.vni;
+    out["Tags"] = tag_list(session.tags);
     const auto* target = account.targets().find(session.target_id);
     add(out, "PacketLength",
         target ? effective_packet_length(session, *target) : session.packet_length);
@@ -254,11 +260,12 @@ Json reply_of(const Account& account, const TrafficMirrorSession& session) {
 }
 
 Json reply_of(const Account&, const NetworkInterface& interface) {
-    Json out = {{"NetworkInterfaceId", interface.id},
-                {"MacAddress", to_string(interface.mac)},
-                {"PrivateIpAddresses", Json::array()},
-                {"Ipv6Addresses", Json::array()},
-                {"TagSet", tag_list(interface.tags)}};
+    Json out = Json::object();
+    out["NetworkInterfaceId"] = interface.id;
+    out["MacAddress"] = to_string(interface.mac);
+    out["PrivateIpAddresses"] = Json::array();
+    out["Ipv6Addresses"] = Json::array();
+    out["TagSet"] = tag_list(interface.tags);
     if (interface.ipv4) {
         out["PrivateIpAddress"] = interface.ipv4->to_string();
         out["PrivateIpAddresses"].push_back(
@@ -280,9 +287,10 @@ Json reply_of(const Account&, const NetworkInterface& interface) {
 }
 
 Json reply_of(const Account&, const Vpc& vpc) {
-    Json out = {{"VpcId", vpc.id},
-                {"CidrBlockAssociationSet", Json::array()},
-                {"Tags", tag_list(vpc.tags)}};
+    Json out = Json::object();
+    out["VpcId"] = vpc.id;
+    out["CidrBlockAssociationSet"] = Json::array();
+    out["Tags"] = tag_list(vpc.tags);
     // The primary block is associated too.
     if (vpc.cidr) {
         out["CidrBlock"] = vpc.cidr->to_string();
