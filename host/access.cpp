@@ -23,6 +23,7 @@ namespace {
 
 constexpr auto algorithm = "AWS4-HMAC-SHA256";
 constexpr std::chrono::minutes clock_tolerance{15};
+const std::string no_secret(40, '-');  // in the place of an unknown key's
 
 [[noreturn]] void deny(const std::string& reason) {
     throw AccessDenied(AccessDenied::Code::auth_failure, reason);
@@ -138,8 +139,12 @@ using Digest = std::array<unsigned char, 32>;
 [[noreturn]] void hash_failed() { throw std::runtime_error("libcrypto cannot hash"); }
 
 Digest sha256(const std::string& text) {
+    // EVP_sha256() would be looked up again for each text.
+    static const std::unique_ptr<EVP_MD, void (*)(EVP_MD*)> algorithm(
+        EVP_MD_fetch(nullptr, "SHA256", nullptr), EVP_MD_free);
     Digest out;
-    if (!EVP_Digest(text.data(), text.size(), out.data(), nullptr, EVP_sha256(), nullptr))
+    if (!algorithm ||
+        !EVP_Digest(text.data(), text.size(), out.data(), nullptr, algorithm.get(), nullptr))
         hash_failed();
     return out;
 }
@@ -369,6 +374,14 @@ RequestDate read_date(const Headers& headers) {
     deny("header " + date.header + ": " + shown(*text) + " is not a time");
 }
 
+/// "20150830"
+std::string day_of(std::chrono::system_clock::time_point now) {
+    const std::time_t seconds = std::chrono::system_clock::to_time_t(now);
+    std::tm time{};
+    gmtime_r(&seconds, &time);
+    return moment_of(time).iso.substr(0, 8);
+}
+
 void check_scope(const Authorization& authorization, const std::string& region,
                  const Moment& moment) {
     const auto check = [](const char* what, const std::string& is, const std::string& wanted) {
@@ -411,11 +424,14 @@ std::string canonical_headers(const std::vector<std::string>& names, const Heade
     return out;
 }
 
-std::string signature(const std::string& secret, const Authorization& scope, const Moment& moment,
+/// Of one day, one region and the service ec2.
+Digest signing_key(const std::string& secret, const std::string& date, const std::string& region) {
+    return hmac(hmac(hmac(hmac("AWS4" + secret, date), region), std::string("ec2")),
+                std::string("aws4_request"));
+}
+
+std::string signature(const Digest& key, const Authorization& scope, const Moment& moment,
                       const std::string& canonical_request) {
-    const auto key =
-        hmac(hmac(hmac(hmac("AWS4" + secret, scope.date), scope.region), scope.service),
-             scope.terminator);
     return hex(hmac(key, std::string(algorithm) + "\n" + moment.iso + "\n" + scope.date + "/" +
                              scope.region + "/" + scope.service + "/" + scope.terminator + "\n" +
                              hex(sha256(canonical_request))));
@@ -595,6 +611,21 @@ struct Credentials::Key {
     std::vector<Statement> statements;
 };
 
+/// Of all keys at once, and of a key that there is not: the time of an answer then does not tell
+/// which keys there are.
+struct Credentials::SigningKeys {
+    std::string date, region;
+    std::vector<Digest> of_keys;
+    Digest of_none;
+
+    SigningKeys(const std::vector<Key>& keys, std::string its_date, std::string its_region)
+        : date(std::move(its_date)),
+          region(std::move(its_region)),
+          of_none(signing_key(no_secret, date, region)) {
+        for (const Key& key : keys) of_keys.push_back(signing_key(key.secret, date, region));
+    }
+};
+
 Credentials::Credentials() = default;
 Credentials::Credentials(Credentials&&) noexcept = default;
 Credentials& Credentials::operator=(Credentials&&) noexcept = default;
@@ -651,8 +682,19 @@ std::string Credentials::authenticate(const HttpRequest& request, const std::str
     // An unknown key takes the way of a known one as far as here, so that the time does not tell
     // which keys there are.
     const Key* key = find(authorization.key_id);
+    Digest signs;
+    if (authorization.date == day_of(now)) {
+        auto today = std::atomic_load(&signing_keys_);
+        if (!today || today->date != authorization.date || today->region != region) {
+            today = std::make_shared<const SigningKeys>(keys_, authorization.date, region);
+            std::atomic_store(&signing_keys_, today);
+        }
+        signs = key ? today->of_keys[std::size_t(key - keys_.data())] : today->of_none;
+    } else {
+        signs = signing_key(key ? key->secret : no_secret, authorization.date, region);
+    }
     const auto expected = signature(
-        key ? key->secret : std::string(40, '-'), authorization, date.moment,
+        signs, authorization, date.moment,
         request.method + "\n" + canonical_path(request.path) + "\n" + canonical_query(parameters) +
             "\n" + canonical_headers(authorization.signed_headers, headers) + "\n" +
             join(authorization.signed_headers, ";") + "\n" + body_hash);

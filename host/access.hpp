@@ -6,6 +6,7 @@
 #pragma once
 
 #include <chrono>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -61,9 +62,12 @@ public:
 
 private:
     struct Key;
+    struct SigningKeys;
     Credentials();
     const Key* find(const std::string& access_key_id) const;
     std::vector<Key> keys_;
+    /// Of the day and region of the last request; read and written atomically.
+    mutable std::shared_ptr<const SigningKeys> signing_keys_;
 };
 
 }  // namespace mirrornic
