@@ -148,9 +148,7 @@ public:
     Statement(SqliteStore& store, const char* sql)
         : store_(store), handle_(store.statements_[sql]) {
         if (handle_) return;
-        const int code =
-            sqlite3_prepare_v2(store.database_, sql, -1, &store.statements_[sql], nullptr);
-        handle_ = store.statements_[sql];
+        const int code = sqlite3_prepare_v2(store.database_, sql, -1, &handle_, nullptr);
         if (code != SQLITE_OK) store.fail(code);
     }
     ~Statement() {
@@ -169,10 +167,12 @@ public:
     }
     /// The next row; false: there is none.
     bool next() {
-        const int code = sqlite3_step(handle_);
+        const int code = step();
         if (code != SQLITE_ROW && code != SQLITE_DONE) store_.fail(code);
         return code == SQLITE_ROW;
     }
+    /// SQLite's result code.
+    int step() { return sqlite3_step(handle_); }
     std::string text(int column) const {
         const auto* bytes = sqlite3_column_text(handle_, column);
         return bytes ? std::string(reinterpret_cast<const char*>(bytes),
@@ -183,7 +183,7 @@ public:
 
 private:
     SqliteStore& store_;
-    sqlite3_stmt* handle_;
+    sqlite3_stmt*& handle_;  ///< the store keeps it
     int bound_ = 0;
 };
 
@@ -291,16 +291,21 @@ void SqliteStore::transaction(const std::function<void()>& write) {
         if (!sqlite3_get_autocommit(database_))
             sqlite3_exec(database_, "ROLLBACK", nullptr, nullptr, nullptr);
     };
-    execute("BEGIN IMMEDIATE");
+    Statement(*this, "BEGIN IMMEDIATE").next();
     try {
         write();
     } catch (...) {
         roll_back();
         throw;
     }
-    const int code = sqlite3_exec(database_, "COMMIT", nullptr, nullptr, nullptr);
-    if (code == SQLITE_OK) return;
-    const std::string message = sqlite3_errmsg(database_);
+    std::string message;
+    int code;
+    {
+        Statement commit(*this, "COMMIT");
+        code = commit.step();
+        if (code == SQLITE_DONE) return;
+        message = sqlite3_errmsg(database_);
+    }
     roll_back();
     if ((code & 0xff) == SQLITE_IOERR) {
         // The log may end with all of it: taken back for us, but not for who opens the file after a
