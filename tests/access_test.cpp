@@ -782,6 +782,32 @@ TEST_CASE("S7 a request outside the 15 minutes is RequestExpired, and one just i
               nothing, std::chrono::system_clock::time_point(1440893100s)) == example_id);
 }
 
+TEST_CASE("S7 what one set of keys has verified changes nothing for another day, region or key") {
+    const auto keys = credentials();
+    const auto let_in = [&](const std::string& id, const std::string& secret, int day,
+                            const std::string& of_region) {
+        Signed s;
+        s.id = id, s.secret = secret, s.scope_region = of_region;
+        s.date = std::to_string(20150830 + day);
+        s.header("X-Amz-Date") = s.timestamp = s.date + "T123600Z";
+        s.sign();
+        try {
+            return keys.authenticate(s.request, of_region, signed_at + 24h * day) == id;
+        } catch (const AccessDenied&) {
+            return false;
+        }
+    };
+    for (const int day : {0, 0, 1, 0, 1})
+        for (const std::string of_region : {"us-east-1", "us-east-1", "eu-west-1"}) {
+            INFO("day " << day << ", " << of_region);
+            CHECK(let_in(example_id, example_secret, day, of_region));
+            CHECK(let_in("OTHER", "another-secret", day, of_region));
+            CHECK_FALSE(let_in("OTHER", example_secret, day, of_region));
+            CHECK_FALSE(let_in(example_id, "another-secret", day, of_region));
+            CHECK_FALSE(let_in("NOBODY", std::string(40, '-'), day, of_region));
+        }
+}
+
 TEST_CASE("S7 a late request is an AuthFailure before it is RequestExpired") {
     const auto late = signed_at + 1h;
     const auto failure = Catch::StartsWith("auth_failure: ");
