@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The verilated offload in the bare C++ loop (`bench_sim bare`) and on the SystemC board (`bench_sim board`), for
 // `./dev bench sim`; simulator.hpp has the commands. Frames for all simulations: `bench_sim frames OUT LENGTH` writes 64
-// that differ, `bench_sim mix OUT CAPTURE ...` those of captures in an order that is mixed and always the same.
+// that differ, `bench_sim mix OUT EVERY CAPTURE ...` one of so many of the captures.
 #include <iostream>
-#include <random>
 
 // The model's headers stand before SystemC's.
 #include "bare_offload.hpp"
@@ -111,17 +110,18 @@ int command(const std::vector<std::string>& words) {
             }
         }
         write_frames(words[1], frames);
-    } else if (words.size() >= 3 && words[0] == "mix") {
+    } else if (words.size() >= 4 && words[0] == "mix") {
         std::vector<Bytes> frames;
-        for (std::size_t i = 2; i < words.size(); ++i) {
+        std::size_t seen = 0;
+        for (std::size_t i = 3; i < words.size(); ++i) {
             CaptureReader reader(words[i]);
-            for (CaptureReader::Frame frame; reader.next(frame);) frames.emplace_back(frame.data, frame.data + frame.size);
+            for (CaptureReader::Frame frame; reader.next(frame);) {
+                if (seen++ % std::stoul(words[2]) == 0) frames.emplace_back(frame.data, frame.data + frame.size);
+            }
         }
-        std::mt19937 random(1);
-        for (std::size_t left = frames.size(); left > 1; --left) std::swap(frames[left - 1], frames[random() % left]);
         write_frames(words[1], frames);
     } else {
-        std::cerr << "usage: bench_sim bare | board | frames OUT LENGTH | mix OUT CAPTURE ...\n";
+        std::cerr << "usage: bench_sim bare | board | frames OUT LENGTH | mix OUT EVERY CAPTURE ...\n";
         return 2;
     }
     return 0;
