@@ -16,9 +16,15 @@ class CopyHash {
 public:
     /// Takes a beat of 64 bytes, or fewer when it is a copy's last.
     void beat(const void* data, std::size_t size, bool last) {
-        std::uint64_t words[8] = {};
-        std::memcpy(words, data, size);
-        for (std::size_t i = 0; 8 * i < size; ++i) mix(words[i]);
+        if (size == 64) {
+            std::uint64_t words[8];
+            std::memcpy(words, data, 64);
+            for (const std::uint64_t word : words) mix(word);
+        } else {
+            std::uint64_t words[8] = {};
+            std::memcpy(words, data, size);
+            for (std::size_t i = 0; 8 * i < size; ++i) mix(words[i]);
+        }
         copy_bytes_ += size;
         if (last) end();
     }
