@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The verilated offload in the bare C++ loop (`bench_sim bare`) and on the SystemC board (`bench_sim board`), for
-// `./dev bench sim`; simulator.hpp has the commands. Frames for all simulations: `bench_sim frames OUT LENGTH` writes 64
-// that differ, `bench_sim mix OUT EVERY CAPTURE ...` one of so many of the captures.
+// The verilated offload in the bare C++ loop (`bench_sim bare`) and on the SystemC board
+// (`bench_sim board`), for
+// `./dev bench sim`; simulator.hpp has the commands. Frames for all simulations: `bench_sim frames
+// OUT LENGTH` writes 64 that differ, `bench_sim mix OUT EVERY CAPTURE ...` one of so many of the
+// captures.
 #include <iostream>
 
 // The model's headers stand before SystemC's.
@@ -24,12 +26,14 @@ public:
     RegisterAccess& registers() override { return offload_; }
     std::uint64_t cycle() override { return offload_.cycle; }
 
-    void run(const std::vector<Bytes>& frames, std::uint64_t count, std::uint32_t index, CopyHash& copies) override {
+    void run(const std::vector<Bytes>& frames, std::uint64_t count, std::uint32_t index,
+             CopyHash& copies) override {
         auto& top = offload_.top;
         const std::uint32_t user = BareOffload::user(index, true);
         const auto edge = [&] {
             if (top.m_axis_mirror_tvalid) {
-                copies.beat(&top.m_axis_mirror_tdata, static_cast<std::size_t>(__builtin_popcountll(top.m_axis_mirror_tkeep)),
+                copies.beat(&top.m_axis_mirror_tdata,
+                            static_cast<std::size_t>(__builtin_popcountll(top.m_axis_mirror_tkeep)),
                             top.m_axis_mirror_tlast);
             }
             offload_.edge();
@@ -58,11 +62,17 @@ private:
 
 class OnBoard : public Simulator {
 public:
-    explicit OnBoard(Board& board) : board_(board) { board_.offload().wait_until_idle(); }
+    explicit OnBoard(Board& board) : board_(board) {
+        // Enough for a quantum, and it stays in the nearest cache: no table is changed while frames
+        // flow.
+        board_.offload().queue_limit = 300;
+        board_.offload().wait_until_idle();
+    }
     RegisterAccess& registers() override { return board_.registers(); }
     std::uint64_t cycle() override { return board_.offload().cycle(); }
 
-    void run(const std::vector<Bytes>& frames, std::uint64_t count, std::uint32_t index, CopyHash& copies) override {
+    void run(const std::vector<Bytes>& frames, std::uint64_t count, std::uint32_t index,
+             CopyHash& copies) override {
         board_.on_copy = [&copies](const Received& copy) { copies.copy(copy.data, copy.size); };
         Transfer transfer;
         transfer.tap = transfer.egress = transfer.when_room = true;
@@ -116,12 +126,14 @@ int command(const std::vector<std::string>& words) {
         for (std::size_t i = 3; i < words.size(); ++i) {
             CaptureReader reader(words[i]);
             for (CaptureReader::Frame frame; reader.next(frame);) {
-                if (seen++ % std::stoul(words[2]) == 0) frames.emplace_back(frame.data, frame.data + frame.size);
+                if (seen++ % std::stoul(words[2]) == 0)
+                    frames.emplace_back(frame.data, frame.data + frame.size);
             }
         }
         write_frames(words[1], frames);
     } else {
-        std::cerr << "usage: bench_sim bare | board | frames OUT LENGTH | mix OUT EVERY CAPTURE ...\n";
+        std::cerr
+            << "usage: bench_sim bare | board | frames OUT LENGTH | mix OUT EVERY CAPTURE ...\n";
         return 2;
     }
     return 0;

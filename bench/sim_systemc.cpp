@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The same offload as `verilator --sc` makes a SystemC module of it, in a conventional bench: a clock, a signal for each
-// port, a method that drives s_axis and one that watches m_axis_mirror at each rising edge. For `./dev bench sim`;
-// simulator.hpp has the commands.
+// The same offload as `verilator --sc` makes a SystemC module of it, in a conventional bench: a
+// clock, a signal for each port, a method that drives s_axis and one that watches m_axis_mirror at
+// each rising edge. For `./dev bench sim`; simulator.hpp has the commands.
 #include <iostream>
 #include <systemc>
 
@@ -28,9 +28,12 @@ public:
     }
 
     RegisterAccess& registers() override { return *this; }
-    std::uint64_t cycle() override { return sc_core::sc_time_stamp().value() / clk.period().value(); }
+    std::uint64_t cycle() override {
+        return sc_core::sc_time_stamp().value() / clk.period().value();
+    }
 
-    void run(const std::vector<Bytes>& frames, std::uint64_t count, std::uint32_t index, CopyHash& copies) override {
+    void run(const std::vector<Bytes>& frames, std::uint64_t count, std::uint32_t index,
+             CopyHash& copies) override {
         frames_ = &frames;
         left_ = count;
         next_ = 0;
@@ -135,33 +138,44 @@ private:
         const sc_dt::sc_bv<512>& data = m_axis_mirror_tdata.read();
         std::uint32_t words[16];
         for (int i = 0; i < 16; ++i) words[i] = static_cast<std::uint32_t>(data.get_word(i));
-        copies_->beat(words, static_cast<std::size_t>(__builtin_popcountll(m_axis_mirror_tkeep.read())),
+        copies_->beat(words,
+                      static_cast<std::size_t>(__builtin_popcountll(m_axis_mirror_tkeep.read())),
                       m_axis_mirror_tlast.read());
     }
 
     void bind() {
         top.clk(clk);
 #define PORT(name) top.name(name)
-        PORT(rst), PORT(s_axis_tvalid), PORT(s_axis_tready), PORT(s_axis_tdata), PORT(s_axis_tkeep), PORT(s_axis_tlast);
-        PORT(s_axis_tuser), PORT(m_axis_forward_tvalid), PORT(m_axis_forward_tready), PORT(m_axis_forward_tdata);
-        PORT(m_axis_forward_tkeep), PORT(m_axis_forward_tlast), PORT(m_axis_forward_tuser), PORT(m_axis_mirror_tvalid);
-        PORT(m_axis_mirror_tready), PORT(m_axis_mirror_tdata), PORT(m_axis_mirror_tkeep), PORT(m_axis_mirror_tlast);
-        PORT(mirror_room), PORT(m_decision_valid), PORT(m_decision), PORT(s_axil_awaddr), PORT(s_axil_awvalid);
-        PORT(s_axil_awready), PORT(s_axil_wdata), PORT(s_axil_wstrb), PORT(s_axil_wvalid), PORT(s_axil_wready);
-        PORT(s_axil_bresp), PORT(s_axil_bvalid), PORT(s_axil_bready), PORT(s_axil_araddr), PORT(s_axil_arvalid);
-        PORT(s_axil_arready), PORT(s_axil_rdata), PORT(s_axil_rresp), PORT(s_axil_rvalid), PORT(s_axil_rready);
+        PORT(rst), PORT(s_axis_tvalid), PORT(s_axis_tready), PORT(s_axis_tdata), PORT(s_axis_tkeep),
+            PORT(s_axis_tlast);
+        PORT(s_axis_tuser), PORT(m_axis_forward_tvalid), PORT(m_axis_forward_tready),
+            PORT(m_axis_forward_tdata);
+        PORT(m_axis_forward_tkeep), PORT(m_axis_forward_tlast), PORT(m_axis_forward_tuser),
+            PORT(m_axis_mirror_tvalid);
+        PORT(m_axis_mirror_tready), PORT(m_axis_mirror_tdata), PORT(m_axis_mirror_tkeep),
+            PORT(m_axis_mirror_tlast);
+        PORT(mirror_room), PORT(m_decision_valid), PORT(m_decision), PORT(s_axil_awaddr),
+            PORT(s_axil_awvalid);
+        PORT(s_axil_awready), PORT(s_axil_wdata), PORT(s_axil_wstrb), PORT(s_axil_wvalid),
+            PORT(s_axil_wready);
+        PORT(s_axil_bresp), PORT(s_axil_bvalid), PORT(s_axil_bready), PORT(s_axil_araddr),
+            PORT(s_axil_arvalid);
+        PORT(s_axil_arready), PORT(s_axil_rdata), PORT(s_axil_rresp), PORT(s_axil_rvalid),
+            PORT(s_axil_rready);
         PORT(irq), PORT(idle);
 #undef PORT
     }
 
     sc_core::sc_clock clk;
     sc_core::sc_signal<bool> rst, s_axis_tvalid, s_axis_tready, s_axis_tlast, m_axis_forward_tvalid,
-        m_axis_forward_tready, m_axis_forward_tlast, m_axis_mirror_tvalid, m_axis_mirror_tready, m_axis_mirror_tlast,
-        mirror_room, m_decision_valid, s_axil_awvalid, s_axil_awready, s_axil_wvalid, s_axil_wready, s_axil_bvalid,
-        s_axil_bready, s_axil_arvalid, s_axil_arready, s_axil_rvalid, s_axil_rready, irq, idle;
-    sc_core::sc_signal<std::uint32_t> s_axis_tuser, m_axis_forward_tuser, s_axil_awaddr, s_axil_wdata, s_axil_wstrb,
-        s_axil_bresp, s_axil_araddr, s_axil_rdata, s_axil_rresp;
-    sc_core::sc_signal<std::uint64_t> s_axis_tkeep, m_axis_forward_tkeep, m_axis_mirror_tkeep, m_decision;
+        m_axis_forward_tready, m_axis_forward_tlast, m_axis_mirror_tvalid, m_axis_mirror_tready,
+        m_axis_mirror_tlast, mirror_room, m_decision_valid, s_axil_awvalid, s_axil_awready,
+        s_axil_wvalid, s_axil_wready, s_axil_bvalid, s_axil_bready, s_axil_arvalid, s_axil_arready,
+        s_axil_rvalid, s_axil_rready, irq, idle;
+    sc_core::sc_signal<std::uint32_t> s_axis_tuser, m_axis_forward_tuser, s_axil_awaddr,
+        s_axil_wdata, s_axil_wstrb, s_axil_bresp, s_axil_araddr, s_axil_rdata, s_axil_rresp;
+    sc_core::sc_signal<std::uint64_t> s_axis_tkeep, m_axis_forward_tkeep, m_axis_mirror_tkeep,
+        m_decision;
     sc_core::sc_signal<sc_dt::sc_bv<512>> s_axis_tdata, m_axis_forward_tdata, m_axis_mirror_tdata;
     Vmirror_offload top;
 
@@ -179,7 +193,8 @@ private:
 
 extern "C" int sc_main(int, char*[]) {
     try {
-        sc_core::sc_report_handler::set_actions("/OSCI/SystemC", sc_core::SC_INFO, sc_core::SC_DO_NOTHING);
+        sc_core::sc_report_handler::set_actions("/OSCI/SystemC", sc_core::SC_INFO,
+                                                sc_core::SC_DO_NOTHING);
         Testbench testbench("testbench");
         sc_core::sc_start();
         if (testbench.failure) std::rethrow_exception(testbench.failure);

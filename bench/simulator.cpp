@@ -33,8 +33,9 @@ private:
     Json operations_ = Json::array();
 };
 
-/// Two interfaces with three sessions of full rule lists each. Of the first, the last two rules of the last session
-/// accept all IPv6 and all IPv4; of the second, they reject it. No other rule matches.
+/// Two interfaces with three sessions of full rule lists each. Of the first, the last two rules of
+/// the last session accept all IPv6 and all IPv4; of the second, they reject it. No other rule
+/// matches.
 TableState two_interfaces() {
     TableState state = full_tables(false, {});
     const auto ending = [&](bool accept) {
@@ -66,11 +67,13 @@ TableState two_interfaces() {
 std::vector<Bytes> read_frames(const std::string& file) {
     std::vector<Bytes> frames;
     CaptureReader reader(file);
-    for (CaptureReader::Frame frame; reader.next(frame);) frames.emplace_back(frame.data, frame.data + frame.size);
+    for (CaptureReader::Frame frame; reader.next(frame);)
+        frames.emplace_back(frame.data, frame.data + frame.size);
     return frames;
 }
 
-Json run(Simulator& simulator, const std::vector<Bytes>& frames, std::uint64_t count, std::uint32_t index) {
+Json run(Simulator& simulator, const std::vector<Bytes>& frames, std::uint64_t count,
+         std::uint32_t index) {
     CopyHash copies;
     const std::uint64_t cycle = simulator.cycle();
     const std::clock_t cpu = std::clock();
@@ -108,7 +111,9 @@ void serve(Simulator& simulator) {
             std::uint64_t count = 0;
             std::uint32_t index = 0;
             words >> file >> count >> index;
-            if (!words) throw std::invalid_argument("after `run` come a file, a count and an index: " + line);
+            if (!words)
+                throw std::invalid_argument("after `run` come a file, a count and an index: " +
+                                            line);
             if (!files.count(file)) files[file] = read_frames(file);
             std::cout << run(simulator, files[file], count, index) << std::endl;
         } else {

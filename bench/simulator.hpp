@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/// What the simulations of `./dev bench sim` have in common: tables, frames, the hash of the copies, and the commands
-/// that they take from standard input, so that each does the same work and is timed in the same way.
+/// What the simulations of `./dev bench sim` have in common: tables, frames, the hash of the
+/// copies, and the commands that they take from standard input, so that each does the same work and
+/// is timed in the same way.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +12,8 @@
 
 namespace mirrornic::bench {
 
-/// Counts copies and hashes all their bytes and boundaries; fast enough to weigh little beside the simulation.
+/// Counts copies and hashes all their bytes and boundaries; fast enough to weigh little beside the
+/// simulation.
 class CopyHash {
 public:
     /// Takes a beat of 64 bytes, or fewer when it is a copy's last.
@@ -54,17 +56,20 @@ class Simulator {
 public:
     virtual ~Simulator() = default;
     virtual RegisterAccess& registers() = 0;
-    /// Feeds `count` frames, from the first on and round again, back to back as far as `mirror_room` lets (I4), so that
-    /// no copy is dropped; gives their copies to `copies`, and returns when the offload is idle.
+    /// Feeds `count` frames, from the first on and round again, back to back as far as
+    /// `mirror_room` lets (I4), so that no copy is dropped; gives their copies to `copies`, and
+    /// returns when the offload is idle.
     /// @param index of the interface whose egress tap all frames are at
-    virtual void run(const std::vector<Bytes>& frames, std::uint64_t count, std::uint32_t index, CopyHash& copies) = 0;
+    virtual void run(const std::vector<Bytes>& frames, std::uint64_t count, std::uint32_t index,
+                     CopyHash& copies) = 0;
     virtual std::uint64_t cycle() = 0;  ///< simulated so far
 };
 
-/// Programs the tables of an offload that is idle after its reset, and then obeys standard input, a JSON line for each:
-///   operations              the register accesses that programmed the tables, and the indices of the interfaces
-///   run FILE COUNT INDEX    the time from the first frame to the last copy, and what the copies were
-///   counters                reads all counters; the register accesses
+/// Programs the tables of an offload that is idle after its reset, and then obeys standard input, a
+/// JSON line for each:
+///   operations              the register accesses that programmed the tables, and the indices of
+///   the interfaces run FILE COUNT INDEX    the time from the first frame to the last copy, and
+///   what the copies were counters                reads all counters; the register accesses
 void serve(Simulator& simulator);
 
 }  // namespace mirrornic::bench
