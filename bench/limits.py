@@ -2,7 +2,8 @@
 """What the hardware could do at best, and what a burst of frames loses: arithmetic alone, nothing measured.
 
 A frame of `length` bytes is ceil(length / 64) beats in, and its copy of `kept` bytes is ceil((kept + 50) / 64) beats out
-over IPv4, 70 instead of 50 over IPv6. At one beat a cycle the output carries min(1, beats out / beats in) beats a cycle.
+over IPv4, 70 instead of 50 over IPv6; `kept` is the least of length, PacketLength and the target's MTU less the outer
+headers behind Ethernet (P14). At one beat a cycle the output carries min(1, beats out / beats in) beats a cycle.
 
 The wire: Ethernet adds 8 bytes of preamble, 4 of FCS and 12 of gap to a frame of at least 60 bytes (the MAC pads), so
 100 Gb/s carry 100e9 / (8 * (max(bytes, 60) + 24)) frames a second.
@@ -12,14 +13,17 @@ wire time a second. The least is at 65 bytes, whose second beat holds one byte: 
 at 250 MHz and 114.7 Gb/s at 322.27 MHz. As a copy, 65 bytes are PacketLength 15 over IPv4. Whole frames of 60 bytes and
 more make copies of at least 110 bytes, of which 129 is the worst: 408 bits a cycle.
 """
+import itertools
 import math
 from bisect import bisect_left
+from functools import lru_cache
 
 BEAT = 64
 HEADER = {"IPv4": 50, "IPv6": 70}
+MTU = 9216             # of the targets in workload.hpp
 LINE_RATE = 100e9
 OUTPUT_REGISTERS = 2   # beats in encapsulate's stream_register
-WAY_OUT = 1            # beats of the hold buffer that are no longer in its memory: out_data
+WAY_OUT = 2            # beats of the hold buffer that are no longer in its memory: raw and out_data
 FREE = 1               # place of the memory that `room` leaves free
 
 
@@ -27,8 +31,12 @@ def beats(size):
     return (size + BEAT - 1) // BEAT
 
 
+def kept_bytes(length, packet_length, outer):
+    return min(length, packet_length or length, MTU + 14 - HEADER[outer])
+
+
 def copy_size(length, packet_length, outer):
-    return min(length, packet_length or length) + HEADER[outer]
+    return kept_bytes(length, packet_length, outer) + HEADER[outer]
 
 
 def offered(length, packet_length, outer):
@@ -73,45 +81,44 @@ def stalled_burst(depth, kept, outer):
 def dropped(depth, length, packet_length, outer, out_of, frames, admission, latency):
     """Numbers of the frames that a burst of `frames` loses, back to back from cycle 0 on, into a mirror output that is
     ready in the cycles that `out_of` divides (never: 0). `admission` is the cycle of a beat's admission after its
-    handshake, `latency` that of a copy's first output beat.
+    handshake, `latency` that of a copy's first output beat. Without `frames` the burst goes on to its first loss."""
+    kept = kept_bytes(length, packet_length, outer)
+    return _dropped(depth, beats(kept), beats(length), beats(kept + HEADER[outer]), outer == "IPv6", out_of, frames,
+                    admission, latency)
 
-    A frame is dropped when one of its kept beats meets a memory with depth - 1 beats (admit, hold_buffer). What leaves
-    is a max-plus recurrence: a beat passes a stage when it has left the one before and the next beat ahead has made
-    room (hold_buffer's way out, encapsulate, stream_register)."""
-    kept = min(length, packet_length or length)
-    inside, cycles, outside = beats(kept), beats(length), beats(kept + HEADER[outer])
-    needs = range(1, inside + 1) if outer == "IPv6" else range(inside)   # output beats that take a kept beat
-    visible_after = latency - admission - WAY_OUT - 1                    # from the commit to the first fetch
-    never = math.inf
-    fetches, emits, leaves = [], [], []      # cycles, of all beats so far
-    stages = [[-1] for _ in range(WAY_OUT)]  # when the last beat came to each stage of the way out
-    popped = -1                              # when the last beat left it
+
+@lru_cache(maxsize=None)
+def _dropped(depth, inside, cycles, outside, v6, out_of, frames, admission, latency):
+    """A frame is dropped when one of its kept beats meets a memory with depth - 1 beats (admit, hold_buffer). What
+    leaves is a max-plus recurrence: a beat enters a stage when it has been in the one before for a cycle and the beat
+    ahead makes room (hold_buffer's way out, encapsulate, stream_register)."""
+    needs = range(1, inside + 1) if v6 else range(inside)    # output beats that take a kept beat
+    visible_after = latency - admission - WAY_OUT - 1        # from the commit to the first fetch
+    fetches, emits, leaves = [], [], []                      # cycles, of all beats so far
+    came_to = [-1] * WAY_OUT + [-1]                          # when the beat ahead came to each stage, and left the last
     committed, lost = 0, []
 
     def copy(commit):
-        nonlocal popped
         for number in range(outside):
-            earliest = commit + visible_after + WAY_OUT
+            cycle = commit + visible_after
             if number in needs:
-                # The beat ahead is in each stage until it comes to the next one.
-                came = commit + visible_after
                 for stage in range(WAY_OUT):
-                    ahead = stages[stage + 1][0] if stage + 1 < WAY_OUT else popped
-                    came = max(came, ahead)
+                    cycle = max(cycle, came_to[stage + 1])   # the beat ahead moves on in this cycle
+                    came_to[stage] = cycle
                     if stage == 0:
-                        fetches.append(came)
-                    stages[stage] = [came]
-                    came += 1
-                earliest = max(earliest, came)
-            emit = max(earliest, emits[-1] + 1 if emits else 0, leaves[-2] + 1 if len(leaves) > 1 else 0)
+                        fetches.append(cycle)
+                    cycle += 1
+            else:
+                cycle += WAY_OUT
+            emit = max(cycle, emits[-1] + 1 if emits else 0,
+                       leaves[-OUTPUT_REGISTERS] + 1 if len(leaves) >= OUTPUT_REGISTERS else 0)
             valid = max(emit + 1, leaves[-1] + 1 if leaves else 0)
-            leave = never if out_of == 0 or valid == never else -(-valid // out_of) * out_of
+            leaves.append(math.inf if out_of == 0 or valid == math.inf else -(-valid // out_of) * out_of)
             emits.append(emit)
-            leaves.append(leave)
             if number in needs:
-                popped = emit
+                came_to[WAY_OUT] = emit
 
-    for frame in range(frames):
+    for frame in range(frames) if frames is not None else itertools.count():
         begin = admission + frame * cycles
         for beat in range(inside):
             if committed + beat - bisect_left(fetches, begin + beat) >= depth - FREE:
@@ -120,4 +127,6 @@ def dropped(depth, length, packet_length, outer, out_of, frames, admission, late
         else:
             copy(begin + max(inside - 1, min(1, cycles - 1)))
             committed += inside
+        if lost and frames is None:
+            break
     return lost

@@ -24,9 +24,8 @@ namespace {
 
 /// Feeds frames back to back and counts what happens until `cycles` have passed.
 struct Run {
-    std::uint64_t forward_beats = 0, production_gaps = 0, late_forwards = 0, accepted = 0, starts = 0;
-    std::uint64_t mirror_beats = 0, mirror_cycles = 0, copies = 0, decisions_mirrored = 0;
-    std::uint64_t first_copy_cycle = 0;
+    std::uint64_t production_gaps = 0, late_forwards = 0, starts = 0;
+    std::uint64_t mirror_beats = 0, mirror_cycles = 0, copies = 0;   // from the first copy on
 };
 
 Run feed(BareOffload& offload, const Bytes& frame, std::uint32_t user, std::uint64_t cycles,
@@ -40,19 +39,16 @@ Run feed(BareOffload& offload, const Bytes& frame, std::uint32_t user, std::uint
         top.m_axis_mirror_tready = !mirror_ready || mirror_ready(i);
         // P1: what was taken in the cycle before is on the output now.
         if (taken_before != (top.m_axis_forward_tvalid != 0)) ++run.late_forwards;
-        if (top.m_axis_forward_tvalid) ++run.forward_beats;
         if (top.m_axis_mirror_tvalid && top.m_axis_mirror_tready) {
-            if (run.first_copy_cycle == 0) run.first_copy_cycle = i;
             ++run.mirror_beats;
             if (top.m_axis_mirror_tlast) ++run.copies;
         }
-        if (run.first_copy_cycle != 0) ++run.mirror_cycles;
+        if (run.mirror_beats != 0) ++run.mirror_cycles;
         const bool taken = top.s_axis_tready;
         if (!taken) ++run.production_gaps;
         offload.edge();
         taken_before = taken;
         if (taken) {
-            ++run.accepted;
             if (offset == 0) ++run.starts;
             offset = top.s_axis_tlast ? 0 : offset + 64;
             top.s_axis_tvalid = 0;
@@ -71,26 +67,6 @@ Run feed(BareOffload& offload, const Bytes& frame, std::uint32_t user, std::uint
     }
     for (int i = 0; i < 100000 && !top.idle; ++i) offload.edge();
     return run;
-}
-
-/// Cycles from the later of the beat with the copy's last byte and the one that completes the window to the copy.
-std::uint64_t latency_of(BareOffload& offload, const Bytes& frame, std::size_t kept, std::uint32_t user) {
-    auto& top = offload.top;
-    std::vector<std::uint64_t> taken_at;
-    std::uint64_t first = 0;
-    const auto edge = [&] {
-        if (first == 0 && top.m_axis_mirror_tvalid) first = offload.cycle;
-        offload.edge();
-    };
-    for (std::size_t offset = 0; offset < frame.size(); offset += 64) {
-        offload.present(frame.data(), frame.size(), offset, user);
-        while (!top.s_axis_tready) edge();
-        taken_at.push_back(offload.cycle);
-        edge();
-    }
-    top.s_axis_tvalid = 0;
-    for (int i = 0; i < 100000 && !top.idle; ++i) edge();
-    return first - taken_at.at(std::max((kept - 1) / 64, std::min<std::size_t>(1, taken_at.size() - 1)));
 }
 
 Json production() {
@@ -146,26 +122,6 @@ Json saturation() {
         }
     }
     return rows;
-}
-
-Json latency() {
-    std::map<std::uint64_t, std::uint64_t> seen;
-    for (const bool v6 : {false, true}) {
-        for (const std::size_t packet_length : {0, 1, 15, 64, 65, 128, 500}) {
-            BareOffload offload;
-            MirrorDevice device(offload);
-            device.apply(full_tables(v6, packet_length == 0 ? std::nullopt
-                                                            : std::optional<std::uint16_t>(packet_length)));
-            const std::uint32_t user = BareOffload::user(device.interface_index("eni"), true);
-            for (const std::size_t size : {60, 64, 65, 127, 128, 129, 192, 193, 1514, 9014}) {
-                const std::size_t kept = packet_length == 0 ? size : std::min<std::size_t>(size, packet_length);
-                ++seen[latency_of(offload, frame_of(size), kept, user)];
-            }
-        }
-    }
-    Json result{{"frames", Json::object()}, {"minimum", seen.begin()->first}, {"maximum", seen.rbegin()->first}};
-    for (const auto& [cycles, frames] : seen) result["frames"][std::to_string(cycles)] = frames;
-    return result;
 }
 
 Json changes() {
@@ -273,7 +229,7 @@ int main(int argc, char* argv[]) {
         std::cerr << "usage: bench_rtl [loop CONFIG FILE | capture FILE LENGTH COUNT]\n";
         return 2;
     }
-    const Json figures{{"production", production()}, {"starts", starts()},     {"saturation", saturation()},
-                       {"latency", latency()},       {"changes", changes()}};
+    const Json figures{{"production", production()}, {"starts", starts()},
+                       {"saturation", saturation()}, {"changes", changes()}};
     std::cout << figures.dump(2) << '\n';
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Figures of the hardware and the speed of its simulation: a table, and JSON with --json.
+"""Figures of the hardware and the speed of its simulation: a table, JSON with --json, and plots with --svg.
 
 Cycle counts are exact. Speed is measured in interleaved rounds: the bare loop, the bare loop again (the A/A control),
 and `mirrornic run --pace line`, all on the same frames; the loop's time is that of the loop alone, and what `run` needs
@@ -18,6 +18,8 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+import curves
 
 ROOT = Path(__file__).resolve().parent.parent
 BENCH = ROOT / "build/bench/bench_rtl"
@@ -66,16 +68,12 @@ def speed(rounds, folder):
 
 
 def show(figures):
-    production, starts, latency = figures["production"], figures["starts"], figures["latency"]
+    production, starts = figures["production"], figures["starts"]
     print(f"production: {production['lengths']} frame lengths, {production['bubbles']} bubbles, "
           f"{production['latency_not_1']} beats not forwarded after exactly 1 cycle")
     print(f"frame starts: {starts['frames_started']} in {starts['cycles']} cycles, {starts['mirrored']} mirrored, "
           f"{starts['dropped']} dropped")
-    print(f"latency: {latency['minimum']}..{latency['maximum']} cycles")
-    print("\nmirror output under saturation\n  outer  length  PacketLength  beats a cycle  of the limit")
-    for row in figures["saturation"]:
-        print(f"  {row['outer']:5} {row['length']:7}  {row['packet_length'] or '-':>12}  {row['beats_per_cycle']:13.4f}"
-              f"  {100 * row['of_limit']:10.2f} %")
+    curves.show(figures["curves"])
     print("\nchanges                                        writes  reads  cycles")
     for row in figures["changes"]:
         print(f"  {row['change']:45}{row['writes']:6} {row['reads']:6} {row['cycles']:7}")
@@ -96,10 +94,7 @@ def missed(figures):
     starts = figures["starts"]
     if starts["frames_started"] != starts["cycles"] or starts["mirrored"] != starts["cycles"]:
         result.append("a frame does not start on every cycle")
-    result += [f"mirror output at {row['length']} bytes over {row['outer']} is under 99.9 % of its limit"
-               for row in figures["saturation"] if row["of_limit"] < 0.999]
-    if figures["latency"]["minimum"] != figures["latency"]["maximum"] or figures["latency"]["maximum"] > 24:
-        result.append("latency is not one constant of at most 24 cycles")
+    result += curves.missed(figures["curves"])
     for row in figures["changes"]:
         limit = 250 if "10 IPv6 rules" in row["change"] else 40
         if "session" in row["change"] and "two" not in row["change"] or "10 IPv6 rules" in row["change"]:
@@ -114,8 +109,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures here")
     parser.add_argument("--rounds", type=int, default=7, help="of the speed comparison; 0 leaves it out (default 7)")
+    parser.add_argument("--svg", type=Path, metavar="DIR", help="also draw throughput.svg and burst.svg here")
     options = parser.parse_args()
     figures = json.loads(seconds([BENCH])[2])
+    figures["curves"] = curves.measure(ROOT / "build/bench")
     if options.rounds:
         with tempfile.TemporaryDirectory() as folder:
             figures["speed"] = speed(options.rounds, Path(folder))
@@ -128,7 +125,9 @@ def main():
         print("missed:", sentence)
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+        options.json.write_text(curves.compact(json.dumps(figures, indent=2)) + "\n", encoding="utf-8")
+    if options.svg:
+        curves.draw(figures["curves"], options.svg)
     return 1 if figures["missed"] else 0
 
 
