@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Checksums against RFC 1071 over the whole outer packet.
+// Checksums, with the sums of session entries that they take, against RFC 1071 over the whole outer
+// packet.
 #include <Vchecksum.h>
+#include <Vheader_sum.h>
 
 #include <algorithm>
 #include <deque>
@@ -14,7 +16,7 @@ namespace {
 using Bytes = std::vector<std::uint8_t>;
 
 constexpr std::uint64_t Latency =
-    4;  ///< from the commit; it comes a cycle behind the copy's last beat
+    2;  ///< from the commit; it comes a cycle behind the copy's last beat
 
 struct Copy {
     OuterWord outer;
@@ -73,9 +75,41 @@ Copy random_copy(StageRandom& random, bool v6, std::size_t length) {
     return copy;
 }
 
+/// A session entry's sum, made when the entry is written.
+class HeaderSum {
+public:
+    explicit HeaderSum(StageRandom& random) : random_(random) {
+        stage_->first = stage_->second = 0;
+    }
+
+    Number of(const OuterWord& outer) {
+        drive(stage_->in_outer, outer);
+        stage_->first = 1;
+        stage_.tick();
+        stage_->first = 0;
+        stage_->second = 1;
+        stage_.tick();
+        stage_->second = 0;
+        return stage_->out_sum;
+    }
+
+    /// Cycles in which nothing is written.
+    Number later(unsigned cycles) {
+        for (unsigned i = 0; i < cycles; ++i) {
+            drive(stage_->in_outer, random_.bits(OuterWord::width));
+            stage_.tick();
+        }
+        return stage_->out_sum;
+    }
+
+private:
+    StageRandom& random_;
+    Stage<Vheader_sum> stage_;
+};
+
 class Checksums {
 public:
-    explicit Checksums(StageRandom& random) : random_(random) {
+    explicit Checksums(StageRandom& random) : random_(random), header_sum_(random) {
         clear();
         stage_.reset();
     }
@@ -120,6 +154,7 @@ private:
             stage_->in_start = i == 0;
             if (i == 0) {
                 drive(stage_->in_outer, copy.outer);
+                stage_->in_sum = std::uint32_t(header_sum_.of(copy.outer));
                 stage_->in_source_port = std::uint16_t(copy.source_port);
             }
             Bits data(512);  // zero behind the last byte
@@ -134,7 +169,8 @@ private:
 
     void cycle() {
         if (!stage_->in_start) {  // only then do they count
-            drive(stage_->in_outer, random_copy(random_, random_.chance(50), 0).outer);
+            drive(stage_->in_outer, random_.bits(OuterWord::width));
+            stage_->in_sum = std::uint32_t(random_.below(1 << SumWidth));
             stage_->in_source_port = std::uint16_t(random_.below(65536));
         }
         stage_.tick();
@@ -153,6 +189,7 @@ private:
     }
 
     StageRandom& random_;
+    HeaderSum header_sum_;
     Stage<Vchecksum> stage_;
     std::uint64_t now_ = 0;
     std::deque<std::pair<std::uint64_t, Bits>> expected_;
@@ -168,6 +205,34 @@ TEST_CASE("P16 P18 copies of one beat, one a cycle, of both IP versions in turn"
     checksums.drain();
 }
 
+TEST_CASE("P16 P18 a session entry's sum stays until the next entry is written") {
+    StageRandom random;
+    HeaderSum header_sum(random);
+    for (unsigned i = 0; i < 500; ++i) {
+        const OuterWord outer = random_copy(random, random.chance(50), 0).outer;
+        // In words as they lie on the lanes: bytes exchanged.
+        Bytes words;
+        const auto put_address = [&](const Address& address) {
+            words.insert(words.end(), address.begin(), address.begin() + (outer.v6 ? 16 : 4));
+        };
+        put_address(outer.source_address);
+        put_address(outer.target_address);
+        if (outer.v6) {
+            put(words, 17, 2);
+            put(words, 4789, 2);
+            put(words, 0x0800, 2);
+            put(words, outer.vni << 8, 4);
+        } else {
+            put(words, 0x4500, 2);
+            put(words, 0xff11, 2);
+        }
+        Number sum = 0;
+        for (std::size_t j = 0; j < words.size(); j += 2) sum += words[j] + 256u * words[j + 1];
+        REQUIRE(header_sum.of(outer) == sum);
+        REQUIRE(header_sum.later(unsigned(random.below(4))) == sum);
+    }
+}
+
 TEST_CASE("P16 P18 copies of every length up to four beats") {
     StageRandom random;
     Checksums checksums(random);
@@ -175,6 +240,16 @@ TEST_CASE("P16 P18 copies of every length up to four beats") {
         for (std::size_t length = 1; length <= 256; ++length)
             checksums.copy(random_copy(random, v6, length));
     }
+    checksums.drain();
+}
+
+TEST_CASE("P16 P18 copies of every length that a copy can have") {
+    StageRandom random;
+    Checksums checksums(random);
+    for (std::size_t length = 1; length <= 9216; ++length)
+        checksums.copy(random_copy(random, length % 2 == 0, length));
+    for (std::size_t length = 1; length <= 9216; ++length)
+        checksums.copy(random_copy(random, length % 2 == 1, length));
     checksums.drain();
 }
 
@@ -216,6 +291,42 @@ TEST_CASE("P16 P18 sums with every low half, so that each carry of the folding c
         v4.outer.source_address[0] = std::uint8_t(value >> 8);
         v4.outer.source_address[1] = std::uint8_t(value);
         checksums.copy(v4);
+    }
+    checksums.drain();
+}
+
+TEST_CASE("P16 P18 headers whose words are the largest, and sums on both sides of every carry") {
+    StageRandom random;
+    Checksums checksums(random);
+    for (const bool v6 : {false, true}) {
+        // All address words but one are near the largest; that one brings the sum to the carry.
+        for (const unsigned other : {0xfeffu, 0xfffeu, 0xffffu, 0xfffdu, 0x00ffu, 0xff00u}) {
+            Copy copy;
+            copy.outer.v6 = v6;
+            copy.outer.vni = random.pick({0u, 0xffffffu, 0xfeffffu});
+            copy.kept = random.bytes(random.pick({1, 9216, 9215, 476}));
+            const int address_bytes = v6 ? 16 : 4;
+            for (Address* address : {&copy.outer.source_address, &copy.outer.target_address}) {
+                for (int i = 0; i < address_bytes; i += 2) {
+                    (*address)[i] = std::uint8_t(other >> 8);
+                    (*address)[i + 1] = std::uint8_t(other);
+                }
+            }
+            std::uint8_t* const word = &copy.outer.target_address[2];
+            word[0] = word[1] = 0;
+            const std::uint64_t to_ones = checksum_of(copy);  // added, the sum is 0xffff
+            for (int step = -300; step <= 300; ++step) {
+                const auto value = unsigned(to_ones + unsigned(step)) & 0xffff;
+                word[0] = std::uint8_t(value >> 8);
+                word[1] = std::uint8_t(value);
+                checksums.copy(copy);
+            }
+            for (unsigned value = 0; value <= 0xffff; value += 0xff) {  // 0xfeff and 0xffff, too
+                word[0] = std::uint8_t(value >> 8);
+                word[1] = std::uint8_t(value);
+                checksums.copy(copy);
+            }
+        }
     }
     checksums.drain();
 }

@@ -4,6 +4,7 @@
 
 #include <deque>
 #include <optional>
+#include <set>
 
 #include "stage.hpp"
 
@@ -39,7 +40,7 @@ public:
         stage_->cancel = request.cancel;
         stage_->release_copy = request.release != 0;
         stage_->release_bytes = request.release;
-        const bool pop = request.pop && valid_;
+        const bool pop = request.pop && shown_;
         stage_->out_pop = pop;
         if (request.keep) {
             REQUIRE(stage_->room);
@@ -55,18 +56,36 @@ public:
             committed_.pop_front();
         }
         if (pop) visible_.pop_front();
+        // A beat goes from the memory to the output in two steps, each when the next place is free.
+        const bool take = raw_ && (!shown_ || pop);
+        const bool fetch = in_memory_ > 0 && (!raw_ || take);
+        stage_.eval();
+        const bool corrects = take && flipped_.count(visible_.front()) > 0;
+        REQUIRE(bool(stage_->corrected) == corrects);
+        corrected_ += corrects;
         stage_.tick();
-        valid_ = stage_->out_valid;
-        if (valid_) {
+        shown_ = take || (shown_ && !pop);
+        raw_ = fetch || (raw_ && !take);
+        in_memory_ += (request.release + 63) / 64 - (fetch ? 1 : 0);
+        REQUIRE(bool(stage_->out_valid) == shown_);
+        if (shown_) {
             REQUIRE(!visible_.empty());
             const Bits out = sample(stage_->out_data, 512);
             for (int word = 0; word < 16; ++word)
                 REQUIRE(out.word(word) == std::uint32_t(visible_.front() * 16 + word));
         }
-        // The beat at the output no longer takes a place.
-        if (inside() < Capacity) REQUIRE(stage_->room);
-        if (inside() > Capacity) REQUIRE_FALSE(stage_->room);
+        // The two beats on their way out no longer take a place.
+        REQUIRE(bool(stage_->room) == (inside() - shown_ - raw_ < Capacity));
     }
+
+    /// A bit of the memory's word with the beat that is kept the `place`-th since the reset.
+    void flip(std::size_t place, std::uint32_t beat, unsigned bit) {
+        stage_.flip("hold_buffer", "memory", unsigned(place % sizes::hold_beats), bit);
+        flipped_.insert(beat);
+    }
+    unsigned width() { return stage_.width("hold_buffer", "memory"); }
+    unsigned corrected() const { return corrected_; }
+    std::uint32_t next_beat() const { return next_beat_; }
 
     void wait(unsigned cycles, bool pop = false) {
         for (unsigned i = 0; i < cycles; ++i) {
@@ -94,7 +113,7 @@ public:
 
     bool room() { return stage_->room; }
     bool mirror_room() { return stage_->mirror_room; }
-    bool valid() const { return valid_; }
+    bool valid() const { return shown_; }
     std::size_t inside() const { return pending_.size() + committed_.size() + visible_.size(); }
     std::size_t visible() const { return visible_.size(); }
     void reset() {
@@ -104,7 +123,9 @@ public:
         committed_.clear();
         visible_.clear();
         late_.reset();
-        valid_ = false;
+        flipped_.clear();
+        in_memory_ = 0;
+        raw_ = shown_ = false;
     }
 
 private:
@@ -117,7 +138,10 @@ private:
     std::deque<std::uint32_t> pending_, committed_, visible_;
     std::optional<std::uint32_t> late_;
     std::uint32_t next_beat_ = 0;
-    bool valid_ = false;
+    std::set<std::uint32_t> flipped_;
+    std::size_t in_memory_ = 0;  ///< visible beats that are not fetched yet
+    bool raw_ = false, shown_ = false;
+    unsigned corrected_ = 0;
 };
 
 }  // namespace
@@ -149,7 +173,8 @@ TEST_CASE("P22 beats enter until the buffer is exactly full, and leave in order"
         buffer.fill(100);
         buffer.wait(2);
         buffer.release(6400);
-        buffer.wait(102, true);
+        buffer.wait(103, true);
+        CHECK(buffer.inside() == 0);
     }
 }
 
@@ -234,7 +259,9 @@ TEST_CASE("P25 after a reset it is empty") {
     buffer.fill(3);
     buffer.wait(1);
     buffer.release(100);
-    buffer.wait(3);
+    buffer.wait(1);
+    CHECK_FALSE(buffer.valid());
+    buffer.wait(1);  // 3 cycles behind its release it can be popped
     CHECK(buffer.valid());
     buffer.reset();
     CHECK_FALSE(buffer.valid());
@@ -270,11 +297,46 @@ TEST_CASE("P22 random copies, cancels, releases and pops") {
                 ++kept;
                 if (--left == 0) {
                     request.commit = true;
-                    releases.emplace_back(now + 4, 64 * kept - random.below(64));
+                    releases.emplace_back(now + 2, 64 * kept - random.below(64));
                     kept = 0;
                 }
             }
         }
         buffer.cycle(request);
     }
+}
+
+TEST_CASE("T4 every flipped bit of a kept beat is corrected and shown, its neighbours not") {
+    HoldBuffer buffer;
+    REQUIRE(buffer.width() == 512 + 16 + 32);
+    std::size_t place = 0;
+    unsigned flips = 0;
+    for (unsigned bit = 0; bit < buffer.width(); ++bit) {
+        for (std::size_t beat = 0; beat < 3; ++beat) {
+            const std::uint32_t first = buffer.next_beat();
+            buffer.fill(3);
+            buffer.wait(1);  // the last one's data
+            buffer.flip(place + beat, std::uint32_t(first + beat), bit);
+            ++flips;
+            place += 3;
+            buffer.release(192);
+            buffer.wait(5, true);
+            REQUIRE(buffer.inside() == 0);
+            REQUIRE(buffer.corrected() == flips);
+        }
+    }
+    CHECK(place > 2 * sizes::hold_beats);  // at every address
+}
+
+TEST_CASE("T4 a flip in a place without a beat leaves no trace") {
+    HoldBuffer buffer;
+    for (unsigned round = 0; round < 50; ++round) {
+        buffer.flip(round, std::uint32_t(-1), 11 * round);
+        buffer.fill(1);
+        buffer.wait(1);
+        buffer.release(64);
+        buffer.wait(3, true);
+        REQUIRE(buffer.inside() == 0);
+    }
+    CHECK(buffer.corrected() == 0);
 }

@@ -227,6 +227,7 @@ struct Slot {
     bool dns = false;
     std::uint64_t match = 0, accept = 0, session = 0;
     CutWord cut;
+    bool cut_faulty = false;
 };
 
 /// P8, P10, P12 read aloud.
@@ -259,7 +260,8 @@ VerdictWord expected_verdict(const std::array<Slot, 3>& slots, bool dns) {
             verdict.rule_index = rule;
             verdict.session = slot.session;
             verdict.v6 = slot.cut.v6;
-            verdict.limit = std::min(slot.cut.packet_length, slot.cut.mtu_cut);
+            verdict.limit =
+                slot.cut_faulty ? 0 : std::min(slot.cut.packet_length, slot.cut.mtu_cut);
         }
     }
     return verdict;
@@ -268,19 +270,21 @@ VerdictWord expected_verdict(const std::array<Slot, 3>& slots, bool dns) {
 class Chooser {
 public:
     VerdictWord check(const std::array<Slot, 3>& slots, bool dns, bool ip = true,
-                      bool excluded = false, std::uint64_t version = 7) {
+                      bool excluded = false, std::uint64_t version = 7, bool fault = false) {
         Bits cuts(3 * CutWord::width);
-        std::uint64_t match = 0, accept = 0, session = 0, valid = 0, slot_dns = 0;
+        std::uint64_t match = 0, accept = 0, session = 0, valid = 0, slot_dns = 0, cut_faulty = 0;
         for (int i = 0; i < 3; ++i) {
             match |= slots[i].match << 16 * i;
             accept |= slots[i].accept << 16 * i;
             session |= slots[i].session << SessionBits * i;
             valid |= std::uint64_t(slots[i].valid) << i;
             slot_dns |= std::uint64_t(slots[i].dns) << i;
+            cut_faulty |= std::uint64_t(slots[i].cut_faulty) << i;
             cuts.put(CutWord::width * i, pack(slots[i].cut));
         }
         stage_->in_valid = 1;
         stage_->in_ip = ip;
+        stage_->in_fault = fault;
         stage_->in_excluded = excluded;
         stage_->in_dns = dns;
         stage_->in_slot_valid = valid;
@@ -289,11 +293,13 @@ public:
         stage_->in_accept = accept;
         stage_->in_session = session;
         drive(stage_->in_cut, cuts);
+        stage_->in_cut_faulty = cut_faulty;
         stage_->in_version = version;
         stage_.tick();
         VerdictWord verdict = sample<VerdictWord>(stage_->out_verdict);
         VerdictWord expected = expected_verdict(slots, dns);
         expected.ip = ip;
+        expected.fault = fault;
         expected.excluded = excluded;
         expected.version = version;
         if (!expected.accepted) {  // the rest is of no meaning
@@ -370,7 +376,26 @@ TEST_CASE("P14 the limit is the smaller of PacketLength and the MTU cut") {
     }
 }
 
-TEST_CASE("P7 P8 P10 P12 T2 random slots, back to back") {
+TEST_CASE("T4 faulty length limits of the slot that accepts let no byte be copied; others' do not count") {
+    Chooser chooser;
+    for (unsigned accepting = 0; accepting < 3; ++accepting) {
+        for (unsigned faulty = 0; faulty < 8; ++faulty) {
+            std::array<Slot, 3> slots;
+            for (unsigned i = 0; i < 3; ++i) {
+                slots[i].match = 1;
+                slots[i].accept = i >= accepting;
+                slots[i].cut = {0, 8500, 100 + i};
+                slots[i].cut_faulty = faulty >> i & 1;
+            }
+            const VerdictWord verdict = chooser.check(slots, false);
+            CHECK(verdict.accepted == 1);
+            CHECK(verdict.slot == accepting);
+            CHECK(verdict.limit == (faulty >> accepting & 1 ? 0 : 100 + accepting));
+        }
+    }
+}
+
+TEST_CASE("P7 P8 P10 P12 T2 T4 random slots, back to back") {
     StageRandom random;
     Chooser chooser;
     for (unsigned i = 0; i < 20000; ++i) {
@@ -382,8 +407,9 @@ TEST_CASE("P7 P8 P10 P12 T2 random slots, back to back") {
             slot.accept = random.below(65536);
             slot.session = random.below(1024);
             slot.cut = {random.below(2), random.between(1, 9216), random.between(1, 9216)};
+            slot.cut_faulty = random.chance(10);
         }
         chooser.check(slots, random.chance(20), random.chance(90), random.chance(20),
-                      random.below(65536));
+                      random.below(65536), random.chance(10));
     }
 }

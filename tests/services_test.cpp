@@ -2,6 +2,8 @@
 // The service table: its defaults (P7, P8) and what can be written to it (P9).
 #include <Vmatch_services.h>
 
+#include <optional>
+
 #include "stage.hpp"
 
 using namespace mirrornic::test;
@@ -49,8 +51,12 @@ public:
         stage_->in_valid = 1;
         stage_.tick();
         stage_->in_valid = 0;
+        REQUIRE(bool(stage_->out_faulty) == faulty.has_value());
+        if (faulty) REQUIRE(stage_->out_faulty_index == *faulty);
         return {bool(stage_->out_excluded), bool(stage_->out_dns)};
     }
+
+    std::optional<unsigned> faulty;  ///< the entry that every key must show as faulty
 
     Stage<Vmatch_services>& stage() { return stage_; }
 
@@ -274,4 +280,50 @@ TEST_CASE("P9 random entries and keys: exclusion and DNS each from any entry") {
     }
     CHECK(excluded > 1000);
     CHECK(dns > 1000);
+}
+
+TEST_CASE("T4 a flipped bit of any entry, valid or not, shows with every key until it is written") {
+    StageRandom random;
+    Services services;
+    auto& stage = services.stage();
+    REQUIRE(stage.width("match_services", "entries") == ServiceWord::width);
+    const Key keys[] = {key_of(false, other4, other4, Tcp), key_of(true, other6, other6, Udp),
+                        key_of(false, other4, link_local(254), Icmp), Key{}};
+    for (const bool defaults : {true, false}) {
+        for (unsigned i = 0; i < 16 && !defaults; ++i) {
+            ServiceWord entry = unpack<ServiceWord>(random.bits(ServiceWord::width));
+            entry.valid = i % 2;
+            services.write(i, entry);
+        }
+        for (unsigned i = 0; i < 16; ++i) {
+            const ServiceWord entry = services.read(i);
+            for (unsigned bit = 0; bit <= ServiceWord::width; ++bit) {  // and the parity bit
+                INFO("entry " << i << ", bit " << bit);
+                const bool in_parity = bit == ServiceWord::width;
+                services.faulty.reset();
+                services.look(random.pick(keys));
+                if (in_parity)
+                    stage.flip("match_services", "parity", 0, i);
+                else
+                    stage.flip("match_services", "entries", i, bit);
+                services.faulty = i;
+                services.look(random.pick(keys));
+                // Nothing is looked at, nothing found.
+                stage.tick();
+                REQUIRE_FALSE(stage->out_faulty);
+                // Another entry's write does not repair it, its own does.
+                const unsigned other = (i + 1 + bit % 15) % 16;
+                services.write(other, services.read(other));
+                services.look(random.pick(keys));
+                services.write(i, entry);
+                services.faulty.reset();
+                services.look(random.pick(keys));
+            }
+        }
+    }
+    // A reset repairs, too.
+    stage.flip("match_services", "entries", 3, 100);
+    stage.flip("match_services", "parity", 0, 12);
+    stage.reset();
+    services.look(keys[0]);
 }

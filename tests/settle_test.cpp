@@ -75,12 +75,17 @@ public:
             ++copies_ended_;
         }
         if (inputs.fate) fates_.push_back(*inputs.fate);
+        for (int i = 0; i < 2; ++i) corrected_[i] += stage_->corrected >> i & 1;
         stage_.tick();
     }
 
     void wait(unsigned cycles) {
         for (unsigned i = 0; i < cycles; ++i) cycle({});
     }
+
+    /// How often an ending and a fate were corrected.
+    std::array<unsigned, 2> corrected() const { return corrected_; }
+    Stage<Vsettle>& stage() { return stage_; }
 
     std::uint64_t undrained() { return stage_->undrained; }
     std::uint64_t settled() const { return settled_; }
@@ -93,6 +98,7 @@ private:
     Stage<Vsettle> stage_;
     std::deque<EndingWord> endings_;
     std::deque<bool> fates_;
+    std::array<unsigned, 2> corrected_{};
     std::uint64_t settled_ = 0, copies_settled_ = 0, copies_ended_ = 0;
 };
 
@@ -123,6 +129,7 @@ TEST_CASE("P23 a pass without a copy settles with its ending, one a cycle") {
     for (unsigned i = 0; i < 100; ++i)
         settling.cycle(end(ending_of(random, random.pick({NotEligible, NotAccepted, Dropped}))));
     CHECK(settling.settled() == 100);
+    CHECK((settling.corrected() == std::array<unsigned, 2>{}));
 }
 
 TEST_CASE("P23 a copy settles when its ending and its fate are known, whichever is first") {
@@ -152,6 +159,34 @@ TEST_CASE("P23 as many copies as can wait settle, one a cycle") {
         settling.wait(3);
         CHECK(settling.copies_settled() == (round + 1) * waiting);
     }
+}
+
+TEST_CASE("T4 every flipped bit of an ending and of a fate that waits is corrected and shown") {
+    StageRandom random;
+    Settling settling;
+    auto& stage = settling.stage();
+    const unsigned ending_bits = stage.width("settle.endings", "memory");
+    const unsigned fate_bits = stage.width("settle.fates", "memory");
+    REQUIRE(ending_bits == EndingWord::width + 8 + 8);
+    REQUIRE(fate_bits == 1 + 1 + 1);
+    unsigned place = 0;
+    std::array<unsigned, 2> flips{};
+    for (unsigned bit = 0; bit < ending_bits; ++bit) {
+        // Right behind the push, and before the copy's fate is known.
+        settling.cycle(end(ending_of(random, Mirrored)));
+        stage.flip("settle.endings", "memory", place, bit);
+        ++flips[0];
+        settling.cycle(fate(bit % 2));
+        if (bit % 4 == 0) {
+            stage.flip("settle.fates", "memory", place % 4, bit / 4 % fate_bits);
+            ++flips[1];
+        }
+        ++place;
+        settling.wait(4);
+        REQUIRE(settling.copies_settled() == place);
+        REQUIRE((settling.corrected() == flips));
+    }
+    REQUIRE(flips[1] >= 2 * fate_bits);
 }
 
 TEST_CASE(
@@ -261,5 +296,6 @@ TEST_CASE("P23 T3 traffic without a gap: all passes settle and every change drai
         CHECK(settling.settled() == passes);
         CHECK(settling.copies_settled() == begun_copies);
         CHECK(settling.undrained() == 0);
+        CHECK((settling.corrected() == std::array<unsigned, 2>{}));
     }
 }

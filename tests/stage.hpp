@@ -4,7 +4,9 @@
 #pragma once
 
 #include <verilated.h>
+#include <verilated_sym_props.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <cstdio>
@@ -14,6 +16,7 @@
 #include <memory>
 #include <random>
 #include <stdexcept>
+#include <string>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -25,6 +28,10 @@ namespace mirrornic::test {
 
 namespace sizes = registers::sizes;
 
+inline void check(bool holds, const char* message) {
+    if (!holds) throw std::logic_error(message);
+}
+
 /// A verilated module. Inputs are set, `eval` shows what they make of its outputs in this cycle,
 /// and `tick` ends the cycle.
 template <class Model>
@@ -34,7 +41,7 @@ public:
         context_.randReset(2);  // what no reset and no test has set holds anything
         context_.randSeed(1);
         model_ = std::make_unique<Model>(&context_);
-        model_->clk = 0;
+        start_clock(*model_, 0);
     }
 
     Model* operator->() { return model_.get(); }
@@ -55,16 +62,47 @@ public:
         model_->rst = 0;
     }
 
+    /// Flips a bit of a memory's word, as a cell may (T4). `place` is the module with its instances, as
+    /// "settle.endings"; tests/flip.vlt says which memories can be reached. A vector is one word.
+    void flip(const std::string& place, const char* memory, unsigned word, unsigned bit) {
+        const VerilatedVar& found = find(place, memory);
+        check(bit < unsigned(found.elements(0)) && word < words(place, memory),
+              "a memory is smaller than the place of a flip");
+        // Little-endian, and a word begins at a byte.
+        auto* bytes = static_cast<std::uint8_t*>(found.datap());
+        if (found.udims() == 1) bytes += word * (found.totalSize() / found.elements(1));
+        bytes[bit / 8] = std::uint8_t(bytes[bit / 8] ^ 1u << bit % 8);
+    }
+    unsigned width(const std::string& place, const char* memory) {
+        return unsigned(find(place, memory).elements(0));
+    }
+    unsigned words(const std::string& place, const char* memory) {
+        const VerilatedVar& found = find(place, memory);
+        return found.udims() == 1 ? unsigned(found.elements(1)) : 1;
+    }
+
 private:
+    /// A combinational module has no clock.
+    template <class Module>
+    static auto start_clock(Module& module, int) -> decltype(module.clk, void()) {
+        module.clk = 0;
+    }
+    template <class Module>
+    static void start_clock(Module&, long) {}
+
+    const VerilatedVar& find(const std::string& place, const char* memory) {
+        const VerilatedScope* scope = context_.scopeFind(("TOP." + place).c_str());
+        const VerilatedVar* found = scope ? scope->varFind(memory) : nullptr;
+        if (!found)
+            throw std::logic_error("no memory " + place + "." + memory + " can be reached");
+        return *found;
+    }
+
     VerilatedContext context_;
     std::unique_ptr<Model> model_;
 };
 
 // ---- Ports as bits ----
-
-inline void check(bool holds, const char* message) {
-    if (!holds) throw std::logic_error(message);
-}
 
 /// Bit 0 lowest, as in the packed vector.
 class Bits {
@@ -389,14 +427,15 @@ enum CauseCode : std::uint64_t {
 };
 
 struct VerdictWord {
-    static constexpr int width = 5 + SlotBits + RuleBits + 3 * 2 + 3 * RuleBits + SessionBits + 31;
-    Number tap = 0, ip = 0, excluded = 0, accepted = 0, by_service = 0, slot = 0, rule_index = 0,
+    static constexpr int width = 6 + SlotBits + RuleBits + 3 * 2 + 3 * RuleBits + SessionBits + 31;
+    Number tap = 0, ip = 0, fault = 0, excluded = 0, accepted = 0, by_service = 0, slot = 0, rule_index = 0,
            why = 0, why_rule = 0, session = 0, v6 = 0, limit = 0, version = 0;
 
     template <class Visitor>
     void members(Visitor& visit) {
         visit(tap, 1);
         visit(ip, 1);
+        visit(fault, 1);
         visit(excluded, 1);
         visit(accepted, 1);
         visit(by_service, 1);
@@ -477,6 +516,41 @@ struct CopyWord {
     }
 };
 
+/// Where a flipped bit was found; `place` is a registers::Fault.
+struct FaultWord {
+    static constexpr int width = 19;
+    Number place = 0, index = 0;
+
+    template <class Visitor>
+    void members(Visitor& visit) {
+        visit(place, 3);
+        visit(index, 16);
+    }
+};
+
+constexpr int SumWidth = 21;  ///< of a session entry's header words
+
+// ---- Check bits, as T4 has them ----
+
+/// The parity of each group of bits that lie `columns` apart.
+inline Bits column_parity(const Bits& word, int columns) {
+    Bits parity(columns);
+    for (int i = 0; i < word.width(); ++i)
+        parity.put(i % columns, 1, parity.get(i % columns, 1) ^ word.get(i, 1));
+    return parity;
+}
+
+/// The same, and above it the parity of each row of `columns` bits.
+inline Bits check_bits(const Bits& word, int columns) {
+    Bits check(columns + (word.width() + columns - 1) / columns);
+    check.put(0, column_parity(word, columns));
+    for (int i = 0; i < word.width(); ++i) {
+        const int row = columns + i / columns;
+        check.put(row, 1, check.get(row, 1) ^ word.get(i, 1));
+    }
+    return check;
+}
+
 static_assert(sizes::slots == 3 && sizes::rules == 16 && sizes::sessions == 1024 &&
               sizes::filters == 256 && sizes::interfaces == 256);
 
@@ -513,6 +587,13 @@ public:
     Address address(bool v6) {
         Address result{};
         for (int i = 0; i < (v6 ? 16 : 4); ++i) result[i] = byte();
+        return result;
+    }
+    Bits bits(int width) {
+        Bits result(width);
+        for (int low = 0; low < width; low += 32)
+            result.word(low / 32,
+                        std::uint32_t(below(std::uint64_t{1} << std::min(width - low, 32))));
         return result;
     }
     Lanes lanes() {
