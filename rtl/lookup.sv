@@ -193,7 +193,7 @@ module lookup (
             .read(used5[i] || fetch),
             .read_address(fetch ? {staged_filter_index, token5.fetch_egress}
                                 : {filter5[i*offload::FilterBits +: offload::FilterBits], egress5}),
-            .out_word(word), .check(used6[i]), .out_faulty(filter_faulty[i])
+            .out_word(word), .check(tap6 && used6[i]), .out_faulty(filter_faulty[i])
         );
 
         // 6: rules.
@@ -239,8 +239,8 @@ module lookup (
         .write_sum(staged_sum),
         .read_cut(fetch6 ? map::Slots'(1) : used6),
         .read_cut_index(fetch6 ? SlotSessions'(staged_session_index) : session6), .cut(cut7),
-        .check_cut(used7), .cut_faulty(session_faulty[map::Slots-1:0]),
-        .read_outer((out_verdict.tap && out_verdict.accepted) || fetch8),
+        .check_cut(tap7 ? used7 : '0), .cut_faulty(session_faulty[map::Slots-1:0]),
+        .read_outer((out_verdict.tap && out_verdict.accepted && !rst) || fetch8),
         .read_outer_index(fetch8 ? staged_session_index : out_verdict.session), .outer(out_outer),
         .sum(out_sum), .outer_corrected(session_faulty[map::Slots])
     );

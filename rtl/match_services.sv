@@ -114,6 +114,7 @@ module match_services (
         end
         // One by one: Verilator 5.006 writes the wrong words of a wide constant that begins with zeros.
         if (rst) begin
+            out_faulty <= 1'b0;
             for (int i = 0; i < map::Services; i++) begin
                 entries[i] <= Defaults[i*Width +: Width];
                 parity[i]  <= ^Defaults[i*Width +: Width];
