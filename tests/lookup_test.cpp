@@ -6,7 +6,10 @@
 #include <algorithm>
 #include <deque>
 #include <functional>
+#include <map>
 #include <optional>
+#include <set>
+#include <string>
 
 #include "reference_model.hpp"
 #include "stage.hpp"
@@ -93,6 +96,28 @@ CutWord cut_of(const reference::Session& session) {
     return word;
 }
 
+/// Of the header's words that do not depend on the copy, as they lie on the lanes (RFC 1071).
+Number sum_of(const OuterWord& outer) {
+    std::vector<unsigned> words;
+    for (const Address* address : {&outer.source_address, &outer.target_address}) {
+        for (int i = 0; i < (outer.v6 ? 16 : 4); i += 2)
+            words.push_back((*address)[i] + 256u * (*address)[i + 1]);
+    }
+    const auto put = [&words](unsigned word) {
+        words.push_back((word >> 8 & 0xff) + ((word & 0xff) << 8));
+    };
+    if (outer.v6) {
+        for (const unsigned word : {17u, 4789u, 0x0800u}) put(word);
+        put(unsigned(outer.vni >> 8));
+        put(unsigned(outer.vni << 8) & 0xffff);
+    } else {
+        for (const unsigned word : {0x4500u, 0xff11u}) put(word);
+    }
+    Number sum = 0;
+    for (const unsigned word : words) sum += word;
+    return sum;
+}
+
 OuterWord outer_of(const reference::Session& session) {
     OuterWord word;
     word.v6 = session.target_address.version == 6;
@@ -139,6 +164,33 @@ struct Change {
 struct Fetch {
     std::optional<unsigned> interface, filter, session, service;
     bool egress = false;
+};
+
+/// Words with a flipped bit (T4). A write of an entry sets all its words right.
+struct Flips {
+    std::set<unsigned> interfaces, services;
+    std::array<std::set<std::pair<unsigned, bool>>, 3> filters;  ///< of each slot; egress?
+    std::array<std::set<unsigned>, 3> cuts;                      ///< of each slot
+    std::set<unsigned> outers;
+
+    void repair(const Change& change) {
+        if (change.interface) interfaces.erase(change.interface->first);
+        if (change.service) services.erase(change.service->first);
+        for (unsigned slot = 0; slot < 3; ++slot) {
+            for (const bool egress : {false, true}) {
+                if (change.filter) filters[slot].erase({change.filter->first, egress});
+            }
+            if (change.session) cuts[slot].erase(change.session->first);
+        }
+        if (change.session) outers.erase(change.session->first);
+    }
+};
+
+/// What the lookup says of flipped bits in one cycle.
+struct FaultsSeen {
+    std::optional<unsigned> interface, service;
+    std::array<std::optional<unsigned>, 3> filter;
+    std::array<std::optional<unsigned>, 4> session;
 };
 
 struct Frame {
@@ -259,6 +311,7 @@ public:
             if (change_) {
                 if (change_->filter) behind_filter_ = content_;
                 change_->apply(content_);
+                flips_.repair(*change_);
                 ++version_;
             }
         }
@@ -280,6 +333,32 @@ public:
 
     bool busy() const { return change_ || fetch_ || fetched_until_ >= now_; }
 
+    // Flips of a bit; while nothing is inside.
+    void flip_interface(unsigned index, unsigned bit) {
+        stage_.flip("lookup.interfaces", "memory", index, bit);
+        flips_.interfaces.insert(index);
+    }
+    void flip_filter(unsigned slot, unsigned filter, bool egress, unsigned bit) {
+        stage_.flip(slot_place(slot) + ".filters", "memory", 2 * filter + egress, bit);
+        flips_.filters.at(slot).insert({filter, egress});
+    }
+    void flip_service(unsigned index, unsigned bit) {
+        if (bit == ServiceWord::width)
+            stage_.flip("lookup.services", "parity", 0, index);
+        else
+            stage_.flip("lookup.services", "entries", index, bit);
+        flips_.services.insert(index);
+    }
+    void flip_cut(unsigned slot, unsigned session, unsigned bit) {
+        stage_.flip("lookup.sessions.g_slot[" + std::to_string(slot) + "]", "memory", session, bit);
+        flips_.cuts.at(slot).insert(session);
+    }
+    void flip_outer(unsigned session, unsigned bit) {
+        stage_.flip("lookup.sessions", "memory", session, bit);
+        flips_.outers.insert(session);
+    }
+    unsigned width(const char* place) { return stage_.width(place, "memory"); }
+
     void reset(unsigned cycles) {
         idle_inputs();
         stage_->rst = 1;
@@ -293,6 +372,9 @@ public:
         behind_filter_.reset();
         fetched_until_ = 0;
         version_ = 0;
+        seen_.clear();
+        flips_.interfaces.clear();
+        flips_.services.clear();
         const Content old = content_;
         content_ = Content();
         content_.filters = old.filters;  // nobody refers to them
@@ -312,6 +394,7 @@ public:
     Stage<Vlookup>& stage() { return stage_; }
     std::uint64_t accepted() const { return accepted_; }
     std::uint64_t fetches() const { return fetches_; }
+    std::uint64_t faults() const { return faults_; }
 
 private:
     struct Expected {
@@ -322,7 +405,14 @@ private:
         std::optional<reference::Session> session;  ///< that accepts
         Number version, source_port;
         std::size_t size;
+        bool fault = false;                ///< not eligible for it
+        std::array<bool, 3> cut_faulty{};  ///< of each slot
+        std::set<unsigned> outers;         ///< with a flipped bit
     };
+
+    static std::string slot_place(unsigned slot) {
+        return "lookup.g_slot[" + std::to_string(slot) + "]";
+    }
 
     void idle_inputs() {
         stage_->in_valid = stage_->in_tap = 0;
@@ -389,15 +479,74 @@ private:
         expected.source_port = parsed.ip ? reference::source_port(tables, parsed) : 0;
         expected.size = frame.data.size();
         expected.due = now_ + Latency;
+        expect_faults(frame, expected);
         expected_.push_back(std::move(expected));
+    }
+
+    /// Which words of the frame's path are faulty, and when that shows.
+    void expect_faults(const Frame& frame, Expected& expected) {
+        const bool egress = frame.direction == Direction::egress;
+        expected.outers = flips_.outers;
+        if (!flips_.services.empty()) {
+            seen_[now_ + 7].service = *flips_.services.rbegin();
+            expected.fault = true;
+        }
+        if (flips_.interfaces.count(frame.index) > 0) {
+            seen_[now_ + 4].interface = frame.index;
+            expected.fault = true;
+            return;  // it has no slots
+        }
+        const InterfaceWord& word = expected.interface;
+        for (unsigned slot = 0; slot < 3; ++slot) {
+            if (!(word.valid >> slot & 1)) continue;
+            const auto filter = unsigned(word.filter[slot]), session = unsigned(word.session[slot]);
+            if (flips_.filters[slot].count({filter, egress}) > 0) {
+                seen_[now_ + 6].filter[slot] = filter;
+                expected.fault = true;
+            }
+            if (flips_.cuts[slot].count(session) > 0) {
+                seen_[now_ + 7].session[slot] = session;
+                expected.cut_faulty[slot] = true;
+            }
+        }
+    }
+
+    /// All that is found faulty is told in its cycle, with its index, and nothing else.
+    void check_faults() {
+        const auto found = seen_.find(now_);
+        const FaultsSeen seen = found == seen_.end() ? FaultsSeen{} : found->second;
+        if (found != seen_.end()) seen_.erase(found);
+        REQUIRE(bool(stage_->interface_faulty) == seen.interface.has_value());
+        if (seen.interface) REQUIRE(stage_->interface_index == *seen.interface);
+        REQUIRE(bool(stage_->service_faulty) == seen.service.has_value());
+        if (seen.service) REQUIRE(stage_->service_index == *seen.service);
+        const Bits filters = sample(stage_->filter_index, 3 * FilterBits);
+        for (int i = 0; i < 3; ++i) {
+            INFO("slot " << i);
+            REQUIRE(bool(stage_->filter_faulty >> i & 1) == seen.filter[i].has_value());
+            if (seen.filter[i])
+                REQUIRE(filters.get(FilterBits * i, FilterBits) == *seen.filter[i]);
+        }
+        const Bits sessions = sample(stage_->session_index, 4 * SessionBits);
+        for (int i = 0; i < 4; ++i) {
+            INFO("slot " << i << " (3: outer header)");
+            REQUIRE(bool(stage_->session_faulty >> i & 1) == seen.session[i].has_value());
+            if (seen.session[i])
+                REQUIRE(sessions.get(SessionBits * i, SessionBits) == *seen.session[i]);
+        }
+        faults_ += stage_->interface_faulty + stage_->service_faulty;
+        for (const auto& index : seen.filter) faults_ += index.has_value();
+        for (const auto& index : seen.session) faults_ += index.has_value();
     }
 
     void check_outputs() {
         INFO("cycle " << now_);
+        check_faults();
         REQUIRE(bool(stage_->busy) == !expected_.empty());
         if (expected_outer_) {
             results_.back().outer = sample<OuterWord>(stage_->out_outer);
             REQUIRE(pack(results_.back().outer) == pack(outer_of(*expected_outer_)));
+            REQUIRE(stage_->out_sum == sum_of(outer_of(*expected_outer_)));
             expected_outer_.reset();
         }
         const VerdictWord verdict = sample<VerdictWord>(stage_->out_verdict);
@@ -414,9 +563,14 @@ private:
     void check_verdict(const VerdictWord& verdict, const Expected& expected) {
         const reference::Decision& decision = expected.decision;
         REQUIRE(verdict.version == (expected.version & 0xffff));
+        // Its outer header is read, whatever becomes of it.
+        if (verdict.accepted && expected.outers.count(unsigned(verdict.session)) > 0)
+            seen_[now_ + 1].session[3] = unsigned(verdict.session);
+        REQUIRE(bool(verdict.fault) == expected.fault);
         REQUIRE(bool(verdict.ip) == (decision.cause != reference::Cause::not_ip));
         if (!verdict.ip) return;
         REQUIRE(Number(stage_->out_source_port) == expected.source_port);
+        if (verdict.fault) return;  // the rest comes from what is faulty
         REQUIRE(bool(verdict.excluded) == (decision.cause == reference::Cause::excluded));
         if (verdict.excluded) return;
         REQUIRE(bool(verdict.accepted) == expected.session.has_value());
@@ -428,9 +582,13 @@ private:
             REQUIRE(bool(verdict.by_service) == decision.by_service);
             if (!decision.by_service) REQUIRE(verdict.rule_index == decision.rule.value());
             const CutWord cut = cut_of(*expected.session);
-            REQUIRE(verdict.v6 == cut.v6);
-            REQUIRE(verdict.limit == std::min(cut.packet_length, cut.mtu_cut));
-            REQUIRE(std::min<Number>(verdict.limit, expected.size) == decision.kept);
+            if (expected.cut_faulty[end]) {
+                REQUIRE(verdict.limit == 0);
+            } else {
+                REQUIRE(verdict.v6 == cut.v6);
+                REQUIRE(verdict.limit == std::min(cut.packet_length, cut.mtu_cut));
+                REQUIRE(std::min<Number>(verdict.limit, expected.size) == decision.kept);
+            }
             expected_outer_ = expected.session;
             ++accepted_;
         }
@@ -454,6 +612,9 @@ private:
     /// The end of a change, and what a fetch gives.
     void check_token() {
         REQUIRE(bool(stage_->token_done) == (taken_at_ && now_ == *taken_at_ + Latency));
+        if (stage_->token_done && fetch_ && fetch_->session &&
+            flips_.outers.count(*fetch_->session) > 0)
+            seen_[now_ + 1].session[3] = *fetch_->session;
         const auto strobe = [this](bool strobe, bool asked, const Bits& found,
                                    const std::function<Bits()>& wanted) {
             if (!strobe) return;
@@ -504,6 +665,9 @@ private:
     std::optional<Content> behind_filter_;  ///< as it was before the filter of the slot before
     std::deque<Expected> expected_;
     std::optional<reference::Session> expected_outer_;
+    Flips flips_;
+    std::map<std::uint64_t, FaultsSeen> seen_;
+    std::uint64_t faults_ = 0;
     std::vector<Result> results_;
     std::optional<Change> change_;  ///< until it is done
     std::optional<Fetch> fetch_;
@@ -829,6 +993,231 @@ TEST_CASE("P25 a change waits for the end of the sweep, and after a reset the ta
 
 namespace {
 
+/// Interface 0 with all three slots, each with a filter and a session of its own that accept;
+/// interface 1 with the second of the slots alone, of other filters and sessions.
+void fill_for_flips(Lookup& lookup) {
+    for (unsigned i = 0; i < 6; ++i) {
+        Change filter, session;
+        filter.filter = {i, filter_of(true, true)};
+        session.session = {i, session_of(0x100 + i, i % 2)};
+        lookup.commit(filter);
+        lookup.commit(session);
+    }
+    Change change;
+    change.interface = {0, interface_of({0, 1, 2}, {0, 1, 2})};
+    lookup.commit(change);
+    change.interface = {1, interface_of({3, 4, 5}, {3, 4, 5}, 2)};
+    lookup.commit(change);
+    lookup.results();
+}
+
+/// What comes out for one frame.
+VerdictWord verdict_of(Lookup& lookup, const Frame& frame) {
+    lookup.feed(frame);
+    const auto results = lookup.results();
+    REQUIRE(results.size() == 1);
+    return results.front().verdict;
+}
+
+}  // namespace
+
+TEST_CASE("T4 a flipped bit of an interface word leaves its frames alone, and no other's") {
+    StageRandom random;
+    Lookup lookup(random);
+    fill_for_flips(lookup);
+    Change repair;
+    repair.interface = {0, lookup.content().interfaces[0]};
+    for (unsigned bit = 0; bit < lookup.width("lookup.interfaces"); ++bit) {
+        lookup.flip_interface(0, bit);
+        const VerdictWord verdict = verdict_of(lookup, frame_of(Direction::egress, 0));
+        CHECK(verdict.fault == 1);
+        CHECK(verdict.why == 0);
+        CHECK_FALSE(verdict.accepted);
+        CHECK(verdict_of(lookup, frame_of(Direction::egress, 1)).accepted);
+        CHECK(verdict_of(lookup, frame_of(Direction::egress, 256)).fault == 0);
+        lookup.commit(repair);
+        CHECK(verdict_of(lookup, frame_of(Direction::egress, 0)).accepted);
+    }
+    // One that has never been written is faulty, too: its valid bits may be what has flipped.
+    lookup.flip_interface(200, 4);
+    CHECK(verdict_of(lookup, frame_of(Direction::egress, 200)).fault == 1);
+}
+
+TEST_CASE("T4 a flipped bit of a filter counts in a valid slot that uses it, and in its direction") {
+    StageRandom random;
+    Lookup lookup(random);
+    fill_for_flips(lookup);
+    const unsigned width = lookup.width("lookup.g_slot[0].filters");
+    REQUIRE(width == FilterWidth + 32);
+    unsigned bit = 0;
+    for (unsigned round = 0; round < 40; ++round) {
+        for (unsigned slot = 0; slot < 3; ++slot) {
+            for (unsigned filter = 0; filter < 6; ++filter) {
+                for (const Direction flipped : directions) {
+                    bit = (bit + 1 + unsigned(random.below(2 * width / 1440))) % width;
+                    lookup.flip_filter(slot, filter, flipped == Direction::egress, bit);
+                    for (const unsigned index : {0u, 1u}) {
+                        for (const Direction direction : directions) {
+                            // Slot 0 accepts, but a faulty word behind it might have come first.
+                            const bool used = index == 0 ? filter == slot
+                                                         : filter == slot + 3 && slot == 1;
+                            const VerdictWord verdict =
+                                verdict_of(lookup, frame_of(direction, index));
+                            CHECK(bool(verdict.fault) == (used && direction == flipped));
+                            if (!verdict.fault) CHECK(verdict.accepted);
+                        }
+                    }
+                    Change repair;
+                    repair.filter = {filter, lookup.content().filters[filter]};
+                    lookup.commit(repair);
+                }
+            }
+        }
+    }
+    CHECK(verdict_of(lookup, frame_of()).fault == 0);
+    CHECK(lookup.faults() == 40 * 2 * (3 + 1));
+}
+
+TEST_CASE("T4 a flipped bit of any service entry leaves the frames of every tap alone") {
+    StageRandom random;
+    Lookup lookup(random);
+    fill_for_flips(lookup);
+    for (unsigned entry = 0; entry < sizes::services; ++entry) {
+        for (unsigned bit = entry; bit <= ServiceWord::width; bit += 7) {
+            lookup.flip_service(entry, bit);
+            for (const unsigned index : {0u, 1u, 256u})
+                CHECK(verdict_of(lookup, frame_of(Direction::ingress, index)).fault == 1);
+            Change repair;
+            repair.service = {entry, lookup.content().services[entry]};
+            lookup.commit(repair);
+            CHECK(verdict_of(lookup, frame_of()).fault == 0);
+        }
+    }
+}
+
+TEST_CASE("T4 flipped length limits of the slot that accepts drop the copy; others' are only told") {
+    StageRandom random;
+    Lookup lookup(random);
+    fill_for_flips(lookup);
+    const unsigned width = lookup.width("lookup.sessions.g_slot[0]");
+    for (unsigned slot = 0; slot < 3; ++slot) {
+        for (unsigned session = 0; session < 6; ++session) {
+            for (unsigned bit = 0; bit < width; ++bit) {
+                lookup.flip_cut(slot, session, bit);
+                for (const unsigned index : {0u, 1u}) {
+                    const VerdictWord verdict =
+                        verdict_of(lookup, frame_of(Direction::ingress, index));
+                    CHECK(verdict.fault == 0);
+                    CHECK(verdict.accepted == 1);
+                    const bool accepting = index == 0 ? slot == 0 && session == 0
+                                                      : slot == 1 && session == 4;
+                    CHECK((verdict.limit == 0) == accepting);
+                }
+                Change repair;
+                repair.session = {session, lookup.content().sessions[session].value()};
+                lookup.commit(repair);
+            }
+        }
+    }
+    CHECK(lookup.faults() == width * (3 + 1));  // interface 0 uses three of them, 1 one
+}
+
+TEST_CASE("T4 a flipped bit of an outer header is corrected in every copy and every fetch of it") {
+    StageRandom random;
+    Lookup lookup(random);
+    fill_for_flips(lookup);
+    const unsigned width = lookup.width("lookup.sessions");
+    std::uint64_t faults = 0;
+    for (unsigned bit = 0; bit < width; ++bit) {
+        for (const unsigned session : {0u, 1u, 4u}) {
+            lookup.flip_outer(session, bit);
+            for (const unsigned index : {0u, 1u, 0u}) {  // what is sent is compared bit by bit
+                const VerdictWord verdict = verdict_of(lookup, frame_of(Direction::egress, index));
+                CHECK(verdict.accepted);
+                CHECK(verdict.fault == 0);
+                faults += verdict.session == session;
+            }
+            Fetch fetch;
+            fetch.session = session;
+            lookup.present(fetch);
+            while (lookup.busy()) lookup.cycle();
+            ++faults;
+            CHECK(lookup.faults() == faults);
+            Change repair;
+            repair.session = {session, lookup.content().sessions[session].value()};
+            lookup.commit(repair);
+            lookup.results();
+        }
+    }
+    CHECK(faults == width * (3 + 2 + 1));
+}
+
+TEST_CASE("T4 P25 after a reset nothing is found faulty of what was inside") {
+    StageRandom random;
+    for (unsigned in_flight = 1; in_flight <= 10; ++in_flight) {
+        Lookup lookup(random);
+        fill_for_flips(lookup);
+        for (unsigned slot = 0; slot < 3; ++slot) {
+            if (in_flight % 2) lookup.flip_filter(slot, slot, true, 17);
+            lookup.flip_cut(slot, slot, 3);
+            lookup.flip_outer(slot, 40);
+        }
+        if (in_flight % 3 == 0) lookup.flip_interface(0, 1);
+        if (in_flight % 3 == 1) lookup.flip_service(9, 1);
+        for (unsigned i = 0; i < in_flight; ++i) lookup.feed(frame_of());
+        lookup.reset(1);
+        const auto before = lookup.faults();
+        lookup.wait(300);
+        CHECK(lookup.faults() == before);
+    }
+}
+
+TEST_CASE("T4 a commit repairs between two frames, back to back") {
+    StageRandom random;
+    for (unsigned kind = 0; kind < 4; ++kind) {
+        for (const Direction direction : directions) {
+            INFO("kind " << kind);
+            Lookup lookup(random);
+            fill_for_flips(lookup);
+            Change repair;
+            if (kind == 0) {
+                lookup.flip_interface(0, 5);
+                repair.interface = {0, lookup.content().interfaces[0]};
+            } else if (kind == 1) {
+                lookup.flip_filter(2, 2, direction == Direction::egress, 1000);
+                repair.filter = {2, lookup.content().filters[2]};
+            } else if (kind == 2) {
+                lookup.flip_service(6, 30);
+                repair.service = {6, lookup.content().services[6]};
+            } else {
+                lookup.flip_cut(0, 0, 20);
+                lookup.flip_outer(0, 77);
+                repair.session = {0, lookup.content().sessions[0].value()};
+            }
+            // An egress word is written a cycle later: leave one frame's time between.
+            constexpr unsigned before = 12;
+            for (unsigned i = 0; i < 2 * before; ++i) {
+                if (i == before) lookup.present(repair);
+                const bool between = kind == 1 && i == before + 1;
+                if (between)
+                    lookup.cycle();
+                else
+                    lookup.feed(frame_of(direction));
+            }
+            const auto results = lookup.results();
+            REQUIRE(results.size() == 2 * before - (kind == 1 ? 1 : 0));
+            for (unsigned i = 0; i < results.size(); ++i) {
+                const bool faulty = i <= before;
+                INFO("frame " << i);
+                CHECK(bool(results[i].verdict.fault) == (faulty && kind < 3));
+                if (kind == 3) CHECK((results[i].verdict.limit == 0) == faulty);
+            }
+        }
+    }
+}
+
+namespace {
+
 const std::array<std::uint8_t, 16> near4[] = {
     {10, 0, 1, 10}, {10, 0, 2, 20}, {10, 0, 0, 2}, {169, 254, 169, 253}, {169, 254, 169, 254}};
 const std::array<std::uint8_t, 16> near6[] = {
@@ -1012,4 +1401,46 @@ TEST_CASE("T2 P7 P8 P10 P12 random changes that follow each other at once under 
         CHECK(lookup.results().size() > 5000);
         CHECK(lookup.accepted() > 1000);
     }
+}
+
+TEST_CASE("T4 T2 random flips between random changes under random frames") {
+    StageRandom random;
+    Lookup lookup(random);
+    fill_all(random, lookup);
+    for (unsigned i = 0; i < 30; ++i) lookup.commit(random_change(random));
+    for (unsigned round = 0; round < 400; ++round) {
+        lookup.results();
+        // One bit of a word at most; a change in this round may set it right.
+        const unsigned kind = unsigned(random.below(6)), slot = unsigned(random.below(3));
+        const unsigned filter = random.pick(filter_places), session = random.pick(session_places);
+        const bool egress = random.chance(50);
+        Change repair;
+        if (kind == 0) {
+            const auto index = unsigned(random.below(4));
+            lookup.flip_interface(index, unsigned(random.below(140)));
+            repair.interface = {index, lookup.content().interfaces[index]};
+        } else if (kind == 1) {
+            lookup.flip_filter(slot, filter, egress, unsigned(random.below(FilterWidth + 32)));
+            repair.filter = {filter, lookup.content().filters[filter]};
+        } else if (kind == 2) {
+            const auto index = unsigned(random.below(16));
+            lookup.flip_service(index, unsigned(random.below(ServiceWord::width + 1)));
+            repair.service = {index, lookup.content().services[index]};
+        } else if (kind < 5) {
+            if (kind == 3)
+                lookup.flip_cut(slot, session, unsigned(random.below(33)));
+            else
+                lookup.flip_outer(session, unsigned(random.below(lookup.width("lookup.sessions"))));
+            repair.session = {session, lookup.content().sessions[session].value()};
+        }
+        for (unsigned i = 0; i < 60; ++i) {
+            if (random.chance(80))
+                lookup.feed(random_frame(random));
+            else
+                lookup.cycle();
+        }
+        if (kind < 5) lookup.commit(repair);
+    }
+    CHECK(lookup.faults() > 1000);
+    CHECK(lookup.accepted() > 1000);
 }

@@ -55,7 +55,8 @@ public:
         stage_->version = 0;
         stage_->undrained = 0;
         stage_->ready = stage_->idle = stage_->mirror_room = stage_->resetting = 0;
-        stage_->dropped = stage_->table_fault = 0;
+        stage_->dropped = stage_->fault_found = 0;
+        stage_->fault = stage_->fault_count = 0;
         stage_.reset();
     }
 
@@ -136,7 +137,7 @@ public:
     void cycle() {
         drive_bus();
         stage_->dropped = drop_at == now_;
-        stage_->table_fault = fault_at == now_;
+        stage_->fault_found = fault_at == now_;
         play_tables();
         stage_.eval();
         play_counters();
@@ -145,6 +146,7 @@ public:
         resets += stage_->mirror_reset;
         snapshots += stage_->snapshot;
         clears += stage_->clear_counters;
+        fault_clears += stage_->clear_fault;
         stage_.tick();
         ++now_;
     }
@@ -185,7 +187,7 @@ public:
     std::vector<Got> got;
     std::vector<std::uint64_t> lines_taken;          ///< cycles
     unsigned slot_after = 0;                         ///< cycles that a token waits for its slot
-    unsigned resets = 0, snapshots = 0, clears = 0;  ///< cycles of each strobe
+    unsigned resets = 0, snapshots = 0, clears = 0, fault_clears = 0;  ///< cycles of each strobe
     std::uint64_t drop_at = 0, fault_at = 0;
     std::function<void()> on_cycle;
     struct Taken {
@@ -655,7 +657,7 @@ TEST_CASE("T5 a write with partial strobes is refused and changes nothing, at ev
     }
     CHECK((device.staged() == staged));
     CHECK(device.tokens.empty());
-    CHECK(device.resets + device.snapshots + device.clears == 0);
+    CHECK(device.resets + device.snapshots + device.clears + device.fault_clears == 0);
 }
 
 TEST_CASE("T5 an address that is no register reads 0 with OKAY, is counted, and takes no write") {
@@ -1390,13 +1392,14 @@ TEST_CASE("I6 a drop in the very cycle of a clear is not lost") {
 TEST_CASE("P23 P25 a command acts once, and status and counters show what the pins say") {
     StageRandom random;
     Device device(random);
-    for (std::uint32_t bits = 0; bits < 8; ++bits) {
-        device.resets = device.snapshots = 0;
+    for (std::uint32_t bits = 0; bits < 16; ++bits) {
+        device.resets = device.snapshots = device.fault_clears = 0;
         device.start_write(control::address(), bits, 15, {0, 0, 5});
         device.finish();
         device.wait(5);
         CHECK(device.resets == control::mirror_reset.of(bits));
         CHECK(device.snapshots == control::snapshot.of(bits));
+        CHECK(device.fault_clears == control::clear_fault.of(bits));
         CHECK(device.read(control::address()) == 0);
     }
     for (std::uint32_t bits = 0; bits < 16; ++bits) {
@@ -1427,6 +1430,29 @@ TEST_CASE("P23 P25 a command acts once, and status and counters show what the pi
     CHECK(device.read(unmapped_reads::address()) == 0);
 }
 
+TEST_CASE("T4 the place of the first fault and the count of faults are read as the pins say") {
+    StageRandom random;
+    Device device(random);
+    CHECK(device.read(fault::address()) == 0);
+    CHECK(device.read(fault_count::address()) == 0);
+    for (unsigned round = 0; round < 200; ++round) {
+        const FaultWord word{random.below(6), random.below(65536)};
+        const auto count = std::uint16_t(random.below(65536));
+        drive(device.stage()->fault, word);
+        device.stage()->fault_count = count;
+        const std::uint32_t read = device.read(fault::address());
+        CHECK(fault::place.of(read) == word.place);
+        CHECK(fault::index.of(read) == word.index);
+        CHECK(read == (word.place << 16 | word.index));
+        CHECK(device.read(fault_count::address()) == count);
+    }
+    // Neither a fault nor what else is cleared clears it.
+    CHECK(device.fault_clears == 0);
+    REQUIRE(device.write(control::address(), control::clear_error(1)) == Okay);
+    REQUIRE(device.write(interrupt_status::address(), interrupt_status::table_fault(1)) == Okay);
+    CHECK(device.fault_clears == 0);
+}
+
 TEST_CASE("P25 a reset at any moment of an access leaves nothing of it") {
     StageRandom random;
     Device device(random);
@@ -1434,7 +1460,7 @@ TEST_CASE("P25 a reset at any moment of an access leaves nothing of it") {
     const std::pair<std::uint32_t, std::uint32_t> writes[] = {
         {interface_resolver::address(), 0xffffffff},
         {magic::address(), 0},
-        {control::address(), 7},
+        {control::address(), 15},
         {commit::address(), commit::session(1) | commit::clear_counters(1)},
         {fetch::address(), fetch::filter(1)},
         {rule::address(1, 15), 1},
@@ -1449,11 +1475,11 @@ TEST_CASE("P25 a reset at any moment of an access leaves nothing of it") {
             if (after % 2) device.start_read(magic::address(), {0, 0, 30});
             device.wait(after);
             device.reset();
-            device.resets = device.snapshots = device.clears = 0;
+            device.resets = device.snapshots = device.clears = device.fault_clears = 0;
             device.tokens.clear();
             device.wait(30);  // the bus check finds a stale answer
             CHECK(device.tokens.empty());
-            CHECK(device.resets + device.snapshots + device.clears == 0);
+            CHECK(device.resets + device.snapshots + device.clears + device.fault_clears == 0);
             CHECK_FALSE(device.irq());
             for (unsigned i = 0; i < 4; ++i) {
                 const Place& place = places[random.below(std::size(places))];
