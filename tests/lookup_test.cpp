@@ -296,7 +296,9 @@ public:
         stage_.eval();
         check_outputs();
 
-        if (frame && frame->tap) {
+        if (frame && frame->tap && frame->data.size() < 14) {
+            short_until_ = now_ + 1;  // busy until its length is looked at
+        } else if (frame && frame->tap) {
             // The one frame between a filter's two words, by its direction.
             const bool older = behind_filter_ && frame->direction == Direction::egress;
             expect(*frame, older ? *behind_filter_ : content_, version_ - (older ? 1 : 0));
@@ -370,7 +372,7 @@ public:
         fetch_.reset();
         taken_at_.reset();
         behind_filter_.reset();
-        fetched_until_ = 0;
+        fetched_until_ = short_until_ = 0;
         version_ = 0;
         seen_.clear();
         flips_.interfaces.clear();
@@ -542,7 +544,7 @@ private:
     void check_outputs() {
         INFO("cycle " << now_);
         check_faults();
-        REQUIRE(bool(stage_->busy) == !expected_.empty());
+        REQUIRE(bool(stage_->busy) == (!expected_.empty() || now_ == short_until_));
         if (expected_outer_) {
             results_.back().outer = sample<OuterWord>(stage_->out_outer);
             REQUIRE(pack(results_.back().outer) == pack(outer_of(*expected_outer_)));
@@ -672,7 +674,7 @@ private:
     std::optional<Change> change_;  ///< until it is done
     std::optional<Fetch> fetch_;
     Fetch fetched_;
-    std::uint64_t fetched_until_ = 0;
+    std::uint64_t fetched_until_ = 0, short_until_ = 0;
     std::optional<std::uint64_t> taken_at_;
     unsigned strobes_ = 0;
     std::uint64_t now_ = 1, accepted_ = 0, fetches_ = 0;
@@ -885,6 +887,26 @@ TEST_CASE("I2 P13 a pass at no tap has no verdict, and takes the slot of none th
         const auto results = lookup.results();
         REQUIRE(results.size() == taps);
         for (const Result& result : results) CHECK(result.verdict.accepted);
+    }
+}
+
+TEST_CASE("P2 a frame of less than 14 bytes has no verdict, and the one of 14 behind it has") {
+    StageRandom random;
+    Lookup lookup(random);
+    fill(lookup);
+    Change change;
+    change.interface = {7, interface_of({3, 3, 3}, {1, 2, 3})};
+    lookup.commit(change);
+    lookup.results();
+    for (std::size_t bytes = 1; bytes < 14; ++bytes) {
+        for (const std::size_t next : {14u, 80u}) {
+            Frame small = frame_of(Direction::ingress, 7);
+            small.data.resize(bytes);
+            Frame whole = frame_of(Direction::ingress, 7);
+            whole.data.resize(next);
+            for (const Frame* frame : {&whole, &small, &small, &whole, &small}) lookup.feed(*frame);
+            CHECK(lookup.results().size() == 2);
+        }
     }
 }
 
