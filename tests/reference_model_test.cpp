@@ -379,7 +379,7 @@ TEST_CASE("P3 an IP version that disagrees with the EtherType is not IP") {
     }
 }
 
-TEST_CASE("P3 every IHL from 5 to 15 is IP and moves the ports; one under 5 is not IP") {
+TEST_CASE("P3 every IHL from 5 to 15 is IP and moves the ports, and one under 5 is not IP") {
     for (std::size_t ihl = 0; ihl < 5; ++ihl) {
         Bytes frame = frame_of(120);
         frame[14] = static_cast<std::uint8_t>(0x40 | ihl);
@@ -642,7 +642,7 @@ TEST_CASE(
           DestinationOptions);
 }
 
-TEST_CASE("P5 P20 a fragment header at offset 0 is walked; it is a fragment with M alone") {
+TEST_CASE("P5 P20 a fragment header at offset 0 is walked, and it is a fragment with M alone") {
     const Bytes start = ethernet({0x86dd}) + ipv6_header(FragmentHeader);
     for (const unsigned reserved : {0u, 1u, 2u, 3u}) {
         const Parsed initial = parsed(start + fragment_header(Udp, 0, true, reserved) + udp(1, 2));
@@ -692,7 +692,7 @@ TEST_CASE("P7 instance metadata is never mirrored, any protocol, ports known or 
         excluded(ipv6_frame(A6, ipv6({0xfd00, 0xec2, 0, 0, 0, 0, 1, 0x254}), Tcp, udp(5000, 80))));
 }
 
-TEST_CASE("P7 time sync is UDP port 123 on either side; public NTP is ordinary") {
+TEST_CASE("P7 time sync is UDP port 123 on either side, and public NTP is ordinary") {
     const Address sync4 = ipv4(169, 254, 169, 123);
     const Address sync6 = ipv6({0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x123});
     for (const auto& [us, them] : {std::pair(A4, sync4), std::pair(A6, sync6)}) {
@@ -1381,7 +1381,7 @@ TEST_CASE("P20 the hash is over addresses and protocol, and ports where they are
     CHECK(flow_hash(parsed(ethernet({0x86dd}) + ipv6_header(HopByHop))) == 0xc8ca);
 }
 
-TEST_CASE("P20 all fragments of a packet get one port; an atomic fragment hashes its ports") {
+TEST_CASE("P20 all fragments of a packet get one port, and an atomic fragment hashes its ports") {
     const auto hash4 = [](std::uint16_t fragment) {
         return flow_hash(
             parsed(ethernet({0x0800}) + ipv4_header(Udp, A4, B4, fragment) + udp(40000, 443)));
