@@ -106,7 +106,8 @@ TEST_CASE("one push and one pop a cycle go on without a gap, at every fill") {
     }
 }
 
-TEST_CASE("it holds exactly its depth and two words on their way out, wherever its pointers stand") {
+TEST_CASE(
+    "it holds exactly its depth and two words on their way out, wherever its pointers stand") {
     Fifo fifo;
     for (unsigned round = 0; round < 4 * Depth; ++round) {
         for (unsigned i = 0; i < Depth + 2; ++i) fifo.cycle(true, false);

@@ -526,8 +526,7 @@ private:
         for (int i = 0; i < 3; ++i) {
             INFO("slot " << i);
             REQUIRE(bool(stage_->filter_faulty >> i & 1) == seen.filter[i].has_value());
-            if (seen.filter[i])
-                REQUIRE(filters.get(FilterBits * i, FilterBits) == *seen.filter[i]);
+            if (seen.filter[i]) REQUIRE(filters.get(FilterBits * i, FilterBits) == *seen.filter[i]);
         }
         const Bits sessions = sample(stage_->session_index, 4 * SessionBits);
         for (int i = 0; i < 4; ++i) {
@@ -1065,7 +1064,8 @@ TEST_CASE("T4 a flipped bit of an interface word leaves its frames alone, and no
     CHECK(verdict_of(lookup, frame_of(Direction::egress, 200)).fault == 1);
 }
 
-TEST_CASE("T4 a flipped bit of a filter counts in a valid slot that uses it, and in its direction") {
+TEST_CASE(
+    "T4 a flipped bit of a filter counts in a valid slot that uses it, and in its direction") {
     StageRandom random;
     Lookup lookup(random);
     fill_for_flips(lookup);
@@ -1081,8 +1081,8 @@ TEST_CASE("T4 a flipped bit of a filter counts in a valid slot that uses it, and
                     for (const unsigned index : {0u, 1u}) {
                         for (const Direction direction : directions) {
                             // Slot 0 accepts, but a faulty word behind it might have come first.
-                            const bool used = index == 0 ? filter == slot
-                                                         : filter == slot + 3 && slot == 1;
+                            const bool used =
+                                index == 0 ? filter == slot : filter == slot + 3 && slot == 1;
                             const VerdictWord verdict =
                                 verdict_of(lookup, frame_of(direction, index));
                             CHECK(bool(verdict.fault) == (used && direction == flipped));
@@ -1117,7 +1117,8 @@ TEST_CASE("T4 a flipped bit of any service entry leaves the frames of every tap 
     }
 }
 
-TEST_CASE("T4 flipped length limits of the slot that accepts drop the copy; others' are only told") {
+TEST_CASE(
+    "T4 flipped length limits of the slot that accepts drop the copy, those of others are told") {
     StageRandom random;
     Lookup lookup(random);
     fill_for_flips(lookup);
@@ -1131,8 +1132,8 @@ TEST_CASE("T4 flipped length limits of the slot that accepts drop the copy; othe
                         verdict_of(lookup, frame_of(Direction::ingress, index));
                     CHECK(verdict.fault == 0);
                     CHECK(verdict.accepted == 1);
-                    const bool accepting = index == 0 ? slot == 0 && session == 0
-                                                      : slot == 1 && session == 4;
+                    const bool accepting =
+                        index == 0 ? slot == 0 && session == 0 : slot == 1 && session == 4;
                     CHECK((verdict.limit == 0) == accepting);
                 }
                 Change repair;

@@ -376,7 +376,9 @@ TEST_CASE("P14 the limit is the smaller of PacketLength and the MTU cut") {
     }
 }
 
-TEST_CASE("T4 faulty length limits of the slot that accepts let no byte be copied; others' do not count") {
+TEST_CASE(
+    "T4 faulty length limits of the slot that accepts let no byte be copied, those of others do "
+    "not count") {
     Chooser chooser;
     for (unsigned accepting = 0; accepting < 3; ++accepting) {
         for (unsigned faulty = 0; faulty < 8; ++faulty) {

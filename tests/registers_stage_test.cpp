@@ -185,8 +185,8 @@ public:
 
     std::vector<Written> written;
     std::vector<Got> got;
-    std::vector<std::uint64_t> lines_taken;          ///< cycles
-    unsigned slot_after = 0;                         ///< cycles that a token waits for its slot
+    std::vector<std::uint64_t> lines_taken;  ///< cycles
+    unsigned slot_after = 0;                 ///< cycles that a token waits for its slot
     unsigned resets = 0, snapshots = 0, clears = 0, fault_clears = 0;  ///< cycles of each strobe
     std::uint64_t drop_at = 0, fault_at = 0;
     std::function<void()> on_cycle;

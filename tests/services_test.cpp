@@ -144,7 +144,7 @@ TEST_CASE("P7 instance metadata is excluded with any protocol, known or not, in 
     }
 }
 
-TEST_CASE("P7 time sync is UDP port 123 on either side; public NTP is ordinary traffic") {
+TEST_CASE("P7 time sync is UDP port 123 on either side, and public NTP is ordinary traffic") {
     Services services;
     for (const bool v6 : {false, true}) {
         const Address time = v6 ? ec2(0x01, 0x23) : link_local(123);

@@ -62,8 +62,9 @@ public:
         model_->rst = 0;
     }
 
-    /// Flips a bit of a memory's word, as a cell may (T4). `place` is the module with its instances, as
-    /// "settle.endings"; tests/flip.vlt says which memories can be reached. A vector is one word.
+    /// Flips a bit of a memory's word, as a cell may (T4). `place` is the module with its
+    /// instances, as "settle.endings"; tests/flip.vlt says which memories can be reached. A vector
+    /// is one word.
     void flip(const std::string& place, const char* memory, unsigned word, unsigned bit) {
         const VerilatedVar& found = find(place, memory);
         check(bit < unsigned(found.elements(0)) && word < words(place, memory),
@@ -93,8 +94,7 @@ private:
     const VerilatedVar& find(const std::string& place, const char* memory) {
         const VerilatedScope* scope = context_.scopeFind(("TOP." + place).c_str());
         const VerilatedVar* found = scope ? scope->varFind(memory) : nullptr;
-        if (!found)
-            throw std::logic_error("no memory " + place + "." + memory + " can be reached");
+        if (!found) throw std::logic_error("no memory " + place + "." + memory + " can be reached");
         return *found;
     }
 
@@ -428,8 +428,8 @@ enum CauseCode : std::uint64_t {
 
 struct VerdictWord {
     static constexpr int width = 6 + SlotBits + RuleBits + 3 * 2 + 3 * RuleBits + SessionBits + 31;
-    Number tap = 0, ip = 0, fault = 0, excluded = 0, accepted = 0, by_service = 0, slot = 0, rule_index = 0,
-           why = 0, why_rule = 0, session = 0, v6 = 0, limit = 0, version = 0;
+    Number tap = 0, ip = 0, fault = 0, excluded = 0, accepted = 0, by_service = 0, slot = 0,
+           rule_index = 0, why = 0, why_rule = 0, session = 0, v6 = 0, limit = 0, version = 0;
 
     template <class Visitor>
     void members(Visitor& visit) {

@@ -15,27 +15,35 @@ from pathlib import Path
 sys.dont_write_bytecode = True
 import yosys  # noqa: E402
 
+BEAT, KEY, OUTER, VERDICT, SUM = 523, 301, 377, 71, 21
+
+
+def corrected(width, columns=32):
+    """A word with the parity of its rows and columns (T4)."""
+    return width + (width + columns - 1) // columns + columns
+
+
 # Module, memory, words, width, instances of the module.
 MEMORIES = {
-    # Filter words: 2 directions x 256 filters; 16 rules of 352 bits and amazon-dns; one copy a slot.
-    ("filter_table", "memory", 512, 16 * 352 + 1): 3,
-    # Interface words: 3 slots of valid, number (15), filter (8), session (10); resolver and its flag.
-    ("interface_table", "memory", 256, 3 * 34 + 33): 1,
-    # Length limits: outer IP version, MTU cut, PacketLength; one copy a slot.
-    ("session_table", "g_slot[0].memory", 1024, 1 + 14 + 14): 1,
-    ("session_table", "g_slot[1].memory", 1024, 1 + 14 + 14): 1,
-    ("session_table", "g_slot[2].memory", 1024, 1 + 14 + 14): 1,
-    # Outer headers: IP version, VNI, two MACs, two addresses.
-    ("session_table", "memory", 1024, 1 + 24 + 2 * 48 + 2 * 128): 1,
+    # Filter words: 2 directions x 256 filters; 16 rules of 352 bits and amazon-dns, parity; one copy a slot.
+    ("filter_table", "memory", 512, 16 * 352 + 1 + 32): 3,
+    # Interface words: 3 slots of valid, number (15), filter (8), session (10); resolver and its flag; parity.
+    ("interface_table", "memory", 256, 3 * 34 + 33 + 8): 1,
+    # Length limits: outer IP version, MTU cut, PacketLength, parity; one copy a slot.
+    ("session_table", "g_slot[0].memory", 1024, 1 + 14 + 14 + 4): 1,
+    ("session_table", "g_slot[1].memory", 1024, 1 + 14 + 14 + 4): 1,
+    ("session_table", "g_slot[2].memory", 1024, 1 + 14 + 14 + 4): 1,
+    # Outer headers: IP version, VNI, two MACs, two addresses; the sum of their words.
+    ("session_table", "memory", 1024, corrected(1 + 24 + 2 * 48 + 2 * 128 + SUM)): 1,
     # Beats beside the lookup: data, byte count, four marks.
-    ("delay", "ring", 8, 512 + 7 + 4): 1,
+    ("delay", "ring", 8, corrected(512 + 7 + 4)): 1,
     # Beats of copies.
-    ("hold_buffer", "memory", 512, 512): 1,
+    ("hold_buffer", "memory", 512, corrected(512)): 1,
     # Copies that wait: outer header, kept length, source port, checksum.
-    ("fifo", "memory", 512, 377 + 14 + 16 + 16): 1,
+    ("fifo", "memory", 512, corrected(OUTER + 14 + 16 + 16)): 1,
     # Endings of passes with a copy: outcome, cause, session, version, bytes, kept, late_bad. And fates.
-    ("fifo", "memory", 1024, 2 + 4 + 10 + 1 + 32 + 14 + 1): 1,
-    ("fifo", "memory", 4, 1): 1,
+    ("fifo", "memory", 1024, corrected(2 + 4 + 10 + 1 + 32 + 14 + 1, 8)): 1,
+    ("fifo", "memory", 4, corrected(1, 1)): 1,
     # Session counters: an epoch of 48 bits and 2 or 6 counters; the same counters as of the last snapshot.
     ("session_counters", "memory", 1024, 48 + 2 * 64): 1,
     ("session_counters", "saved", 1024, 2 * 64): 1,
@@ -43,31 +51,37 @@ MEMORIES = {
     ("session_counters", "saved", 1024, 6 * 64): 1,
 }
 
+# Read without a clock: eight words in LUTs, so that what is read is corrected in the same cycle.
+UNCLOCKED = {("delay", "ring")}
+
 # Bits of flip-flops of a module (of each of its parameterizations), without the output registers of its memories.
-BEAT, KEY, OUTER, VERDICT = 523, 301, 377, 70
 FLIP_FLOPS = {
     "stream_register": [2 * 577 + 2, 2 * 596 + 2],              # two entries and their valid bits: mirror, forward
-    "fifo": [2 * 3 + 1, 2 * 10 + 1, 2 * 11 + 1],                # written, fetched, valid
-    "tap": [2 * BEAT + 2 * 19 + 1024 + 8 + 32 + 3],             # two beats, two tusers, window, lengths
+    "protect": [0] * 9, "correct": [0] * 6, "column_parity": [0] * 3,
+    # Written, fetched, two valid bits; the word that leaves.
+    "fifo": [2 * 3 + 2 + 1, 2 * 10 + 2 + OUTER + 46, 2 * 11 + 2 + 64],
+    "tap": [2 * BEAT + 19 + 32 + 3],                            # two beats, tuser, bytes before, three flags
     "parse": [1195 + KEY + 2],                                  # walk_t without its constant bits, key, two valid bits
     "extension_header": [1024 + 8 + 1 + 1 + 6 + KEY + 1],       # walk_t, valid
     "interface_table": [9 + 1],                                 # swept, empty
     "filter_table": [0],
-    "session_table": [0],
+    "session_table": [1],                                       # whether an outer header was read
     "match_rules": [16 + 16 + 2],                               # match, accept, dns, valid
-    "match_services": [16 * 168 + 2],                           # the entries, excluded, dns
+    "match_services": [16 * (168 + 1) + 2 + 1 + 4],             # the entries, excluded, dns, faulty and which
     "flow_hash": [4 * 16 + 1],                                  # two CRCs, protocol, result, valid
     "choose": [VERDICT],
-    # Tokens, passes in flight, index and direction, versions, used slots, their filters and sessions, resolvers,
-    # source ports, two flags.
-    "lookup": [8 * 8 + 7 + 3 * 9 + 5 + 5 * 16 + 2 * 3 + 24 + 3 * 30 + 2 * 33 + 21 + 2],
-    "delay": [3 + 7 + 1],                                       # place, waiting, valid
+    # Tokens, passes in flight, a length, index and direction, versions, used slots, their filters and sessions, the
+    # session of the outer header, resolvers, source ports, two flags, four of faults.
+    "lookup": [8 * 8 + 7 + 8 + 4 * 9 + 5 + 5 * 16 + 2 * 3 + 2 * 24 + 3 * 30 + 10 + 2 * 33 + 21 + 2 + 4],
+    "delay": [3 + 6 + 1 + BEAT],                                # place, waiting, valid, the beat that leaves
     # Verdict, lengths (left, kept, bytes), five marks and a cause; data, kept, port, five strobes; ending; decision.
     "admit": [VERDICT + 14 + 14 + 32 + 5 + 4 + 512 + 14 + 16 + 5 + 64 + 62],
-    "hold_buffer": [4 * 10 + 9 + 3],                            # four pointers, place, write, valid, mirror_room
-    # Outer header, port and length in three stages; four partial sums, a beat's, a copy's; header sums; the copy
-    # without its checksum; eight strobes.
-    "checksum": [3 * (OUTER + 16 + 14) + 4 * 34 + 36 + 44 + 20 + 3 * 21 + (OUTER + 14 + 16) + 8],
+    # Four pointers, place, write, two valid bits, mirror_room; the beat that leaves.
+    "hold_buffer": [4 * 10 + 9 + 4 + 512],
+    "header_sum": [3 * 19 + SUM],                               # of either address and the rest, of all
+    # Outer header, port and length in two stages; a beat's four partial sums, a copy's; header sums; four strobes.
+    "checksum": [2 * (OUTER + 16 + 14) + 4 * 34 + 44 + SUM + 22 + 4],
+    "faults": [1 + 19 + 16],                                    # found; place and index of the first; count
     "encapsulate": [512 + 2 * 15 + 3],                          # carried, lengths, first, second, throwing
     "settle": [3 * 16 + 3 * 16 + 1],                            # counts of copies, versions, tracking
     "counters": [2 * 26 * 64],                                  # live, frozen
@@ -77,7 +91,7 @@ FLIP_FLOPS = {
     # refused, whether one is, and which is noted; read data, response, valid bits. Errors. Interrupt. Patience.
     # Staged words and their indices, the two rule lists apart; token, strobes, counter index.
     "registers": [3 + 3 + 13 + 512 + 2 * 16 + 16 * 3 + 1 + 8 + 32 + 2 + 2 + (13 + 4 + 16 + 16) + (4 + 4 + 1) + 16 +
-                  (135 + 8) + (1 + 8) + (29 + OUTER + 10) + (168 + 4) + 21 + 2 * 16 * 352 + 8 + 3 + 10],
+                  (135 + 8) + (1 + 8) + (29 + OUTER + 10) + (168 + 4) + 21 + 2 * 16 * 352 + 8 + 4 + 10],
     "mirror_offload": [32 + 16 + 1],                            # bytes forwarded, copies inside, resetting
 }
 INSTANCES = {"filter_table": 3, "match_rules": 3, "extension_header": 4}
@@ -135,8 +149,9 @@ def main(map_sv):
             memories[memory] += INSTANCES.get(name, 1)
             if int(parameters["WR_PORTS"]) != 1:
                 problems.append(f"{memory}: {parameters['WR_PORTS']} write ports")
-            if "0" in parameters["RD_CLK_ENABLE"].split("'")[1]:
-                problems.append(f"{memory}: a read without a clock, which is no block RAM")
+            clocked = "0" not in parameters["RD_CLK_ENABLE"].split("'")[1]
+            if clocked == (memory[:2] in UNCLOCKED):
+                problems.append(f"{memory}: read {'with' if clocked else 'without'} a clock")
         elif kind in ("$dff", "$dffe"):
             flip_flops[module.removeprefix("\\")] += int(parameters["WIDTH"])
         else:

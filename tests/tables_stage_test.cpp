@@ -122,8 +122,7 @@ TEST_CASE("T2 T3 an interface word is written whole, and a read beside its write
     StageRandom random;
     Interfaces interfaces;
     for (unsigned i = 0; i < sizes::interfaces; ++i) {
-        for (int j = 0; j < 2; ++j)
-            interfaces.cycle(i, i, random.bits(InterfaceWord::width));
+        for (int j = 0; j < 2; ++j) interfaces.cycle(i, i, random.bits(InterfaceWord::width));
         interfaces.read(i);
     }
     for (unsigned i = 0; i < 20000; ++i) {
@@ -134,7 +133,8 @@ TEST_CASE("T2 T3 an interface word is written whole, and a read beside its write
     }
 }
 
-TEST_CASE("T4 every flipped bit of an interface word shows, in no other word, until it is written") {
+TEST_CASE(
+    "T4 every flipped bit of an interface word shows, in no other word, until it is written") {
     StageRandom random;
     Interfaces interfaces;
     const unsigned width = interfaces.stage().width("interface_table", "memory");
@@ -398,7 +398,8 @@ TEST_CASE(
     CHECK(sessions.compared() > 50000);
 }
 
-TEST_CASE("T4 every flipped bit of a session entry's limits shows in its slot alone, until written") {
+TEST_CASE(
+    "T4 every flipped bit of a session entry's limits shows in its slot alone, until written") {
     StageRandom random;
     Sessions sessions;
     REQUIRE(sessions.cut_width() == CutWord::width + 4);
@@ -420,7 +421,8 @@ TEST_CASE("T4 every flipped bit of a session entry's limits shows in its slot al
     }
 }
 
-TEST_CASE("T4 every flipped bit of an outer header and its sum is corrected, and shown where it is") {
+TEST_CASE(
+    "T4 every flipped bit of an outer header and its sum is corrected, and shown where it is") {
     StageRandom random;
     Sessions sessions;
     REQUIRE(sessions.outer_width() == OuterWord::width + SumWidth + 13 + 32);

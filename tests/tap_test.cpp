@@ -117,9 +117,8 @@ private:
     void cycle() {
         // A cycle before a frame's first beat is out, its window.
         stage_.eval();
-        const Expected* leaving = !expected_.empty() && expected_.front().time == now_ + 1
-                                      ? &expected_.front()
-                                      : nullptr;
+        const Expected* leaving =
+            !expected_.empty() && expected_.front().time == now_ + 1 ? &expected_.front() : nullptr;
         const bool window = leaving && leaving->beat.first;
         REQUIRE(bool(stage_->window_valid) == window);
         if (window) {
