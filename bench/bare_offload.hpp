@@ -29,6 +29,8 @@ public:
         top.eval();
         ++cycle;
     }
+    /// What an access does for a cycle of waiting: with traffic beside it, the caller's own.
+    virtual void step() { edge(); }
 
     /// Puts a beat on s_axis. @param user as offload::user_t
     void present(const std::uint8_t* data, std::size_t size, std::size_t offset, std::uint32_t user) {
@@ -47,23 +49,36 @@ public:
         top.s_axil_wstrb = 0xf;
         top.s_axil_awvalid = top.s_axil_wvalid = top.s_axil_bready = 1;
         top.eval();
-        while (!top.s_axil_awready) edge();
-        edge();
+        while (!top.s_axil_awready) step();
+        taken = cycle;
+        step();
         top.s_axil_awvalid = top.s_axil_wvalid = 0;
-        while (!top.s_axil_bvalid) edge();
-        edge();
+        while (!top.s_axil_bvalid) step();
+        step();
+    }
+    void write_line(std::uint32_t address, const RegisterLine& words, std::uint16_t changed) override {
+        if (!lines) return RegisterAccess::write_line(address, words, changed);
+        ++writes;
+        top.s_line_address = static_cast<std::uint8_t>(address / sizeof words);
+        std::memcpy(&top.s_line_data, words.data(), sizeof words);
+        top.s_line_strobes = ~std::uint64_t{0};
+        top.s_line_valid = 1;
+        while (!top.s_line_ready) step();
+        taken = cycle;
+        step();
+        top.s_line_valid = 0;
     }
     std::uint32_t read(std::uint32_t address) override {
         ++reads;
         top.s_axil_araddr = static_cast<std::uint16_t>(address);
         top.s_axil_arvalid = top.s_axil_rready = 1;
         top.eval();
-        while (!top.s_axil_arready) edge();
-        edge();
+        while (!top.s_axil_arready) step();
+        step();
         top.s_axil_arvalid = 0;
-        while (!top.s_axil_rvalid) edge();
+        while (!top.s_axil_rvalid) step();
         const std::uint32_t value = top.s_axil_rdata;
-        edge();
+        step();
         return value;
     }
 
@@ -72,7 +87,9 @@ public:
     }
 
     Vmirror_offload top{"offload"};
-    std::uint64_t cycle = 0, writes = 0, reads = 0;
+    std::uint64_t cycle = 0, writes = 0, reads = 0;  ///< a line is one write
+    std::uint64_t taken = 0;                         ///< cycle of the last write's handshake
+    bool lines = true;                               ///< false: 32-bit writes alone
 };
 
 }  // namespace mirrornic::bench
