@@ -227,8 +227,10 @@ Json changes(bool lines) {
         for (int k = 0; k < 200; ++k) offload.step();  // copies of the entry's last owner leave (P23)
     }
     offload.stop();
+    if (offload.gaps != 0) throw std::runtime_error("traffic has a gap");
+    const std::uint64_t lost = offload.started - std::min(offload.mirrored, offload.copies);
     for (const auto& [what, row] : seen)
-        rows.push_back({{"change", what}, {"port", lines ? "64-byte lines" : "32-bit"}, {"writes", row.writes},
+        rows.push_back({{"change", what}, {"frames_started", offload.started}, {"lost", lost}, {"port", lines ? "64-byte lines" : "32-bit"}, {"writes", row.writes},
                         {"cycles_least", row.least}, {"cycles_most", row.most},
                         {"cycles_mean", static_cast<double>(row.sum) / rounds}});
     return rows;

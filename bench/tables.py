@@ -62,6 +62,8 @@ def missed(figures):
                for row in paced if row["microseconds_to_effect"] >= GOAL_REPLACEMENT]
     result += [f"30 rules over {row['staged_before']}, {row['port']}: {row['lost']} frames were lost or met wrong tables"
                for row in figures["replacement"] if row["lost"]]
+    if any(row["lost"] for row in figures["changes"]):
+        result.append("frames were lost while sessions changed")
     return result
 
 

@@ -221,7 +221,12 @@ def md(m):
     out = ["# Register reference", "", f"Version {m.version >> 16}.{m.version & 0xffff}, map hash `{m.hash:08x}`. "
            "AXI4-Lite, 32-bit registers, byte addresses. Made from `rtl/registers.toml`.", "",
            "Access: ro read only, rw read and write, wo write only (reads 0), w1c write one to clear. "
-           "A refused write changes nothing, answers SLVERR and is kept in `error_address` and `error_reason` (T5).", ""]
+           "A refused write changes nothing, answers SLVERR and is kept in `error_address` and `error_reason` (T5).", "",
+           "The line port writes the 16 registers of an aligned 64 bytes at once, those whose strobes are set. Where a "
+           "line that has a writable register has none, its bytes are 0. If one register is refused, so is the whole "
+           "line; there is no response, but the same record of the error, with the address of the lowest register "
+           "that is refused. In a line, `filter_clear` acts before `filter_flags`, and `source_ports` before `commit`.",
+           ""]
     for r in m.registers:
         where = f"`{r.address:#06x}`" + "".join(f" + {s:#x} × {n} (0..{c - 1})"
                                                for n, (c, s) in zip("ijk", r.array))

@@ -3,17 +3,18 @@
 // values come from registers.toml through package map. One access at a time; a commit is answered when every later
 // frame is handled by it (T2).
 //
-// Two ways in. AXI4-Lite reads and writes 32 bits, a write in 3 cycles. The line port writes the sixteen registers of
-// an aligned 64 bytes at once, a line in 3 cycles: a rule, a session entry, an interface word each are a line, as
-// they leave a processor's write-combining buffer in one PCIe write. It is a port of its own, without a response,
-// because a posted write has none: what is refused is kept in ERROR_ADDRESS and ERROR_REASON, makes the commit fail,
-// and so is seen with the one read of COMMIT_STATUS. Strobes say which registers are written, so that a buffer that
+// Two ways in. AXI4-Lite reads and writes 32 bits, a write in 3 cycles, 4 where the master waits for its answer. The
+// line port writes the sixteen registers of an aligned 64 bytes at once, a line in 3 cycles: a rule, a session entry,
+// an interface word each are a line, as they leave a processor's write-combining buffer in one PCIe write. It is a
+// port of its own beside AXI4-Lite, which a shell without wide writes leaves at 0, and it has no response because a
+// posted write has none: what is refused is kept in ERROR_ADDRESS and ERROR_REASON, makes the commit fail, and so is
+// seen with the one read of COMMIT_STATUS. Strobes say which registers are written, so that a buffer that
 // leaves in parts does no harm, and that a shell may send all writes through here, narrow ones too, and keep their
 // order for nothing. Both ways share one path: a narrow write is a line with one register strobed. When both ports
 // have a write, the line goes first.
-// Bytes of a line where there is no writable register are padding and must be 0; a write of such places alone is
-// refused, as is a line with one register that is refused, whole. Within a line: FILTER_CLEAR comes before
-// FILTER_FLAGS, SOURCE_PORTS before the COMMIT.
+// Where a line that has a writable register has none, its bytes are padding and must be 0. A line with one register
+// that is refused is refused whole. Within a line: FILTER_CLEAR comes before FILTER_FLAGS, SOURCE_PORTS before the
+// COMMIT.
 module registers (
     input  logic        clk,
     input  logic        rst,
@@ -168,9 +169,9 @@ module registers (
         writable = '0;
         refusals = '0;
         if (state == Check) begin
-            for (int i = 0; i < 16; i++) writable[i] = words[i] && map::writable({address[12:6], 4'(i), address[1:0]});
+            for (int i = 0; i < 16; i++) writable[i] = map::writable({address[12:6], 4'(i), 2'd0});
         end
-        padded = writable != '0;
+        padded = posted && writable != '0;
         if (state == Check) begin
             for (int i = 0; i < 16; i++) begin
                 if (words[i] && !(padded && !writable[i] && line[32*i +: 32] == '0))

@@ -826,7 +826,7 @@ TEST_CASE("T5 a line writes what writes of its registers would, or nothing if on
             if (place.address / 64 * 64 == line || line == 0x200)
                 before[place.address] = narrow.read(place.address);
         bool any = false;
-        for (unsigned i = 0; i < 16; ++i) any |= is_writable(at[i]) && (strobes >> 4 * i & 15) != 0;
+        for (unsigned i = 0; i < 16; ++i) any |= is_writable(at[i]);
         Reason reason = strobes == 0 ? Reason::partial_strobes : Reason::none;
         std::uint32_t address = line;
         std::vector<unsigned> order;
@@ -883,9 +883,12 @@ TEST_CASE("T5 a line without a writable register is refused, and so is padding t
             filled[i] = std::uint32_t{1} << random.below(32);
             CHECK(device.attempt_line(line, filled) == reason_at(i));
             CHECK(device.refused_at == line + 4 * i);
-            // Padding alone is no register, as for a 32-bit write; unstrobed it is nothing.
-            CHECK(device.attempt_line(line, words, std::uint64_t{15} << 4 * i) == reason_at(i));
+            // Alone too: a line may come in parts. A 32-bit write of it is refused.
+            const std::uint64_t alone = std::uint64_t{15} << 4 * i;
+            CHECK(device.attempt_line(line, words, alone) == Reason::none);
+            CHECK(device.attempt_line(line, filled, alone) == reason_at(i));
             CHECK(device.refused_at == line + 4 * i);
+            CHECK(device.attempt(line + 4 * i, 0) == reason_at(i));
             if (line == rule::address(0, 0))
                 CHECK(device.attempt_line(line, filled, ~(std::uint64_t{15} << 4 * i)) ==
                       Reason::none);
@@ -904,6 +907,36 @@ TEST_CASE("T5 a line without a writable register is refused, and so is padding t
     CHECK((device.staged() == staged));
     CHECK(device.tokens.empty());
     CHECK(device.resets + device.snapshots + device.clears == 0);
+}
+
+TEST_CASE("T5 a line that comes in parts, in any order, is what it is as a whole") {
+    StageRandom random;
+    Device whole(random), parts(random);
+    for (const Place& place : kept_places()) {
+        const std::uint32_t line = place.address / 64 * 64;
+        if (line == commit::address() || line == control::address()) continue;
+        LineWords words{};
+        const auto at = places_of(line);
+        for (unsigned i = 0; i < 16; ++i)
+            if (at[i] && at[i]->access == Access::rw) words[i] = random_word(random, *at[i]);
+        if (line == filter_index::address())
+            words[1] = 0;  // its clearing and its flags have an order
+        REQUIRE(whole.attempt_line(line, words) == Reason::none);
+        std::vector<unsigned> registers;
+        for (unsigned i = 0; i < 16; ++i)
+            registers.insert(registers.begin() + long(random.below(i + 1)), i);
+        while (!registers.empty()) {
+            std::uint64_t strobes = 0;
+            for (auto n = random.between(1, registers.size()); n > 0; --n) {
+                strobes |= std::uint64_t{15} << 4 * registers.back();
+                registers.pop_back();
+            }
+            parts.start_line(line, words, strobes, unsigned(random.below(4)));
+        }
+        parts.finish();
+        REQUIRE(parts.read(error_reason::address()) == 0);
+        if (!(whole.staged() == parts.staged())) FAIL("the staged words differ at line " << line);
+    }
 }
 
 TEST_CASE("T5 an error of a line holds back the commit, and one read tells of it") {
