@@ -152,6 +152,7 @@ TEST_CASE("T2 P23 sessions come and go under traffic without a gap, and counters
                 next.sessions.erase(any_session(next, random));
             }
             feed(rig, random, 200);
+            rig.offload().wait_cycles(1 + random.below(60));  // a change takes about 20
             rig.apply(next);
             if (change % 50 == 0) rig.check_snapshot();
         }
