@@ -27,7 +27,6 @@ namespace mirrornic {
 namespace {
 
 constexpr std::size_t kReadBuffer = 128 << 10;
-constexpr std::size_t kWriteBuffer = 128 << 10;
 constexpr std::size_t kBatches = 4;             // between the reading thread and its caller
 constexpr std::size_t kBatchBytes = 128 << 10;  // of frames in one of them, about
 constexpr std::size_t kBatchRecords = 1024;
@@ -51,11 +50,6 @@ private:
     int fd_;
 };
 
-bool ends_with(const std::string& text, const std::string& end) {
-    return text.size() >= end.size() &&
-           text.compare(text.size() - end.size(), end.size(), end) == 0;
-}
-
 }  // namespace
 
 // ---------------------------------------------------------------------------------------- reading
@@ -78,6 +72,7 @@ public:
     bool cut = false;         ///< the compressed stream ended in the middle
     bool any = false;         ///< at least one byte was read
     std::string error;        ///< set when read() returned -1
+    std::uint8_t magic[4] = {};  ///< the first bytes, decompressed; known once some were read
     std::vector<char> stdio;  ///< the buffer of the FILE that libpcap reads from
 };
 
@@ -97,8 +92,9 @@ namespace {
 class PlainSource : public CaptureReader::Source {
 public:
     explicit PlainSource(int fd) : fd_(fd) {
-        while (peeked_ < sizeof magic_) {
-            const ssize_t n = from_file(magic_ + peeked_, sizeof magic_ - peeked_);
+        while (peeked_ < sizeof magic) {
+            const ssize_t n =
+                from_file(reinterpret_cast<char*>(magic) + peeked_, sizeof magic - peeked_);
             if (n <= 0) break;
             peeked_ += static_cast<std::size_t>(n);
         }
@@ -125,7 +121,7 @@ public:
     ssize_t read(char* out, std::size_t size) override {
         if (given_ == peeked_) return error.empty() ? from_file(out, size) : -1;
         const std::size_t n = std::min(size, peeked_ - given_);
-        std::memcpy(out, magic_ + given_, n);
+        std::memcpy(out, magic + given_, n);
         given_ += n;
         return static_cast<ssize_t>(n);
     }
@@ -143,13 +139,13 @@ public:
     bool is_gzip() const { return starts_with("\x1f\x8b", 2); }
     bool is_zstd() const {  // a data frame, or a skippable one as parallel compressors write it
         return starts_with("\x28\xb5\x2f\xfd", 4) ||
-               (peeked_ == 4 && (magic_[0] & 0xf0) == 0x50 &&
-                std::memcmp(magic_ + 1, "\x2a\x4d\x18", 3) == 0);
+               (peeked_ == 4 && (magic[0] & 0xf0) == 0x50 &&
+                std::memcmp(magic + 1, "\x2a\x4d\x18", 3) == 0);
     }
 
 private:
     bool starts_with(const char* bytes, std::size_t size) const {
-        return peeked_ >= size && std::memcmp(magic_, bytes, size) == 0;
+        return peeked_ >= size && std::memcmp(magic, bytes, size) == 0;
     }
 
     ssize_t from_file(char* out, std::size_t size) {
@@ -166,7 +162,6 @@ private:
 
     Descriptor fd_;
     Descriptor stop_{::eventfd(0, EFD_CLOEXEC)};
-    char magic_[4] = {};
     std::size_t peeked_ = 0;
     std::size_t given_ = 0;
 };
@@ -194,6 +189,7 @@ public:
             }
             produced = decode(out, size);
         }
+        if (produced > 0 && !any) std::memcpy(magic, out, std::min(produced, sizeof magic));
         if (produced > 0) any = true;
         return produced > 0 ? static_cast<ssize_t>(produced) : -1;
     }
@@ -307,7 +303,6 @@ struct Batch {
     std::exception_ptr failure;  ///< in the place of what would follow
 
     void clear() {
-        bytes.clear();
         records.clear();
         skipped = 0;
     }
@@ -325,6 +320,12 @@ struct CaptureReader::State {
     void read_ahead();
     /// Adds the next record. False: the batch is the last.
     bool read_record(Batch& batch);
+    /// Fills the batch by libpcap. False: it is the last.
+    bool read_by_libpcap(Batch& batch);
+    /// Fills the batch with a part of the file as it is. False: the batch is the last.
+    bool read_records(Batch& batch);
+    /// Files whose records need nobody but us: pcap as nearly all are.
+    bool is_simple() const;
     void give(std::unique_ptr<Batch>& batch);
 
     struct PcapClose {
@@ -336,6 +337,7 @@ struct CaptureReader::State {
 
     // Of the reading thread.
     std::uint64_t records_read = 0;
+    std::vector<std::uint8_t> carried;  ///< the first part of a record
 
     // Of the caller.
     std::unique_ptr<Batch> current = std::make_unique<Batch>();
@@ -417,6 +419,75 @@ bool CaptureReader::State::read_record(Batch& batch) {
     return true;
 }
 
+bool CaptureReader::State::read_by_libpcap(Batch& batch) {
+    const bool pipe = !source->regular();
+    batch.bytes.clear();
+    bool more = true;
+    while (more && batch.bytes.size() < kBatchBytes && batch.records.size() < kBatchRecords) {
+        more = read_record(batch);
+        if (pipe && !batch.records.empty()) break;
+    }
+    return more;
+}
+
+bool CaptureReader::State::is_simple() const {
+    static const std::uint8_t magics[][4] = {{0xd4, 0xc3, 0xb2, 0xa1}, {0xa1, 0xb2, 0xc3, 0xd4},
+                                             {0x4d, 0x3c, 0xb2, 0xa1}, {0xa1, 0xb2, 0x3c, 0x4d}};
+    const auto known = [this](const std::uint8_t(&magic)[4]) {
+        return std::memcmp(magic, source->magic, sizeof magic) == 0;
+    };
+    return source->regular() && std::any_of(std::begin(magics), std::end(magics), known) &&
+           pcap_major_version(capture.get()) == 2 && pcap_minor_version(capture.get()) == 4;
+}
+
+bool CaptureReader::State::read_records(Batch& batch) {
+    std::FILE* const file = pcap_file(capture.get());
+    const std::size_t before = carried.size();
+    batch.bytes.resize(before + kBatchBytes);
+    std::copy(carried.begin(), carried.end(), batch.bytes.begin());
+    const std::size_t n = std::fread(batch.bytes.data() + before, 1, kBatchBytes, file);
+    const bool ended = n < kBatchBytes, swapped = pcap_is_swapped(capture.get()) != 0;
+    const std::uint32_t unit =
+        source->magic[1] == 0x3c || source->magic[2] == 0x3c ? 1 : 1000;  // in nanoseconds
+    const auto snap_length = static_cast<std::uint32_t>(pcap_snapshot(capture.get()));
+    std::string error = source->error;
+    if (ended && error.empty() && std::ferror(file) != 0) error = std::strerror(errno);
+
+    const std::uint8_t* at = batch.bytes.data();
+    const std::uint8_t* const end = at + before + n;
+    std::uint32_t header[4];  // seconds, their fraction, bytes captured, bytes on the wire
+    while (static_cast<std::size_t>(end - at) >= sizeof header) {
+        std::memcpy(header, at, sizeof header);
+        if (swapped)
+            for (std::uint32_t& field : header) field = __builtin_bswap32(field);
+        const std::uint32_t captured = header[2];
+        if (captured > CaptureWriter::kSnapLength) {
+            error = "a record of " + std::to_string(captured) + " bytes is longer than pcap's " +
+                    std::to_string(CaptureWriter::kSnapLength);
+            break;
+        }
+        if (static_cast<std::size_t>(end - at) - sizeof header < captured) break;
+        at += sizeof header;
+        ++records_read;
+        const std::uint32_t size = std::min(captured, snap_length);  // as libpcap has it
+        if (size == 0) {
+            ++batch.skipped;
+        } else {
+            const auto offset = static_cast<std::size_t>(at - batch.bytes.data());
+            batch.records.push_back({offset, size, std::max(size, header[3]),
+                                     header[0] * kNanosecondsPerSecond + header[1] * unit});
+        }
+        at += captured;
+    }
+    carried.assign(at, end);
+    batch.last = ended || !error.empty();
+    batch.truncated = batch.last && error.empty() && (source->cut || !carried.empty());
+    if (!error.empty())
+        batch.failure = std::make_exception_ptr(CaptureError(
+            name, "after frame " + std::to_string(records_read) + ": " + error));
+    return !batch.last;
+}
+
 void CaptureReader::State::give(std::unique_ptr<Batch>& batch) {
     std::function<void()> wake;
     {
@@ -429,6 +500,7 @@ void CaptureReader::State::give(std::unique_ptr<Batch>& batch) {
 }
 
 void CaptureReader::State::read_ahead() {
+    const bool simple = is_simple();
     while (true) {
         std::unique_ptr<Batch> batch;
         {
@@ -439,12 +511,7 @@ void CaptureReader::State::read_ahead() {
             spare.pop_front();
         }
         batch->clear();
-        const bool pipe = !source->regular();
-        bool more = true;
-        while (more && batch->bytes.size() < kBatchBytes && batch->records.size() < kBatchRecords) {
-            more = read_record(*batch);
-            if (pipe && !batch->records.empty()) break;
-        }
+        const bool more = simple ? read_records(*batch) : read_by_libpcap(*batch);
         give(batch);
         if (!more) return;
     }
@@ -509,124 +576,7 @@ std::optional<double> CaptureReader::progress() const { return state_->source->p
 
 // ---------------------------------------------------------------------------------------- writing
 
-/// Where the bytes of the capture go, after compression.
-class CaptureWriter::Sink {
-public:
-    virtual ~Sink() = default;
-    virtual void write(const std::uint8_t* data, std::size_t size) = 0;
-    /// All that was written so far can be read from the file.
-    virtual void flush() = 0;
-    /// Ends the stream and closes the file.
-    virtual void close() = 0;
-};
-
 namespace {
-
-class PlainSink : public CaptureWriter::Sink {
-public:
-    PlainSink(int fd, std::string name) : fd_(fd), name_(std::move(name)) {}
-
-    void write(const std::uint8_t* data, std::size_t size) override {
-        while (size > 0) {
-            const ssize_t n = ::write(fd_.get(), data, size);
-            if (n < 0 && errno == EINTR) continue;
-            if (n < 0) throw CaptureError(name_, std::strerror(errno));
-            data += n;
-            size -= static_cast<std::size_t>(n);
-        }
-    }
-    void flush() override {}
-    void close() override {
-        if (!fd_.close()) throw CaptureError(name_, std::strerror(errno));
-    }
-
-private:
-    Descriptor fd_;
-    std::string name_;
-};
-
-class GzipSink : public CaptureWriter::Sink {
-public:
-    explicit GzipSink(std::unique_ptr<PlainSink> file) : file_(std::move(file)) {
-        if (deflateInit2(&stream_, Z_DEFAULT_COMPRESSION, Z_DEFLATED, 15 + 16, 8,
-                         Z_DEFAULT_STRATEGY) != Z_OK) {
-            throw std::bad_alloc();
-        }
-    }
-    ~GzipSink() override { deflateEnd(&stream_); }
-
-    void write(const std::uint8_t* data, std::size_t size) override {
-        stream_.next_in = const_cast<Bytef*>(data);
-        stream_.avail_in = static_cast<uInt>(size);
-        run(Z_NO_FLUSH);
-    }
-    void flush() override { run(Z_SYNC_FLUSH); }
-    void close() override {
-        run(Z_FINISH);
-        file_->close();
-    }
-
-private:
-    void run(int mode) {
-        do {
-            stream_.next_out = output_.data();
-            stream_.avail_out = static_cast<uInt>(output_.size());
-            deflate(&stream_, mode);
-            file_->write(output_.data(), output_.size() - stream_.avail_out);
-        } while (stream_.avail_out == 0);
-    }
-
-    std::unique_ptr<PlainSink> file_;
-    z_stream stream_{};
-    std::vector<std::uint8_t> output_ = std::vector<std::uint8_t>(kReadBuffer);
-};
-
-class ZstdSink : public CaptureWriter::Sink {
-public:
-    explicit ZstdSink(std::unique_ptr<PlainSink> file) : file_(std::move(file)) {
-        if (stream_ == nullptr) throw std::bad_alloc();
-        ZSTD_CCtx_setParameter(stream_.get(), ZSTD_c_checksumFlag, 1);
-    }
-
-    void write(const std::uint8_t* data, std::size_t size) override {
-        run({data, size, 0}, ZSTD_e_continue);
-    }
-    void flush() override { run({nullptr, 0, 0}, ZSTD_e_flush); }
-    void close() override {
-        run({nullptr, 0, 0}, ZSTD_e_end);
-        file_->close();
-    }
-
-private:
-    struct Free {
-        void operator()(ZSTD_CStream* stream) const { ZSTD_freeCStream(stream); }
-    };
-
-    void run(ZSTD_inBuffer input, ZSTD_EndDirective mode) {
-        std::size_t left;
-        do {
-            ZSTD_outBuffer output{output_.data(), output_.size(), 0};
-            left = ZSTD_compressStream2(stream_.get(), &output, &input, mode);
-            if (ZSTD_isError(left)) throw std::runtime_error(ZSTD_getErrorName(left));
-            file_->write(output_.data(), output.pos);
-        } while (input.pos < input.size || (mode != ZSTD_e_continue && left > 0));
-    }
-
-    std::unique_ptr<PlainSink> file_;
-    std::unique_ptr<ZSTD_CStream, Free> stream_{ZSTD_createCStream()};
-    std::vector<std::uint8_t> output_ = std::vector<std::uint8_t>(kReadBuffer);
-};
-
-std::unique_ptr<CaptureWriter::Sink> open_sink(const std::string& path, const std::string& name) {
-    const int fd = path == "-"
-                       ? STDOUT_FILENO
-                       : ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (fd < 0) throw CaptureError(name, std::strerror(errno));
-    auto file = std::make_unique<PlainSink>(fd, name);
-    if (ends_with(path, ".gz")) return std::make_unique<GzipSink>(std::move(file));
-    if (ends_with(path, ".zst")) return std::make_unique<ZstdSink>(std::move(file));
-    return file;
-}
 
 struct FileHeader {
     std::uint32_t magic = 0xa1b23c4d;  // pcap with nanoseconds
@@ -646,157 +596,35 @@ struct RecordHeader {
 };
 static_assert(sizeof(RecordHeader) == 16);
 
-void append(std::vector<std::uint8_t>& buffer, const void* data, std::size_t size) {
-    const auto* bytes = static_cast<const std::uint8_t*>(data);
-    if (size > 0) buffer.insert(buffer.end(), bytes, bytes + size);
-}
-
 }  // namespace
 
-/// Has the sink do its work in a thread of its own. After an error nothing is written, and each
-/// call reports it.
-class CaptureWriter::Writer {
-public:
-    explicit Writer(std::unique_ptr<Sink> sink)
-        : sink_(std::move(sink)), thread_([this] { work(); }) {}
-    ~Writer() { end(); }
+CaptureWriter::CaptureWriter(const std::string& path) : CaptureWriter(OutputFile(path), true) {}
 
-    /// Takes the buffer and leaves an empty one in its place.
-    void take(std::vector<std::uint8_t>& buffer) {
-        std::unique_lock lock(mutex_);
-        done_.wait(lock, [this] { return waiting_.size() < kBatches; });
-        check();
-        waiting_.push_back(std::move(buffer));
-        given_.notify_one();
-        buffer = {};
-        if (!spare_.empty()) {
-            buffer = std::move(spare_.back());
-            spare_.pop_back();
-        }
-        buffer.clear();
-        buffer.reserve(kWriteBuffer);
-    }
-    void flush() {
-        settle();
-        sink_->flush();
-    }
-    void close() {
-        settle();
-        end();
-        sink_->close();
-    }
-
-private:
-    void settle() {
-        std::unique_lock lock(mutex_);
-        done_.wait(lock, [this] { return waiting_.empty(); });
-        check();
-    }
-    void check() const {
-        if (failure_) std::rethrow_exception(failure_);
-    }
-    void end() {
-        {
-            const std::lock_guard lock(mutex_);
-            ending_ = true;
-            given_.notify_one();
-        }
-        if (thread_.joinable()) thread_.join();
-    }
-    void work() {
-        std::unique_lock lock(mutex_);
-        while (true) {
-            given_.wait(lock, [this] { return !waiting_.empty() || ending_; });
-            if (waiting_.empty()) return;
-            const auto& buffer = waiting_.front();  // a deque's elements stay where they are
-            lock.unlock();
-            std::exception_ptr failure;
-            try {
-                if (!failure_) sink_->write(buffer.data(), buffer.size());
-            } catch (...) {
-                failure = std::current_exception();
-            }
-            lock.lock();
-            if (failure) failure_ = failure;
-            spare_.push_back(std::move(waiting_.front()));
-            waiting_.pop_front();
-            done_.notify_all();
-        }
-    }
-
-    std::unique_ptr<Sink> sink_;
-    std::mutex mutex_;
-    std::condition_variable given_, done_;
-    std::deque<std::vector<std::uint8_t>> waiting_;
-    std::vector<std::vector<std::uint8_t>> spare_;
-    std::exception_ptr failure_;
-    bool ending_ = false;
-    std::thread thread_;  // last: it uses the others
-};
-
-CaptureWriter::CaptureWriter(const std::string& path)
-    : name_(path == "-" ? "standard output" : path),
-      writer_(std::make_unique<Writer>(open_sink(path, name_))) {
-    buffer_.reserve(kWriteBuffer);
+CaptureWriter::CaptureWriter(OutputFile file, bool from_start) : file_(std::move(file)) {
     const FileHeader header;
-    append(buffer_, &header, sizeof header);
-}
-
-CaptureWriter::CaptureWriter(CaptureWriter&&) noexcept = default;
-
-CaptureWriter::~CaptureWriter() {
-    try {
-        close();
-    } catch (const std::exception&) {  // close() reports it to whoever asks
-    }
+    if (from_start) std::memcpy(file_.append(sizeof header), &header, sizeof header);
 }
 
 void CaptureWriter::write(std::uint64_t timestamp_ns, const std::uint8_t* data, std::size_t size) {
-    if (!writer_) throw CaptureError(name_, "a frame was written after the capture was closed");
+    if (!file_.open())
+        throw CaptureError(file_.name(), "a frame was written after the capture was closed");
     if (size > kSnapLength) {
-        throw CaptureError(name_, "a frame of " + std::to_string(size) +
-                                      " bytes is longer than pcap's " +
-                                      std::to_string(kSnapLength));
+        throw CaptureError(file_.name(), "a frame of " + std::to_string(size) +
+                                             " bytes is longer than pcap's " +
+                                             std::to_string(kSnapLength));
     }
     const std::uint64_t seconds = timestamp_ns / kNanosecondsPerSecond;
     if (seconds > UINT32_MAX) {
-        throw CaptureError(name_, "the time stamp of " + std::to_string(seconds) +
-                                      " s does not fit into pcap's 32 bits");
+        throw CaptureError(file_.name(), "the time stamp of " + std::to_string(seconds) +
+                                             " s does not fit into pcap's 32 bits");
     }
     const auto bytes = static_cast<std::uint32_t>(size);
     const RecordHeader header{static_cast<std::uint32_t>(seconds),
                               static_cast<std::uint32_t>(timestamp_ns % kNanosecondsPerSecond),
                               bytes, bytes};
-    if (buffer_.size() + sizeof header + size > buffer_.capacity()) drain();
-    append(buffer_, &header, sizeof header);
-    append(buffer_, data, size);
-}
-
-void CaptureWriter::flush() {
-    if (!writer_) return;
-    drain();
-    or_close([&] { writer_->flush(); });
-}
-
-void CaptureWriter::close() {
-    if (!writer_) return;
-    drain();
-    or_close([&] { writer_->close(); });
-    writer_.reset();
-}
-
-void CaptureWriter::drain() {
-    or_close([&] { writer_->take(buffer_); });
-}
-
-template <typename Action>
-void CaptureWriter::or_close(Action action) {
-    try {
-        action();
-    } catch (...) {
-        writer_.reset();
-        throw;
-    }
+    std::uint8_t* const at = file_.append(sizeof header + size);
+    std::memcpy(at, &header, sizeof header);
+    if (size > 0) std::memcpy(at + sizeof header, data, size);
 }
 
 // ------------------------------------------------------------------------------------------ paths

@@ -7,19 +7,11 @@
 #include <functional>
 #include <memory>
 #include <optional>
-#include <stdexcept>
 #include <string>
-#include <vector>
+
+#include "output_file.hpp"
 
 namespace mirrornic {
-
-/// A capture file that cannot be opened, read or written. what() is one line that begins with the
-/// file's name and says what is wrong.
-class CaptureError : public std::runtime_error {
-public:
-    CaptureError(const std::string& file, const std::string& message)
-        : std::runtime_error(file + ": " + message) {}
-};
 
 /// Reads a capture of Ethernet frames as a stream, in constant memory, whatever the file's size. A
 /// thread of its own reads ahead: of a file by whole buffers, of a pipe no further than it has
@@ -72,45 +64,28 @@ private:
 };
 
 /// Writes a pcap file of Ethernet frames with nanosecond time stamps, this machine's byte order and
-/// a snap length of 262144. A name that ends in .gz or .zst is compressed accordingly.
-/// Buffered, compressed and written by a thread of its own. An error in writing closes the file,
-/// which then ends where the error was, and is reported by the next call.
+/// a snap length of 262144, as an OutputFile.
 class CaptureWriter {
 public:
     static constexpr std::size_t kSnapLength = 262144;
 
     /// Creates or truncates `path`; "-" is standard output. @throws CaptureError.
     explicit CaptureWriter(const std::string& path);
-    /// Closes as close() does, but cannot report an error: call close() first.
-    ~CaptureWriter();
-    CaptureWriter(CaptureWriter&&) noexcept;
-    CaptureWriter& operator=(CaptureWriter&&) = delete;
+    /// Into a file that is open. @param from_start it has no file header yet
+    CaptureWriter(OutputFile file, bool from_start);
 
     /// Appends one frame of at most kSnapLength bytes. `timestamp_ns` is since 1970 and below
     /// 2^32 seconds. @throws CaptureError when a limit is exceeded (the frame is then not part of
     /// the file) or buffered frames cannot be written.
     void write(std::uint64_t timestamp_ns, const std::uint8_t* data, std::size_t size);
 
-    /// Hands all frames so far to the operating system: a reader sees a file of whole frames (of a
-    /// compressed file it sees them too, and that the stream is not closed). @throws CaptureError.
-    void flush();
-
-    /// Flushes, ends the compressed stream and closes the file; nothing may be written afterwards,
-    /// a second close() does nothing. @throws CaptureError, for example when the disk is full; the
-    /// file is closed all the same.
-    void close();
-
-    class Sink;
+    /// As of an OutputFile; between frames, a reader sees a file of whole frames.
+    void end_piece(std::uint64_t piece) { file_.end_piece(piece); }
+    void flush() { file_.flush(); }
+    void close() { file_.close(); }
 
 private:
-    class Writer;
-    void drain();
-    template <typename Action>
-    void or_close(Action action);
-
-    std::string name_;
-    std::unique_ptr<Writer> writer_;  // null once closed
-    std::vector<std::uint8_t> buffer_;
+    OutputFile file_;
 };
 
 /// Whether writing `output` would destroy `input`: both name one regular file, also by way of

@@ -1,0 +1,353 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "output_file.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+#include <zlib.h>
+#include <zstd.h>
+
+#include <cerrno>
+#include <condition_variable>
+#include <cstring>
+#include <deque>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <utility>
+
+namespace mirrornic {
+
+/// Where the bytes go, after compression.
+class OutputFile::Sink {
+public:
+    virtual ~Sink() = default;
+    virtual void write(const std::uint8_t* data, std::size_t size) = 0;
+    /// What was written since the piece before is this piece.
+    virtual void end_piece(std::uint64_t piece) = 0;
+    /// All that was written so far can be read from the file.
+    virtual void flush() = 0;
+    /// Ends the stream and closes the file.
+    virtual void close() = 0;
+};
+
+namespace {
+
+constexpr std::size_t kBatches = 4;            // between the caller and the writing thread
+constexpr std::size_t kWaitingBytes = 8 << 20;  // of pieces whose turn has not come
+
+bool ends_with(const std::string& text, const std::string& end) {
+    return text.size() >= end.size() &&
+           text.compare(text.size() - end.size(), end.size(), end) == 0;
+}
+
+class PlainSink : public OutputFile::Sink {
+public:
+    PlainSink(int fd, std::string name, std::unique_ptr<Turns> turns)
+        : fd_(fd), name_(std::move(name)), turns_(std::move(turns)) {}
+    ~PlainSink() override { close_file(); }
+
+    void write(const std::uint8_t* data, std::size_t size) override {
+        if (!turns_) return to_file(data, size);
+        std::vector<std::uint8_t>& piece = pieces_.back().bytes;
+        piece.insert(piece.end(), data, data + size);
+        waiting_ += size;
+    }
+    void end_piece(std::uint64_t number) override {
+        pieces_.back().number = number;
+        pieces_.push_back({});
+        while (pieces_.size() > 1 &&
+               (waiting_ > kWaitingBytes || turns_->is_next(pieces_.front().number)))
+            write_piece();
+    }
+    void flush() override {
+        while (pieces_.size() > 1) write_piece();
+    }
+    void close() override {
+        flush();
+        if (!close_file()) throw CaptureError(name_, std::strerror(errno));
+    }
+
+private:
+    struct Piece {
+        std::uint64_t number = 0;
+        std::vector<std::uint8_t> bytes;
+    };
+
+    void write_piece() {
+        const Piece& piece = pieces_.front();
+        turns_->wait_until_next(piece.number);
+        to_file(piece.bytes.data(), piece.bytes.size());
+        turns_->done(piece.number);
+        waiting_ -= piece.bytes.size();
+        pieces_.pop_front();
+    }
+    void to_file(const std::uint8_t* data, std::size_t size) {
+        while (size > 0) {
+            const ssize_t n = ::write(fd_, data, size);
+            if (n < 0 && errno == EINTR) continue;
+            if (n < 0) throw CaptureError(name_, std::strerror(errno));
+            data += n;
+            size -= static_cast<std::size_t>(n);
+        }
+    }
+    bool close_file() {
+        const int fd = std::exchange(fd_, -1);
+        return fd <= STDERR_FILENO || ::close(fd) == 0;
+    }
+
+    int fd_;
+    std::string name_;
+    std::unique_ptr<Turns> turns_;
+    std::deque<Piece> pieces_ = std::deque<Piece>(1);  ///< the last one is not complete
+    std::size_t waiting_ = 0;                          ///< bytes in them
+};
+
+class GzipSink : public OutputFile::Sink {
+public:
+    explicit GzipSink(std::unique_ptr<Sink> file) : file_(std::move(file)) {
+        if (deflateInit2(&stream_, Z_DEFAULT_COMPRESSION, Z_DEFLATED, 15 + 16, 8,
+                         Z_DEFAULT_STRATEGY) != Z_OK) {
+            throw std::bad_alloc();
+        }
+    }
+    ~GzipSink() override { deflateEnd(&stream_); }
+
+    void write(const std::uint8_t* data, std::size_t size) override {
+        stream_.next_in = const_cast<Bytef*>(data);
+        stream_.avail_in = static_cast<uInt>(size);
+        run(Z_NO_FLUSH);
+    }
+    void end_piece(std::uint64_t piece) override {
+        run(Z_FINISH);  // members one after another are one file
+        deflateReset(&stream_);
+        file_->end_piece(piece);
+        in_pieces_ = true;
+    }
+    void flush() override {
+        if (!in_pieces_) run(Z_SYNC_FLUSH);
+        file_->flush();
+    }
+    void close() override {
+        if (!in_pieces_) run(Z_FINISH);
+        file_->close();
+    }
+
+private:
+    void run(int mode) {
+        do {
+            stream_.next_out = output_.data();
+            stream_.avail_out = static_cast<uInt>(output_.size());
+            deflate(&stream_, mode);
+            file_->write(output_.data(), output_.size() - stream_.avail_out);
+        } while (stream_.avail_out == 0);
+    }
+
+    std::unique_ptr<Sink> file_;
+    z_stream stream_{};
+    std::vector<std::uint8_t> output_ = std::vector<std::uint8_t>(OutputFile::kBuffer);
+    bool in_pieces_ = false;
+};
+
+class ZstdSink : public OutputFile::Sink {
+public:
+    explicit ZstdSink(std::unique_ptr<Sink> file) : file_(std::move(file)) {
+        if (stream_ == nullptr) throw std::bad_alloc();
+        ZSTD_CCtx_setParameter(stream_.get(), ZSTD_c_checksumFlag, 1);
+    }
+
+    void write(const std::uint8_t* data, std::size_t size) override {
+        run({data, size, 0}, ZSTD_e_continue);
+    }
+    void end_piece(std::uint64_t piece) override {
+        run({nullptr, 0, 0}, ZSTD_e_end);  // frames one after another are one file
+        file_->end_piece(piece);
+        in_pieces_ = true;
+    }
+    void flush() override {
+        if (!in_pieces_) run({nullptr, 0, 0}, ZSTD_e_flush);
+        file_->flush();
+    }
+    void close() override {
+        if (!in_pieces_) run({nullptr, 0, 0}, ZSTD_e_end);
+        file_->close();
+    }
+
+private:
+    struct Free {
+        void operator()(ZSTD_CStream* stream) const { ZSTD_freeCStream(stream); }
+    };
+
+    void run(ZSTD_inBuffer input, ZSTD_EndDirective mode) {
+        std::size_t left;
+        do {
+            ZSTD_outBuffer output{output_.data(), output_.size(), 0};
+            left = ZSTD_compressStream2(stream_.get(), &output, &input, mode);
+            if (ZSTD_isError(left)) throw std::runtime_error(ZSTD_getErrorName(left));
+            file_->write(output_.data(), output.pos);
+        } while (input.pos < input.size || (mode != ZSTD_e_continue && left > 0));
+    }
+
+    std::unique_ptr<Sink> file_;
+    std::unique_ptr<ZSTD_CStream, Free> stream_{ZSTD_createCStream()};
+    std::vector<std::uint8_t> output_ = std::vector<std::uint8_t>(OutputFile::kBuffer);
+    bool in_pieces_ = false;
+};
+
+std::unique_ptr<OutputFile::Sink> open_sink(const std::string& path, const std::string& name,
+                                            std::unique_ptr<Turns> turns) {
+    const int how = turns ? O_APPEND : O_CREAT | O_TRUNC;
+    const int fd = path == "-" ? STDOUT_FILENO
+                               : ::open(path.c_str(), O_WRONLY | O_CLOEXEC | how, 0666);
+    if (fd < 0) throw CaptureError(name, std::strerror(errno));
+    auto file = std::make_unique<PlainSink>(fd, name, std::move(turns));
+    if (ends_with(path, ".gz")) return std::make_unique<GzipSink>(std::move(file));
+    if (ends_with(path, ".zst")) return std::make_unique<ZstdSink>(std::move(file));
+    return file;
+}
+
+}  // namespace
+
+/// Has the sink do its work in a thread of its own. After an error nothing is written, and each
+/// call reports it.
+class OutputFile::Writer {
+public:
+    explicit Writer(std::unique_ptr<Sink> sink)
+        : sink_(std::move(sink)), thread_([this] { work(); }) {}
+    ~Writer() { end(); }
+
+    /// Takes the buffer's first bytes and leaves another buffer in its place.
+    /// @param piece that ends with them, or nothing
+    void take(std::vector<std::uint8_t>& buffer, std::size_t size,
+              std::optional<std::uint64_t> piece = {}) {
+        std::unique_lock lock(mutex_);
+        done_.wait(lock, [this] { return waiting_.size() < kBatches; });
+        check();
+        waiting_.push_back({std::move(buffer), size, piece});
+        given_.notify_one();
+        buffer = {};
+        if (!spare_.empty()) {
+            buffer = std::move(spare_.back());
+            spare_.pop_back();
+        }
+        if (buffer.size() != kBuffer) buffer.resize(kBuffer);
+    }
+    void flush() {
+        settle();
+        sink_->flush();
+    }
+    void close() {
+        settle();
+        end();
+        sink_->close();
+    }
+
+private:
+    struct Batch {
+        std::vector<std::uint8_t> bytes;
+        std::size_t size;
+        std::optional<std::uint64_t> piece;
+    };
+
+    void settle() {
+        std::unique_lock lock(mutex_);
+        done_.wait(lock, [this] { return waiting_.empty(); });
+        check();
+    }
+    void check() const {
+        if (failure_) std::rethrow_exception(failure_);
+    }
+    void end() {
+        {
+            const std::lock_guard lock(mutex_);
+            ending_ = true;
+            given_.notify_one();
+        }
+        if (thread_.joinable()) thread_.join();
+    }
+    void work() {
+        std::unique_lock lock(mutex_);
+        while (true) {
+            given_.wait(lock, [this] { return !waiting_.empty() || ending_; });
+            if (waiting_.empty()) return;
+            const Batch& batch = waiting_.front();  // a deque's elements stay where they are
+            lock.unlock();
+            std::exception_ptr failure;
+            try {
+                if (!failure_) {
+                    sink_->write(batch.bytes.data(), batch.size);
+                    if (batch.piece) sink_->end_piece(*batch.piece);
+                }
+            } catch (...) {
+                failure = std::current_exception();
+            }
+            lock.lock();
+            if (failure) failure_ = failure;
+            spare_.push_back(std::move(waiting_.front().bytes));
+            waiting_.pop_front();
+            done_.notify_all();
+        }
+    }
+
+    std::unique_ptr<Sink> sink_;
+    std::mutex mutex_;
+    std::condition_variable given_, done_;
+    std::deque<Batch> waiting_;
+    std::vector<std::vector<std::uint8_t>> spare_;
+    std::exception_ptr failure_;
+    bool ending_ = false;
+    std::thread thread_;  // last: it uses the others
+};
+
+OutputFile::OutputFile(const std::string& path, std::unique_ptr<Turns> turns)
+    : name_(path == "-" ? "standard output" : path),
+      writer_(std::make_unique<Writer>(open_sink(path, name_, std::move(turns)))),
+      buffer_(kBuffer) {}
+
+OutputFile::OutputFile(OutputFile&&) noexcept = default;
+
+OutputFile::~OutputFile() {
+    try {
+        close();
+    } catch (const std::exception&) {  // close() reports it to whoever asks
+    }
+}
+
+void OutputFile::make_room(std::size_t size) {
+    drain();
+    if (size > buffer_.size()) buffer_.resize(size);
+}
+
+void OutputFile::end_piece(std::uint64_t piece) {
+    if (!writer_) return;
+    or_close([&] { writer_->take(buffer_, std::exchange(used_, 0), piece); });
+}
+
+void OutputFile::flush() {
+    if (!writer_) return;
+    drain();
+    or_close([&] { writer_->flush(); });
+}
+
+void OutputFile::close() {
+    if (!writer_) return;
+    drain();
+    or_close([&] { writer_->close(); });
+    writer_.reset();
+}
+
+void OutputFile::drain() {
+    if (used_ == 0) return;
+    or_close([&] { writer_->take(buffer_, std::exchange(used_, 0)); });
+}
+
+template <typename Action>
+void OutputFile::or_close(Action action) {
+    try {
+        action();
+    } catch (...) {
+        writer_.reset();
+        throw;
+    }
+}
+
+}  // namespace mirrornic

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+// Files that a run writes, each by a thread of its own.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+namespace mirrornic {
+
+/// A file that cannot be opened, read or written. what() is one line that begins with the file's
+/// name and says what is wrong.
+class CaptureError : public std::runtime_error {
+public:
+    CaptureError(const std::string& file, const std::string& message)
+        : std::runtime_error(file + ": " + message) {}
+};
+
+/// Whose turn it is to write, where several processes write one file in pieces, in order.
+class Turns {
+public:
+    virtual ~Turns() = default;
+    /// Whether the piece is the next one of the file.
+    virtual bool is_next(std::uint64_t piece) = 0;
+    virtual void wait_until_next(std::uint64_t piece) = 0;
+    /// The piece is written.
+    virtual void done(std::uint64_t piece) = 0;
+};
+
+/// Bytes to a file, buffered, compressed and written by a thread of its own. A name that ends in
+/// .gz or .zst is compressed accordingly. An error in writing closes the file, which then ends
+/// where the error was, and is reported by the next call.
+class OutputFile {
+public:
+    static constexpr std::size_t kBuffer = 128 << 10;
+
+    /// Creates or truncates `path`; "-" is standard output. With turns the file is there already,
+    /// and each piece is added to it when its turn has come. @throws CaptureError.
+    explicit OutputFile(const std::string& path, std::unique_ptr<Turns> turns = nullptr);
+    /// Closes as close() does, but cannot report an error: call close() first.
+    ~OutputFile();
+    OutputFile(OutputFile&&) noexcept;
+    OutputFile& operator=(OutputFile&&) = delete;
+
+    const std::string& name() const { return name_; }
+    bool open() const { return writer_ != nullptr; }
+
+    /// Room for `size` bytes more, to be filled before the next call. @throws CaptureError.
+    std::uint8_t* append(std::size_t size) {
+        if (used_ + size > buffer_.size()) make_room(size);
+        std::uint8_t* const at = buffer_.data() + used_;
+        used_ += size;
+        return at;
+    }
+    /// With turns: what was appended since the piece before is this piece. Only waits when much is
+    /// waiting for its turn.
+    void end_piece(std::uint64_t piece);
+    /// Hands all bytes so far to the operating system (of a compressed file a reader sees them too,
+    /// and that the stream is not closed). @throws CaptureError.
+    void flush();
+    /// Flushes, ends the compressed stream and closes the file; a second close() does nothing.
+    /// @throws CaptureError, for example when the disk is full; the file is closed all the same.
+    void close();
+
+    class Sink;
+
+private:
+    class Writer;
+    void make_room(std::size_t size);
+    void drain();
+    template <typename Action>
+    void or_close(Action action);
+
+    std::string name_;
+    std::unique_ptr<Writer> writer_;  // null once closed
+    std::vector<std::uint8_t> buffer_;
+    std::size_t used_ = 0;
+};
+
+}  // namespace mirrornic
