@@ -259,22 +259,30 @@ void Offload::run_quantum() {
         wait(work_);
         return;
     }
-    if (idle) awaiting_copy_.clear();  // no copy is inside: a reset of the mirror dropped these
     const std::uint64_t start = cycle_;
-    if (idle && !source_pattern) {  // until the next frame is due nothing moves
-        std::uint64_t due = wake_at_;
-        if (!queue_.empty()) due = std::min(due, queue_.front().transfer.not_before);
-        if (due > cycle_) {
-            skipped_ += due - cycle_;
-            cycle_ = due;
-        }
-    }
     wake_ = false;
-    for (unsigned i = 0; i < quantum && !wake_ && cycle_ < wake_at_; ++i) step();
+    for (unsigned i = 0; i < quantum && !wake_ && cycle_ < wake_at_; ++i) {
+        if (accesses_queue_.empty() && model_->top.idle && !model_->top.s_axis_tvalid) {
+            awaiting_copy_.clear();  // no copy is inside: a reset of the mirror dropped these
+            if (queue_.empty() && wake_at_ == UINT64_MAX) break;
+            if (!source_pattern) skip_idle();
+            if (cycle_ >= wake_at_) break;
+        }
+        step();
+    }
     if (cycle_ >= wake_at_) wake_at_ = UINT64_MAX;
     if (on_progress) on_progress(cycle_);
     progress_.notify(sc_core::SC_ZERO_TIME);
     wait(period_ * static_cast<double>(cycle_ - start));
+}
+
+/// Until the next frame is due nothing moves.
+void Offload::skip_idle() {
+    std::uint64_t due = wake_at_;
+    if (!queue_.empty()) due = std::min(due, queue_.front().transfer.not_before);
+    if (due <= cycle_) return;
+    skipped_ += due - cycle_;
+    cycle_ = due;
 }
 
 void Offload::present_beat() {

@@ -128,6 +128,7 @@ private:
     void access_register(tlm::tlm_generic_payload& payload, sc_core::sc_time& delay);
     void run();
     void run_quantum();
+    void skip_idle();
     void wake_up();
     void step();
     bool quiet() const;
