@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Figures of the hardware, counted in clock cycles of the verilated offload: exact, and the same on every machine.
-// `bench_rtl` prints them as JSON. `bench_rtl capture FILE LENGTH COUNT` writes frames of one length, and
-// `bench_rtl loop CONFIG FILE` runs them through the bare loop, all at the egress tap of the first interface, and
-// prints the seconds that it took, and the CPU's.
+// `bench_rtl` prints them as JSON. `bench_rtl capture FILE LENGTH COUNT` writes frames of one length, `bench_rtl mix FILE
+// COUNT CAPTURE ...` those of real captures in turn, again and again. `bench_rtl loop CONFIG FILE [lossless]` runs them
+// through the bare loop, at the taps where `mirrornic run --default-tap FIRST-INTERFACE:egress` has them, and prints the
+// seconds that it took, and the CPU's.
 #include <chrono>
 #include <ctime>
 #include <functional>
@@ -167,48 +168,94 @@ Json changes() {
     return rows;
 }
 
-int loop(const std::string& config, const std::string& capture) {
+int loop(const std::string& config, const std::string& capture, bool lossless) {
+    struct Pass {
+        std::size_t begin, end;
+        std::uint32_t user;
+    };
     const Configuration configuration = read_configuration({config});
     BareOffload offload;
     MirrorDevice device(offload);
     device.apply(table_state(configuration.account));
-    const std::string first = (*configuration.account.interfaces().begin()).second.id;
-    const std::uint32_t user = BareOffload::user(device.interface_index(first), true);
+    std::map<Bytes, std::uint32_t> taps;
+    const auto& interfaces = configuration.account.interfaces();
+    for (const auto& [sequence, interface] : interfaces) {
+        (void)sequence;
+        taps.emplace(Bytes(interface.mac.begin(), interface.mac.end()), device.interface_index(interface.id));
+    }
+    const std::uint32_t otherwise = BareOffload::user(device.interface_index((*interfaces.begin()).second.id), true);
     Bytes all;
-    std::vector<std::size_t> ends;
+    std::vector<Pass> passes;
+    std::size_t frames = 0;
     CaptureReader reader(capture);
-    for (CaptureReader::Frame frame; reader.next(frame);) {
+    for (CaptureReader::Frame frame; reader.next(frame); ++frames) {
+        const std::size_t begin = all.size(), before = passes.size();
         all.insert(all.end(), frame.data, frame.data + frame.size);
-        ends.push_back(all.size());
+        if (frame.size >= 14) {
+            const auto source = taps.find({frame.data + 6, frame.data + 12}), target = taps.find({frame.data, frame.data + 6});
+            if (source != taps.end()) passes.push_back({begin, all.size(), BareOffload::user(source->second, true)});
+            if (target != taps.end()) passes.push_back({begin, all.size(), BareOffload::user(target->second, false)});
+        }
+        if (passes.size() == before) passes.push_back({begin, all.size(), otherwise});
     }
     auto& top = offload.top;
     std::uint64_t copies = 0, sum = 0;
+    const auto edge = [&] {
+        if (top.m_axis_mirror_tvalid) {
+            sum += top.m_axis_mirror_tdata[15];
+            copies += top.m_axis_mirror_tlast;
+        }
+        offload.edge();
+    };
+    const std::uint64_t before = offload.cycle;
     const std::clock_t start = std::clock();
     const auto started = std::chrono::steady_clock::now();
-    std::size_t begin = 0;
-    for (const std::size_t end : ends) {
+    for (const auto& [begin, end, user] : passes) {
+        while (lossless && !top.mirror_room) edge();
         for (std::size_t offset = begin; offset < end; offset += 64) {
             offload.present(all.data() + begin, end - begin, offset - begin, user);
             bool taken;
             do {
-                if (top.m_axis_mirror_tvalid) {
-                    sum += top.m_axis_mirror_tdata[15];
-                    copies += top.m_axis_mirror_tlast;
-                }
                 taken = top.s_axis_tready;
-                offload.edge();
+                edge();
             } while (!taken);
         }
-        begin = end;
+        top.s_axis_tvalid = 0;
     }
-    top.s_axis_tvalid = 0;
-    while (!top.idle) {
-        if (top.m_axis_mirror_tvalid) copies += top.m_axis_mirror_tlast;
-        offload.edge();
-    }
+    while (!top.idle) edge();
     const double cpu = static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
     const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - started;
-    std::cout << Json{{"cpu_seconds", cpu}, {"elapsed_seconds", elapsed.count()}, {"frames", ends.size()}, {"copies", copies}, {"sum", sum}} << '\n';
+    std::cout << Json{{"cpu_seconds", cpu}, {"elapsed_seconds", elapsed.count()}, {"frames", frames},
+                      {"passes", passes.size()}, {"cycles", offload.cycle - before}, {"copies", copies}, {"sum", sum}} << '\n';
+    return 0;
+}
+
+/// The frames of the captures, each round as long as the captures are after one another.
+int mix(const std::string& file, std::size_t count, const std::vector<std::string>& captures) {
+    struct Recorded {
+        std::uint64_t time;
+        Bytes bytes;
+    };
+    std::vector<Recorded> frames;
+    std::uint64_t end = 0;
+    for (const std::string& name : captures) {
+        CaptureReader reader(name);
+        std::optional<std::uint64_t> first;
+        const std::uint64_t begin = end;
+        for (CaptureReader::Frame frame; reader.next(frame);) {
+            if (!first) first = frame.timestamp_ns;
+            const std::uint64_t since = frame.timestamp_ns < *first ? 0 : frame.timestamp_ns - *first;
+            end = std::max(end, begin + since + 1000);
+            frames.push_back({begin + since, Bytes(frame.data, frame.data + frame.size)});
+        }
+    }
+    if (frames.empty()) throw std::runtime_error("the captures have no frame");
+    CaptureWriter writer(file);
+    for (std::size_t i = 0; i < count; ++i) {
+        const Recorded& frame = frames[i % frames.size()];
+        writer.write(1'000'000'000 + i / frames.size() * end + frame.time, frame.bytes.data(), frame.bytes.size());
+    }
+    writer.close();
     return 0;
 }
 
@@ -224,9 +271,11 @@ int capture(const std::string& file, std::size_t length, std::size_t count) {
 
 int main(int argc, char* argv[]) {
     if (argc == 5 && std::string(argv[1]) == "capture") return capture(argv[2], std::stoul(argv[3]), std::stoul(argv[4]));
-    if (argc == 4 && std::string(argv[1]) == "loop") return loop(argv[2], argv[3]);
+    if (argc >= 5 && std::string(argv[1]) == "mix") return mix(argv[2], std::stoul(argv[3]), {argv + 4, argv + argc});
+    if ((argc == 4 || argc == 5) && std::string(argv[1]) == "loop")
+        return loop(argv[2], argv[3], argc == 5 && std::string(argv[4]) == "lossless");
     if (argc != 1) {
-        std::cerr << "usage: bench_rtl [loop CONFIG FILE | capture FILE LENGTH COUNT]\n";
+        std::cerr << "usage: bench_rtl [loop CONFIG FILE [lossless] | capture FILE LENGTH COUNT | mix FILE COUNT CAPTURE ...]\n";
         return 2;
     }
     const Json figures{{"production", production()}, {"starts", starts()},
