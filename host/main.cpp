@@ -131,7 +131,12 @@ po::options_description run_options() {
                            "the offload's clock")(
         "source-ports", po::value<std::string>()->default_value("rfc7348")->value_name("RANGE"),
         "outer UDP source ports: rfc7348 (49152/14), aws (65408/7) or BASE/BITS")(
-        "quiet", po::bool_switch(), "no progress, no summary");
+        "shards", po::value<unsigned>()->default_value(1)->value_name("N"),
+        "simulate in N processes, 1 to 64: pieces of the capture side by side, the same copies, "
+        "forwarded frames, decisions and counters in the same order; cycles and latencies are "
+        "those "
+        "of the pieces. The capture is a file, the pace lossless")("quiet", po::bool_switch(),
+                                                                   "no progress, no summary");
     options.add(configuration_options()).add(requests).add(quota_options()).add(traffic);
     return options;
 }
@@ -248,6 +253,17 @@ int run(const std::vector<std::string>& arguments) {
     set_source_ports(options, (*values)["source-ports"].as<std::string>());
     options.skip_unresolved = (*values)["skip-unresolved"].as<bool>();
     options.quiet = (*values)["quiet"].as<bool>();
+    options.shards = (*values)["shards"].as<unsigned>();
+    if (options.shards < 1 || options.shards > 64) throw UsageError("--shards: give 1 to 64");
+    if (options.shards > 1) {
+        if (options.traffic.pace != TrafficOptions::Pace::lossless)
+            throw UsageError(
+                "--shards needs --pace lossless: at another pace what is dropped "
+                "hangs on all frames before");
+        if (options.traffic.wave) throw UsageError("--shards and --wave exclude each other");
+        if (*options.traffic.in == "-")
+            throw UsageError("--shards needs a file as --in: each shard reads it");
+    }
     return replay(options);
 }
 

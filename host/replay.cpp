@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "replay.hpp"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -13,18 +14,32 @@
 #include "configuration.hpp"
 #include "device_plane.hpp"
 #include "request_file.hpp"
+#include "shards.hpp"
 #include "sqlite_store.hpp"
 
 namespace mirrornic {
 namespace {
 
-volatile std::sig_atomic_t interrupted = 0;
+/// Frames and bytes after which a shard's piece of the capture ends.
+constexpr std::size_t piece_frames = 1024, piece_bytes = 512 << 10;
 
-/// SIGINT ends the run after the frame in hand, for as long as this lives.
+volatile std::sig_atomic_t interrupted = 0;
+Shards* volatile interrupted_shards = nullptr;
+
+/// SIGINT ends the run after the frame in hand, or the pieces in hand, for as long as this lives.
 class InterruptGuard {
 public:
-    InterruptGuard() : before_(std::signal(SIGINT, [](int) { interrupted = 1; })) {}
-    ~InterruptGuard() { std::signal(SIGINT, before_); }
+    explicit InterruptGuard(Shards* shards) {
+        interrupted_shards = shards;
+        before_ = std::signal(SIGINT, [](int) {
+            interrupted = 1;
+            if (interrupted_shards) interrupted_shards->stop();
+        });
+    }
+    ~InterruptGuard() {
+        std::signal(SIGINT, before_);
+        interrupted_shards = nullptr;
+    }
 
 private:
     void (*before_)(int);
@@ -62,31 +77,54 @@ private:
     std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now(), last_ = start_;
 };
 
+/// What came of a run, or of a shard of one.
+struct Result {
+    OrderedJson stats;
+    std::vector<std::string> warnings;
+    std::uint64_t frames = 0, failed_requests = 0;
+    bool cut_off = false;  ///< the capture
+    Latencies latencies;
+
+    Json to_json() const;
+    static Result from_json(const Json& json);
+    /// Adds what another shard of the same run counted.
+    void add(const Result& other);
+};
+
 class Replay {
 public:
-    explicit Replay(const ReplayOptions& options);
-    int run();
+    /// @param shards null: all of the capture @param number of this shard; the first one speaks
+    Replay(const ReplayOptions& options, Configuration configuration, Shards* shards,
+           unsigned number);
+    Result run();
 
 private:
     void work();
+    /// Whether the next frame is for this shard; nothing: no further one is.
+    std::optional<bool> begin_frame(const Traffic::Frame& frame);
+    void end_piece();
     void perform_next();
     void warn(const std::string& sentence);
-    void print_summary(const OrderedJson& stats) const;
 
     const ReplayOptions& options_;
     Configuration configuration_;
+    Shards* shards_;
+    const bool speaks_;
     std::optional<RequestFile> requests_file_;
     Traffic traffic_;
-    LineWriter replies_, stats_;
+    LineWriter replies_;
     Progress progress_;
+    Result result_;
 
     MirrorDevice* device_ = nullptr;  ///< traffic_'s, once it is open
     std::unique_ptr<DevicePlane> plane_;
     std::unique_ptr<MemoryStore> store_;
     std::unique_ptr<Requests> requests_;
-    OrderedJson final_;  ///< the statistics
-    std::vector<std::string> warnings_;
-    std::uint64_t failed_requests_ = 0;
+
+    // The piece of the capture that is read.
+    std::uint64_t piece_ = 0;
+    std::size_t frames_in_piece_ = 0, bytes_in_piece_ = 0;
+    bool mine_ = false;
 };
 
 /// What exists: the configuration, with a state file's objects where one is named.
@@ -132,31 +170,38 @@ std::vector<std::string>& checked_outputs(const ReplayOptions& options,
     return names;
 }
 
-Replay::Replay(const ReplayOptions& options)
+TrafficOptions traffic_of(const ReplayOptions& options, Shards* shards) {
+    TrafficOptions traffic = options.traffic;
+    traffic.pieces = shards;
+    return traffic;
+}
+
+Replay::Replay(const ReplayOptions& options, Configuration configuration, Shards* shards,
+               unsigned number)
     : options_(options),
-      configuration_([&options] {
-          std::vector<std::string> names;
-          checked_outputs(options, names);
-          return configuration_of(options);
-      }()),
+      configuration_(std::move(configuration)),
+      shards_(shards),
+      speaks_(number == 0),
       requests_file_(options.requests
                          ? std::optional<RequestFile>(RequestFile::read(*options.requests))
                          : std::nullopt),
-      traffic_(options.traffic, configuration_.account),
-      replies_(options.replies),
-      stats_(options.stats),
-      progress_(!options.quiet) {
+      traffic_(traffic_of(options, shards), configuration_.account),
+      replies_(speaks_ ? options.replies : std::nullopt),
+      progress_(!options.quiet && speaks_) {
     for (const std::string& warning : configuration_.warnings) warn(warning);
+}
+
+void warn_of(const std::string& sentence) {
+    std::cerr << "mirrornic: warning: " << sentence << '\n';
 }
 
 void Replay::warn(const std::string& sentence) {
     progress_.clear();
-    std::cerr << "mirrornic: warning: " << sentence << '\n';
-    warnings_.push_back(sentence);
+    if (speaks_) warn_of(sentence);
+    result_.warnings.push_back(sentence);
 }
 
-int Replay::run() {
-    InterruptGuard guard;
+Result Replay::run() {
     traffic_.board().run([this] { work(); });
 
     for (const std::string& sentence : traffic_.warnings()) warn(sentence);
@@ -165,16 +210,11 @@ int Replay::run() {
              std::to_string(requests_file_->next_line()) + " of " + *options_.requests +
              " on were not due before the capture ended");
     }
-    if (interrupted != 0) warn("interrupted after frame " + std::to_string(traffic_.frames()));
-    final_["warnings"] = warnings_;
-    if (stats_.open()) stats_.line(final_.dump(2));
-
     traffic_.close();
     replies_.close();
-    stats_.close();
-    if (!options_.quiet) print_summary(final_);
-    const bool whole = !traffic_.cut_off() && interrupted == 0;
-    return whole && failed_requests_ == 0 ? 0 : 1;
+    result_.latencies = traffic_.latencies();
+    result_.cut_off = traffic_.cut_off();
+    return std::move(result_);
 }
 
 void Replay::work() {
@@ -191,15 +231,42 @@ void Replay::work() {
     while (interrupted == 0) {
         const Traffic::Frame* frame = traffic_.next();
         if (!frame) break;
+        const std::optional<bool> mine = begin_frame(*frame);
+        if (!mine) break;
         while (requests_file_ && requests_file_->due(traffic_.frames(), traffic_.seconds(*frame))) {
             // Every earlier frame meets the tables as they were.
             traffic_.board().offload().wait_until_fed();
             perform_next();
         }
+        if (!*mine) continue;
         traffic_.feed(*frame);
+        ++result_.frames;
     }
     traffic_.board().offload().wait_until_idle();
-    final_ = traffic_.statistics();
+    if (mine_) end_piece();
+    result_.stats = traffic_.statistics();
+}
+
+std::optional<bool> Replay::begin_frame(const Traffic::Frame& frame) {
+    if (!shards_) return true;
+    const bool full = frames_in_piece_ == piece_frames || bytes_in_piece_ >= piece_bytes;
+    if (full || traffic_.frames() == 1) {
+        if (mine_) end_piece();
+        if (full) ++piece_;
+        frames_in_piece_ = bytes_in_piece_ = 0;
+        const Shards::Claim claim = shards_->claim(piece_);
+        if (claim == Shards::Claim::stopped) return {};
+        mine_ = claim == Shards::Claim::mine;
+    }
+    ++frames_in_piece_;
+    bytes_in_piece_ += frame.size;
+    return mine_;
+}
+
+void Replay::end_piece() {
+    traffic_.board().offload().wait_until_idle();
+    traffic_.end_piece(piece_);
+    mine_ = false;
 }
 
 void Replay::perform_next() {
@@ -216,22 +283,75 @@ void Replay::perform_next() {
             traffic_.session_ended(session, counters);
     }
     if (!outcome.good) {
-        ++failed_requests_;
+        ++result_.failed_requests;
         progress_.clear();
-        std::cerr << "mirrornic: " << outcome.complaint << '\n';
+        if (speaks_) std::cerr << "mirrornic: " << outcome.complaint << '\n';
     }
 }
 
-void Replay::print_summary(const OrderedJson& stats) const {
-    std::FILE* to = options_.traffic.out == "-" || options_.traffic.forward == "-" ||
-                            options_.traffic.decisions == "-"
+// --- Result --------------------------------------------------------------------------------------
+
+Json Result::to_json() const {
+    Json seen = Json::array();
+    for (std::size_t i = 0; i < latencies.seen().size(); ++i)
+        if (latencies.seen()[i] != 0) seen.push_back({i, latencies.seen()[i]});
+    return {{"stats", stats.dump()}, {"warnings", warnings},
+            {"frames", frames},      {"failed_requests", failed_requests},
+            {"cut_off", cut_off},    {"latencies", std::move(seen)}};
+}
+
+Result Result::from_json(const Json& json) {
+    Result result;
+    result.stats = OrderedJson::parse(json.at("stats").get<std::string>());
+    result.warnings = json.at("warnings").get<std::vector<std::string>>();
+    result.frames = json.at("frames");
+    result.failed_requests = json.at("failed_requests");
+    result.cut_off = json.at("cut_off");
+    for (const Json& pair : json.at("latencies")) result.latencies.add(pair.at(0), pair.at(1));
+    return result;
+}
+
+void add_counts(OrderedJson& to, const OrderedJson& from) {
+    for (auto& [name, value] : to.items())
+        if (value.is_number_unsigned())
+            value = value.get<std::uint64_t>() + from.at(name).get<std::uint64_t>();
+}
+
+void Result::add(const Result& other) {
+    frames += other.frames;
+    for (const char* part : {"frames", "bytes", "causes"})
+        add_counts(stats[part], other.stats.at(part));
+    for (const OrderedJson& theirs : other.stats.at("sessions")) {
+        bool known = false;
+        for (OrderedJson& session : stats["sessions"]) {
+            if (session["TrafficMirrorSessionId"] != theirs["TrafficMirrorSessionId"]) continue;
+            add_counts(session, theirs);
+            known = true;
+        }
+        if (!known) stats["sessions"].push_back(theirs);
+    }
+    OrderedJson& cycles = stats["cycles"];
+    for (const char* part : {"total", "active"})
+        cycles[part] =
+            cycles[part].get<std::uint64_t>() + other.stats["cycles"][part].get<std::uint64_t>();
+    const auto& seen = other.latencies.seen();
+    for (std::size_t i = 0; i < seen.size(); ++i) latencies.add(i, seen[i]);
+    if (!latencies.empty()) cycles["latency"] = latencies.summary();
+}
+
+// --- the command ---------------------------------------------------------------------------------
+
+void print_summary(const ReplayOptions& options, std::uint64_t frames_run,
+                   const OrderedJson& stats) {
+    std::FILE* to = options.traffic.out == "-" || options.traffic.forward == "-" ||
+                            options.traffic.decisions == "-"
                         ? stderr
                         : stdout;
     const auto row = [to](const std::string& name, const OrderedJson& value) {
         std::fprintf(to, "  %-22s %12s\n", name.c_str(), value.dump().c_str());
     };
     const OrderedJson& frames = stats["frames"];
-    std::fprintf(to, "%-24s %12" PRIu64 "\n", "frames", traffic_.frames());
+    std::fprintf(to, "%-24s %12" PRIu64 "\n", "frames", frames_run);
     row("passes at taps or none", frames["received"]);
     row("forwarded", frames["forwarded"]);
     row("not eligible", frames["not_eligible"]);
@@ -246,7 +366,7 @@ void Replay::print_summary(const OrderedJson& stats) const {
     }
     std::fprintf(to, "%-24s %12s (%s active) at %g MHz\n", "cycles",
                  stats["cycles"]["total"].dump().c_str(), stats["cycles"]["active"].dump().c_str(),
-                 options_.traffic.clock_mhz);
+                 options.traffic.clock_mhz);
     if (stats["cycles"].contains("latency")) {
         const OrderedJson& latency = stats["cycles"]["latency"];
         std::fprintf(to, "%-24s %12s (median %s, maximum %s) cycles\n", "copy latency",
@@ -254,19 +374,75 @@ void Replay::print_summary(const OrderedJson& stats) const {
                      latency["maximum"].dump().c_str());
     }
     const std::pair<const char*, std::optional<std::string>> files[] = {
-        {"mirror copies", options_.traffic.out},
-        {"forwarded frames", options_.traffic.forward},
-        {"decisions", options_.traffic.decisions},
-        {"statistics", options_.stats},
-        {"replies", options_.replies},
-        {"waves", options_.traffic.wave}};
+        {"mirror copies", options.traffic.out},
+        {"forwarded frames", options.traffic.forward},
+        {"decisions", options.traffic.decisions},
+        {"statistics", options.stats},
+        {"replies", options.replies},
+        {"waves", options.traffic.wave}};
     for (const auto& [name, file] : files) {
         if (file && *file != "-") std::fprintf(to, "%-24s %s\n", name, file->c_str());
     }
 }
 
+/// Makes the files that the shards add to. The capture and all files can be used then.
+void make_files(const ReplayOptions& options) {
+    struct stat status {};
+    const TrafficOptions& traffic = options.traffic;
+    CaptureReader{*traffic.in};
+    if (::stat(traffic.in->c_str(), &status) != 0 || !S_ISREG(status.st_mode))
+        throw CaptureError(*traffic.in, "each shard reads it, which needs a regular file");
+    for (const auto& file : {traffic.out, traffic.forward, traffic.decisions}) {
+        if (file && *file != "-" && ::stat(file->c_str(), &status) == 0 && S_ISFIFO(status.st_mode))
+            throw CaptureError(*file,
+                               "is a pipe, to which shards cannot add; name a file or \"-\"");
+    }
+    for (const auto& file : {traffic.out, traffic.forward})
+        if (file) CaptureWriter(*file).close();
+    for (const auto& file : {traffic.decisions, options.replies, options.stats})
+        if (file) LineWriter(file).close();
+}
+
+Result replay_in_shards(const ReplayOptions& options, const Configuration& configuration,
+                        Shards& shards) {
+    make_files(options);
+    const auto results = shards.run(options.shards, [&](unsigned number) {
+        return Replay(options, configuration, &shards, number).run().to_json().dump();
+    });
+    Result whole = Result::from_json(Json::parse(results.front()));
+    for (std::size_t i = 1; i < results.size(); ++i)
+        whole.add(Result::from_json(Json::parse(results[i])));
+    return whole;
+}
+
 }  // namespace
 
-int replay(const ReplayOptions& options) { return Replay(options).run(); }
+int replay(const ReplayOptions& options) {
+    std::vector<std::string> names;
+    checked_outputs(options, names);
+    Configuration configuration = configuration_of(options);
+    Shards shards;
+    InterruptGuard guard(&shards);
+    Result result;
+    std::optional<LineWriter> stats;
+    if (options.shards == 1) {
+        Replay replay(options, std::move(configuration), nullptr, 0);
+        stats.emplace(options.stats);
+        result = replay.run();
+    } else {
+        result = replay_in_shards(options, configuration, shards);
+        stats.emplace(options.stats);  // it has a thread, which no fork may meet
+    }
+    if (interrupted != 0) {
+        result.warnings.push_back("interrupted after frame " + std::to_string(result.frames));
+        warn_of(result.warnings.back());
+    }
+    result.stats["warnings"] = result.warnings;
+    if (stats->open()) stats->line(result.stats.dump(2));
+    stats->close();
+    if (!options.quiet) print_summary(options, result.frames, result.stats);
+    const bool whole = !result.cut_off && interrupted == 0;
+    return whole && result.failed_requests == 0 ? 0 : 1;
+}
 
 }  // namespace mirrornic

@@ -19,6 +19,7 @@ struct ReplayOptions {
     Settings settings;
     bool skip_unresolved = false;
     bool quiet = false;
+    unsigned shards = 1;  ///< processes; more than one: a regular file, lossless, without waves
 };
 
 /// @return the exit status: 0, or 1 when a request failed, the capture was cut off or the run was

@@ -2,13 +2,14 @@
 #include "traffic.hpp"
 
 #include <algorithm>
-#include <cerrno>
+#include <charconv>
 #include <cstring>
 #include <deque>
-#include <iostream>
 #include <map>
 #include <set>
 #include <unordered_map>
+
+#include "ring.hpp"
 
 namespace mirrornic {
 namespace {
@@ -35,7 +36,7 @@ public:
         taps_.clear();
         for (const auto& [sequence, interface] : account.interfaces()) {
             (void)sequence;
-            taps_.emplace(mac_key(interface.mac.data()), Entry{interface.id, 0, 0});
+            taps_.emplace(mac_key(interface.mac.data()), Entry{&kept(interface.id), 0, 0});
         }
     }
     void tables_changed() { ++generation_; }
@@ -43,27 +44,30 @@ public:
     std::optional<Tap> find(const std::uint8_t* mac, const MirrorDevice& device) {
         const auto at = taps_.find(mac_key(mac));
         if (at == taps_.end()) return {};
-        return Tap{&at->second.interface, index(at->second, device)};
+        return Tap{at->second.interface, index(at->second, device)};
     }
     /// The tap of frames whose MAC addresses are no interface's.
-    void set_default(const std::string& interface) { default_ = Entry{interface, 0, 0}; }
+    void set_default(const std::string& interface) { default_ = Entry{&kept(interface), 0, 0}; }
     Tap default_tap(const MirrorDevice& device) {
-        return Tap{&default_.interface, index(default_, device)};
+        return Tap{default_.interface, index(default_, device)};
     }
 
 private:
     struct Entry {
-        std::string interface;
+        const std::string* interface;
         std::uint64_t generation;
         std::uint32_t index;
     };
     std::uint32_t index(Entry& entry, const MirrorDevice& device) {
         if (entry.generation != generation_) {
-            entry.index = device.interface_index(entry.interface);
+            entry.index = device.interface_index(*entry.interface);
             entry.generation = generation_;
         }
         return entry.index;
     }
+    /// The name, in a place where it stays: passes refer to it until they are decided.
+    const std::string& kept(const std::string& name) { return *names_.insert(name).first; }
+    std::set<std::string> names_;
     std::unordered_map<std::uint64_t, Entry> taps_;
     Entry default_{};
     std::uint64_t generation_ = 1;
@@ -101,29 +105,54 @@ const char* to_string(DecisionRecord::Cause cause) {
     return "";
 }
 
-/// Says what became of each pass, in the words of the configuration.
+/// Says what became of each pass, in the words of the configuration. Passes are alike, and what is
+/// said of one is kept for the next of its kind.
 class DecisionLog {
 public:
-    explicit DecisionLog(const std::optional<std::string>& name) : out_(name) {}
+    DecisionLog(const std::optional<std::string>& name, std::unique_ptr<Turns> turns)
+        : out_(name, std::move(turns)) {}
     bool open() const { return out_.open(); }
     void placed(std::shared_ptr<const Placement> placement) {
         placements_.push_back(std::move(placement));
     }
     void fed(std::uint64_t frame, const std::string* interface, Direction direction,
              std::size_t size) {
-        passes_.push_back({frame, interface ? *interface : std::string(), direction, size});
+        passes_.push({frame, interface, direction, size});
     }
     void decided(const DecisionRecord& record);
+    void end_piece(std::uint64_t piece) { out_.end_piece(piece); }
     void flush() { out_.flush(); }
     void close() { out_.close(); }
 
 private:
     struct Pass {
         std::uint64_t frame;
-        std::string interface;
+        const std::string* interface;  ///< null: none
         Direction direction;
         std::size_t size;
     };
+    /// All that a line hangs on, but for its numbers.
+    struct Kind {
+        const std::string* interface;
+        std::uint64_t fields;
+        bool operator==(const Kind& other) const {
+            return interface == other.interface && fields == other.fields;
+        }
+    };
+    struct Hash {
+        std::size_t operator()(const Kind& kind) const {
+            return std::hash<const void*>()(kind.interface) ^ kind.fields * 0x9e3779b97f4a7c15;
+        }
+    };
+    /// A line from its "Length" on: before and after the number of bytes kept.
+    struct Text {
+        std::string begin, end;
+        bool kept = false;
+    };
+    static constexpr std::size_t texts_limit = 4096;
+
+    static Kind kind_of(const Pass& pass, const DecisionRecord& record);
+    Text text_of(const Pass& pass, const DecisionRecord& record) const;
     static void name_rule(OrderedJson& json, const Placement::Slot& slot, Direction direction,
                           std::size_t rule) {
         const auto& rules =
@@ -132,33 +161,73 @@ private:
     }
 
     LineWriter out_;
-    std::deque<Pass> passes_;
+    Ring<Pass> passes_;
     std::deque<std::shared_ptr<const Placement>> placements_;
+    std::unordered_map<Kind, Text, Hash> texts_;  ///< under the oldest placement
+    std::string line_;
 };
 
+DecisionLog::Kind DecisionLog::kind_of(const Pass& pass, const DecisionRecord& record) {
+    std::uint64_t fields = 0;
+    const auto add = [&fields](unsigned value, unsigned bits) { fields = fields << bits | value; };
+    add(pass.direction == Direction::egress, 1);
+    add(static_cast<unsigned>(record.outcome), 2);
+    add(static_cast<unsigned>(record.cause), 4);
+    add(record.by_service, 1);
+    add(record.late_bad, 1);
+    add(record.slot, 2);
+    add(record.rule_index, 4);
+    for (unsigned i = 0; i < DecisionRecord::slots; ++i) {
+        add(static_cast<unsigned>(record.why[i]), 2);
+        add(record.why_rule[i], 4);
+    }
+    return {pass.interface, fields};
+}
+
 void DecisionLog::decided(const DecisionRecord& record) {
+    const Pass pass = passes_.front();
+    passes_.pop();
+    if (record.outcome != DecisionRecord::Outcome::not_eligible) {
+        // The placement of the version that decided: the newest one that is not younger.
+        while (placements_.size() > 1 &&
+               static_cast<std::int16_t>(record.version - placements_[1]->version) >= 0) {
+            placements_.pop_front();
+            texts_.clear();
+        }
+    }
+    if (texts_.size() == texts_limit) texts_.clear();
+    auto [at, fresh] = texts_.try_emplace(kind_of(pass, record));
+    if (fresh) at->second = text_of(pass, record);
+    const Text& text = at->second;
+    const auto number = [this](std::uint64_t value) {
+        char digits[20];
+        line_.append(digits, std::to_chars(digits, digits + sizeof digits, value).ptr);
+    };
+    line_ = "{\"Frame\":";
+    number(pass.frame);
+    line_ += ",\"Length\":";
+    number(pass.size);
+    line_ += text.begin;
+    if (text.kept) number(record.kept);
+    line_ += text.end;
+    out_.line(line_);
+}
+
+DecisionLog::Text DecisionLog::text_of(const Pass& pass, const DecisionRecord& record) const {
     using Outcome = DecisionRecord::Outcome;
-    const Pass pass = std::move(passes_.front());
-    passes_.pop_front();
-    OrderedJson json;
-    json["Frame"] = pass.frame;
-    json["Length"] = pass.size;
-    if (!pass.interface.empty()) {
-        json["NetworkInterfaceId"] = pass.interface;
+    OrderedJson json, rest;  // before and after the number of bytes kept
+    if (pass.interface) {
+        json["NetworkInterfaceId"] = *pass.interface;
         json["Direction"] = pass.direction == Direction::egress ? "egress" : "ingress";
     }
     json["Outcome"] = to_string(record.outcome);
     if (record.cause != DecisionRecord::Cause::none) json["Cause"] = to_string(record.cause);
 
+    Text text;
     if (record.outcome != Outcome::not_eligible) {
-        // The placement of the version that decided: the newest one that is not younger.
-        while (placements_.size() > 1 &&
-               static_cast<std::int16_t>(record.version - placements_[1]->version) >= 0) {
-            placements_.pop_front();
-        }
         const Placement::Tapped* tapped = nullptr;
         for (const auto& candidate : placements_.front()->interfaces) {
-            if (candidate->interface == pass.interface) tapped = candidate.get();
+            if (pass.interface && candidate->interface == *pass.interface) tapped = candidate.get();
         }
         const std::size_t slots = tapped ? tapped->slots.size() : 0;
         const bool accepted = record.outcome != Outcome::not_accepted;
@@ -192,36 +261,20 @@ void DecisionLog::decided(const DecisionRecord& record) {
             } else {
                 name_rule(json, slot, pass.direction, record.rule_index);
             }
-            json["Kept"] = record.kept;
-            if (record.late_bad) json["LateBad"] = true;
+            text.kept = true;
+            if (record.late_bad) rest["LateBad"] = true;
         }
-        if (!rejected.empty()) json["Rejected"] = std::move(rejected);
+        if (!rejected.empty()) rest["Rejected"] = std::move(rejected);
     }
-    out_.line(json.dump());
+    const auto members = [](const OrderedJson& object) {  // without the braces
+        const std::string all = object.dump();
+        return all.substr(1, all.size() - 2);
+    };
+    text.begin = "," + members(json) + (text.kept ? ",\"Kept\":" : "");
+    if (!rest.empty()) text.end = "," + members(rest);
+    text.end += "}";
+    return text;
 }
-
-/// Latencies of copies: how often each number of cycles was seen.
-class Latencies {
-public:
-    void add(std::uint64_t cycles) {
-        ++seen_[std::min<std::uint64_t>(cycles, seen_.size() - 1)];
-        ++count_;
-    }
-    bool empty() const { return count_ == 0; }
-    std::uint64_t quantile(double part) const {
-        const auto rank = static_cast<std::uint64_t>(part * static_cast<double>(count_ - 1));
-        std::uint64_t below = 0;
-        for (std::size_t i = 0; i < seen_.size(); ++i) {
-            below += seen_[i];
-            if (below > rank) return i;
-        }
-        return seen_.size() - 1;
-    }
-
-private:
-    std::vector<std::uint64_t> seen_ = std::vector<std::uint64_t>(1 << 16);
-    std::uint64_t count_ = 0;
-};
 
 Board::Options board_options(const TrafficOptions& options) {
     Board::Options result;
@@ -232,30 +285,51 @@ Board::Options board_options(const TrafficOptions& options) {
 
 }  // namespace
 
-// --- LineWriter ----------------------------------------------------------------------------------
+// --- Latencies ----------------------------------------------------------------------------------
 
-LineWriter::LineWriter(const std::optional<std::string>& name) {
-    if (!name) return;
-    name_ = *name;
-    if (name_ != "-") file_.open(name_, std::ios::binary);
-    if (name_ != "-" && !file_) throw CaptureError(name_, std::strerror(errno));
-    open_ = true;
+void Latencies::add(std::uint64_t cycles, std::uint64_t copies) {
+    seen_[std::min<std::uint64_t>(cycles, seen_.size() - 1)] += copies;
+    count_ += copies;
 }
 
-void LineWriter::line(const std::string& text) { stream() << text << '\n'; }
+std::uint64_t Latencies::quantile(double part) const {
+    const auto rank = static_cast<std::uint64_t>(part * static_cast<double>(count_ - 1));
+    std::uint64_t below = 0;
+    for (std::size_t i = 0; i < seen_.size(); ++i) {
+        below += seen_[i];
+        if (below > rank) return i;
+    }
+    return seen_.size() - 1;
+}
+
+OrderedJson Latencies::summary() const {
+    return {{"minimum", quantile(0)}, {"median", quantile(0.5)}, {"maximum", quantile(1)}};
+}
+
+// --- LineWriter ----------------------------------------------------------------------------------
+
+LineWriter::LineWriter(const std::optional<std::string>& name, std::unique_ptr<Turns> turns) {
+    if (name) file_.emplace(*name, std::move(turns));
+}
+
+void LineWriter::line(const std::string& text) {
+    if (!open()) throw CaptureError(file_->name(), "a line was written after the file was closed");
+    std::uint8_t* const at = file_->append(text.size() + 1);
+    std::memcpy(at, text.data(), text.size());
+    at[text.size()] = '\n';
+}
+
+void LineWriter::end_piece(std::uint64_t piece) {
+    if (file_) file_->end_piece(piece);
+}
 
 void LineWriter::flush() {
-    if (!open_) return;
-    stream().flush();
-    if (!stream()) throw CaptureError(name_, "cannot be written: is the disk full?");
+    if (file_) file_->flush();
 }
 
 void LineWriter::close() {
-    flush();
-    open_ = false;
+    if (file_) file_->close();
 }
-
-std::ostream& LineWriter::stream() { return name_ == "-" ? std::cout : file_; }
 
 // --- Traffic -------------------------------------------------------------------------------------
 
@@ -263,12 +337,17 @@ struct Traffic::Parts {
     Parts(const TrafficOptions& traffic, const Account& network)
         : options(traffic),
           board(board_options(traffic)),
-          decisions(traffic.decisions),
+          decisions(traffic.decisions, turns(2)),
           taps(network) {
         if (options.in) reader.emplace(*options.in);
-        if (options.out) out.emplace(*options.out);
-        if (options.forward) forward.emplace(*options.forward);
+        if (options.out) out.emplace(OutputFile(*options.out, turns(0)), writes_headers());
+        if (options.forward)
+            forward.emplace(OutputFile(*options.forward, turns(1)), writes_headers());
     }
+    std::unique_ptr<Turns> turns(unsigned file) const {
+        return options.pieces ? options.pieces->turns(file) : nullptr;
+    }
+    bool writes_headers() const { return !options.pieces; }
 
     const TrafficOptions options;
     std::optional<CaptureReader> reader;
@@ -482,13 +561,11 @@ OrderedJson Traffic::statistics() {
     const std::uint64_t skipped = parts.board.offload().skipped_cycles() - parts.start_skipped;
     stats["cycles"] = {
         {"total", total}, {"active", total - skipped}, {"clock_mhz", parts.options.clock_mhz}};
-    if (!parts.latencies.empty()) {
-        stats["cycles"]["latency"] = {{"minimum", parts.latencies.quantile(0)},
-                                      {"median", parts.latencies.quantile(0.5)},
-                                      {"maximum", parts.latencies.quantile(1)}};
-    }
+    if (!parts.latencies.empty()) stats["cycles"]["latency"] = parts.latencies.summary();
     return stats;
 }
+
+const Latencies& Traffic::latencies() const { return parts_->latencies; }
 
 std::uint64_t Traffic::frames() const { return parts_->frames; }
 
@@ -524,6 +601,13 @@ void Traffic::flush() {
     if (parts_->out) parts_->out->flush();
     if (parts_->forward) parts_->forward->flush();
     parts_->decisions.flush();
+}
+
+void Traffic::end_piece(std::uint64_t piece) {
+    Parts& parts = *parts_;
+    if (parts.out) parts.out->end_piece(piece);
+    if (parts.forward) parts.forward->end_piece(piece);
+    parts.decisions.end_piece(piece);
 }
 
 void Traffic::close() {

@@ -4,7 +4,6 @@
 #pragma once
 
 #include <cstdint>
-#include <fstream>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -22,6 +21,14 @@ namespace mirrornic {
 /// What people read: members in the order in which they are set.
 using OrderedJson = nlohmann::ordered_json;
 
+/// The pieces of a capture that several processes share: who writes what is known by its number.
+class Pieces {
+public:
+    virtual ~Pieces() = default;
+    /// The order in which pieces of one of the run's files are written; @param file any number.
+    virtual std::unique_ptr<Turns> turns(unsigned file) = 0;
+};
+
 struct TrafficOptions {
     enum class Pace { lossless, capture, line };
     struct DefaultTap {
@@ -36,22 +43,38 @@ struct TrafficOptions {
     double clock_mhz = 322.265625;
     std::uint16_t source_port_base = 49152;  ///< P20
     std::uint8_t source_port_bits = 14;
+    Pieces* pieces =
+        nullptr;  ///< the files are there, with their headers, and are added to in turn
 };
 
-/// A text file that is written line by line; a write that fails is an error of that file.
+/// A text file that is written line by line, as an OutputFile.
 class LineWriter {
 public:
-    explicit LineWriter(const std::optional<std::string>& name);
-    bool open() const { return open_; }
+    explicit LineWriter(const std::optional<std::string>& name,
+                        std::unique_ptr<Turns> turns = nullptr);
+    bool open() const { return file_ && file_->open(); }
     void line(const std::string& text);
+    void end_piece(std::uint64_t piece);
     void flush();
     void close();
 
 private:
-    std::ostream& stream();
-    std::string name_;
-    std::ofstream file_;
-    bool open_ = false;
+    std::optional<OutputFile> file_;
+};
+
+/// Latencies of copies: how often each number of cycles was seen.
+class Latencies {
+public:
+    void add(std::uint64_t cycles, std::uint64_t copies = 1);
+    bool empty() const { return count_ == 0; }
+    std::uint64_t quantile(double part) const;
+    OrderedJson summary() const;  ///< minimum, median, maximum
+    /// Copies by the number of cycles, with all from the last one on in it.
+    const std::vector<std::uint64_t>& seen() const { return seen_; }
+
+private:
+    std::vector<std::uint64_t> seen_ = std::vector<std::uint64_t>(1 << 16);
+    std::uint64_t count_ = 0;
 };
 
 /// The members of a statistics file that a device's counters give, "Schema" first.
@@ -89,6 +112,7 @@ public:
     /// A session whose counters end now keeps them in the report.
     void session_ended(const std::string& id, const SessionCounters& counters);
     OrderedJson statistics();
+    const Latencies& latencies() const;
 
     std::uint64_t frames() const;            ///< taken from the capture so far
     double simulated_seconds() const;        ///< since open()
@@ -96,6 +120,8 @@ public:
     bool cut_off() const;                    ///< the capture's last record is not whole
     std::vector<std::string> warnings()
         const;  ///< what is to be said of the capture, a sentence each
+    /// What came out since the piece before is this piece, and the offload is idle.
+    void end_piece(std::uint64_t piece);
     /// Hands what was written so far to the operating system. @throws CaptureError.
     void flush();
     /// @throws CaptureError when something could not be written.

@@ -69,11 +69,11 @@ public:
     /// What libpcap reads from, and closes: read() behind a FILE, or the file itself.
     virtual std::FILE* stream();
 
-    bool cut = false;         ///< the compressed stream ended in the middle
-    bool any = false;         ///< at least one byte was read
-    std::string error;        ///< set when read() returned -1
+    bool cut = false;            ///< the compressed stream ended in the middle
+    bool any = false;            ///< at least one byte was read
+    std::string error;           ///< set when read() returned -1
     std::uint8_t magic[4] = {};  ///< the first bytes, decompressed; known once some were read
-    std::vector<char> stdio;  ///< the buffer of the FILE that libpcap reads from
+    std::vector<char> stdio;     ///< the buffer of the FILE that libpcap reads from
 };
 
 std::FILE* CaptureReader::Source::stream() {
@@ -431,8 +431,10 @@ bool CaptureReader::State::read_by_libpcap(Batch& batch) {
 }
 
 bool CaptureReader::State::is_simple() const {
-    static const std::uint8_t magics[][4] = {{0xd4, 0xc3, 0xb2, 0xa1}, {0xa1, 0xb2, 0xc3, 0xd4},
-                                             {0x4d, 0x3c, 0xb2, 0xa1}, {0xa1, 0xb2, 0x3c, 0x4d}};
+    static const std::uint8_t magics[][4] = {{0xd4, 0xc3, 0xb2, 0xa1},
+                                             {0xa1, 0xb2, 0xc3, 0xd4},
+                                             {0x4d, 0x3c, 0xb2, 0xa1},
+                                             {0xa1, 0xb2, 0x3c, 0x4d}};
     const auto known = [this](const std::uint8_t(&magic)[4]) {
         return std::memcmp(magic, source->magic, sizeof magic) == 0;
     };
@@ -483,8 +485,8 @@ bool CaptureReader::State::read_records(Batch& batch) {
     batch.last = ended || !error.empty();
     batch.truncated = batch.last && error.empty() && (source->cut || !carried.empty());
     if (!error.empty())
-        batch.failure = std::make_exception_ptr(CaptureError(
-            name, "after frame " + std::to_string(records_read) + ": " + error));
+        batch.failure = std::make_exception_ptr(
+            CaptureError(name, "after frame " + std::to_string(records_read) + ": " + error));
     return !batch.last;
 }
 

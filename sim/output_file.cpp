@@ -32,7 +32,7 @@ public:
 
 namespace {
 
-constexpr std::size_t kBatches = 4;            // between the caller and the writing thread
+constexpr std::size_t kBatches = 4;             // between the caller and the writing thread
 constexpr std::size_t kWaitingBytes = 8 << 20;  // of pieces whose turn has not come
 
 bool ends_with(const std::string& text, const std::string& end) {
@@ -196,8 +196,8 @@ private:
 std::unique_ptr<OutputFile::Sink> open_sink(const std::string& path, const std::string& name,
                                             std::unique_ptr<Turns> turns) {
     const int how = turns ? O_APPEND : O_CREAT | O_TRUNC;
-    const int fd = path == "-" ? STDOUT_FILENO
-                               : ::open(path.c_str(), O_WRONLY | O_CLOEXEC | how, 0666);
+    const int fd =
+        path == "-" ? STDOUT_FILENO : ::open(path.c_str(), O_WRONLY | O_CLOEXEC | how, 0666);
     if (fd < 0) throw CaptureError(name, std::strerror(errno));
     auto file = std::make_unique<PlainSink>(fd, name, std::move(turns));
     if (ends_with(path, ".gz")) return std::make_unique<GzipSink>(std::move(file));
