@@ -356,6 +356,153 @@ class Command(unittest.TestCase):
         self.assertNotIn(b"\r", stderr)
         self.assertGreater(len(read_pcap(out)), 0)
 
+    def shards_and_alone(self, capture, *more, shards=2, status=0, configuration=None):
+        """What a run with shards wrote, after it was found to be what the run of one process writes: copies, forwarded
+        frames, decisions and replies to the byte, statistics but for `cycles`, messages and exit status."""
+        path = self.file("config.json", configuration or config())
+        results = []
+        for count in (1, shards):
+            out = {name: self.folder / f"{count}-{name}" for name in ("mirror", "forward", "decisions", "replies", "stats")}
+            done = self.call("run", "--config", path, "--in", capture, *(x for name, file in out.items()
+                             for x in ("--out" if name == "mirror" else f"--{name}", file)), "--quiet", "--shards", count,
+                             *more, status=status)
+            stats = json.loads(out.pop("stats").read_text())
+            cycles = stats.pop("cycles")
+            results.append(([file.read_bytes() for file in out.values()], stats, done.stderr, done.stdout))
+            copies = stats["frames"]["mirrored"]
+            self.assertEqual(cycles.get("latency", {}).get("minimum"), 18 if copies else None)
+        for alone, together in zip(*results):
+            self.assertEqual(alone, together)
+        return results[1]
+
+    def test_shards(self):
+        """--shards writes what one process writes: real captures, one shard more than there are pieces, and 9 shards."""
+        long = self.folder / "long.pcap"
+        frames = [frame for name in ("http.pcap", "dns.pcap", "icmp.pcap", "jumbo.pcap")
+                  for frame in self.original(TESTS / "captures" / name)]
+        write_pcap(long, [(10**9 + i * 1000, frames[i % len(frames)]) for i in range(6000)])
+        self.shards_and_alone(long, shards=2)
+        self.shards_and_alone(long, "--default-tap", "eni-b:ingress", shards=9)
+        for capture in CAPTURES:
+            with self.subTest(capture=capture.name):
+                self.shards_and_alone(capture, shards=3)
+
+    def original(self, capture):
+        """The frames of a capture, as a run forwards them: each once, whatever its format."""
+        only = dict(config(), TrafficMirrorSessions=[])
+        only["NetworkInterfaces"] = [dict(only["NetworkInterfaces"][2])]
+        only["TrafficMirrorFilters"] = []
+        return [frame for _, frame in self.run_capture(capture, configuration=only)[2]]
+
+    def test_shards_uneven(self):
+        """--shards a capture whose beginning costs far more than its end, and one of a frame fewer than shards."""
+        capture = self.folder / "in.pcap"
+        write_pcap(capture, [(10**9 + i, udp(9000 if i < 300 else 60)) for i in range(12000)])
+        for shards in (2, 3):
+            self.shards_and_alone(capture, shards=shards)
+        for count in (0, 1, 4):
+            write_pcap(capture, [(1, udp())] * count)
+            stats = self.shards_and_alone(capture, shards=5)[1]
+            self.assertEqual(stats["frames"]["received"], count)
+
+    def test_shards_requests(self):
+        """T2 S8 --shards requests act before their frame in each shard; a deleted session keeps the sum of its counters."""
+        capture = self.folder / "in.pcap"
+        write_pcap(capture, [(10**9 + i * 10**6, udp()) for i in range(8000)])
+        session = {"TrafficMirrorSessionId": "tms-a"}
+        requests = self.file("r.jsonl", "\n".join(map(json.dumps, [
+            {"Action": "ModifyTrafficMirrorSession", "VirtualNetworkId": 99, "AtFrame": 1500, **session},
+            {"Action": "CreateTrafficMirrorFilter", "As": "f"},
+            {"Action": "DeleteTrafficMirrorSession", "AtTime": 3.0005, **session},
+            {"Action": "CreateTrafficMirrorSession", "AtFrame": 5000, "NetworkInterfaceId": "eni-a",
+             "TrafficMirrorTargetId": "tmt-1", "TrafficMirrorFilterId": "tmf-1", "SessionNumber": 2, "PacketLength": 30},
+            {"Action": "DeleteTrafficMirrorFilter",
+             "TrafficMirrorFilterId": "${f.TrafficMirrorFilter.TrafficMirrorFilterId}"},
+            {"Action": "DeleteTrafficMirrorFilter", "TrafficMirrorFilterId": "tmf-1", "AtFrame": 7999},
+            {"Action": "DeleteTrafficMirrorFilter", "TrafficMirrorFilterId": "tmf-1", "AtFrame": 9000}])))
+        _, stats, stderr, _ = self.shards_and_alone(capture, "--requests", requests, shards=3, status=1)
+        self.assertEqual([s["mirrored"] for s in stats["sessions"]], [3001, 3001])
+        self.assertEqual(stderr.count(b"TrafficMirrorFilterInUse"), 1)
+        self.assertEqual(len(stats["warnings"]), 1)
+
+    def test_shards_compressed(self):
+        """--shards compressed outputs hold the bytes that one process writes; compressed and foreign inputs are taken."""
+        capture, packed = self.folder / "in.pcap", self.folder / "in.pcap.gz"
+        write_pcap(capture, [(10**9 + i, udp(60 + i % 1000)) for i in range(5000)], 0xA1B2C3D4, ">")
+        packed.write_bytes(gzip.compress(capture.read_bytes()))
+        self.shards_and_alone(packed)
+        path, plain, small = self.folder / "config.json", self.folder / "o.pcap", self.folder / "o.pcap.gz"
+        self.call("run", "--config", path, "--in", packed, "--out", plain)
+        self.call("run", "--config", path, "--in", packed, "--out", small, "--shards", 2)
+        self.assertEqual(gzip.decompress(small.read_bytes()), plain.read_bytes())
+        done = self.call("run", "--config", path, "--in", packed, "--out", "-", "--shards", 2)
+        self.assertEqual(done.stdout, plain.read_bytes())
+        self.assertEqual(len(self.shards_and_alone(small, "--default-tap", "eni-a:egress")[0]), 4)
+
+    def test_shards_refusals(self):
+        """--shards refuses what it cannot do exactly, and failures of a shard are the command's."""
+        path, capture, out = self.file("c.json", config()), self.folder / "in.pcap", self.folder / "o.pcap"
+        frames = [(1, udp(1000))] * 4000
+        write_pcap(capture, frames)
+        base = ["run", "--config", path, "--out", out, "--shards", 2, "--in"]
+        for more, words in ((["-"], b"needs a file"), ([capture, "--pace", "line"], b"lossless"),
+                            ([capture, "--wave", self.folder / "w.fst"], b"--wave"), ([capture, "--shards", 0], b"")):
+            self.assertIn(words, self.call(*base, *more, status=2).stderr)
+        pipe = self.folder / "pipe"
+        os.mkfifo(pipe)
+        self.assertIn(b"is a pipe", self.call(*base, capture, "--forward", pipe, status=1).stderr)
+        self.assertIn(b"none.pcap", self.call(*base, self.folder / "none.pcap", status=1).stderr)
+        # A record that cannot be, after two pieces: said once, and all frames of whole pieces are there.
+        damaged = self.folder / "damaged.pcap"
+        data = capture.read_bytes()
+        at = 24 + 3000 * 1016
+        damaged.write_bytes(data[:at + 8] + b"\xff\xff\xff\x7f" + data[at + 12:])
+        done = self.call(*base, damaged, status=1)
+        self.assertEqual(done.stderr.count(b"after frame 3000"), 1, done.stderr)
+        self.assertEqual(done.stderr.count(b"\n"), 1, done.stderr)
+        self.assertGreaterEqual(len(read_pcap(out)), 1024)
+        capture.write_bytes(data[:-5])
+        self.assertEqual(self.shards_and_alone(capture, status=1)[1]["frames"]["mirrored"], 3999)
+
+    def shard_processes(self, process, count):
+        """The process ids of a run's shards, once they are there."""
+        for _ in range(500):
+            children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+            if len(children) == count:
+                return [int(child) for child in children]
+            time.sleep(0.01)
+        return self.fail("the shards did not start")
+
+    def start_shards(self):
+        capture = self.folder / "in.pcap"
+        write_pcap(capture, [(1, udp(9000))] * 20000)
+        process = subprocess.Popen([MIRRORNIC, "run", "--config", self.file("c.json", config()), "--in", capture, "--out",
+                                    self.folder / "o.pcap", "--shards", "3"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        return process, self.shard_processes(process, 3)
+
+    def test_shard_killed(self):
+        """--shards a shard that is killed ends the run with status 3 and a sentence; the others end too."""
+        process, shards = self.start_shards()
+        os.kill(shards[1], signal.SIGKILL)
+        _, stderr = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 3, stderr)
+        self.assertIn(b"shard 2 of 3 was ended by signal 9", stderr)
+        self.assertFalse([shard for shard in shards if Path(f"/proc/{shard}").exists()])
+
+    def test_shards_interrupt(self):
+        """--shards SIGINT ends the run after the pieces in hand: a beginning of the copies, a warning, status 1."""
+        process, _ = self.start_shards()
+        time.sleep(0.3)
+        process.send_signal(signal.SIGINT)
+        stdout, stderr = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 1, stderr)
+        self.assertIn(b"interrupted", stderr)
+        mirror = read_pcap(self.folder / "o.pcap")
+        self.assertLess(len(mirror), 20000)
+        self.assertRegex(stdout.decode(), rf"mirrored +{len(mirror)}\n")
+
     def test_memory(self):
         """A long capture needs no more memory than a short one: under 512 MB, here measured at 60 MB of input."""
         script = ("import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, stdin=sys.stdin); "
