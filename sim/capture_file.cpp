@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <pcap/pcap.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdio_ext.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
@@ -502,6 +503,7 @@ void CaptureReader::State::give(std::unique_ptr<Batch>& batch) {
 }
 
 void CaptureReader::State::read_ahead() {
+    pthread_setname_np(pthread_self(), "reading");
     const bool simple = is_simple();
     while (true) {
         std::unique_ptr<Batch> batch;

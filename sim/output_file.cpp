@@ -2,6 +2,7 @@
 #include "output_file.hpp"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <unistd.h>
 #include <zlib.h>
 #include <zstd.h>
@@ -265,6 +266,7 @@ private:
         if (thread_.joinable()) thread_.join();
     }
     void work() {
+        pthread_setname_np(pthread_self(), "writing");
         std::unique_lock lock(mutex_);
         while (true) {
             given_.wait(lock, [this] { return !waiting_.empty() || ending_; });
