@@ -503,6 +503,14 @@ class Command(unittest.TestCase):
         self.assertLess(len(mirror), 20000)
         self.assertRegex(stdout.decode(), rf"mirrored +{len(mirror)}\n")
 
+    def test_pauses(self):
+        """At the pace of the capture pauses cost nothing: what is evaluated is a frame's way through the offload."""
+        capture = self.folder / "in.pcap"
+        write_pcap(capture, [(10**9 + i * 10**6, udp(200)) for i in range(500)])
+        cycles = self.run_capture(capture, "--pace", "capture")[3]["cycles"]
+        self.assertGreater(cycles["total"], 499 * 322_000)
+        self.assertLess(cycles["active"], 500 * 64)
+
     def test_memory(self):
         """A long capture needs no more memory than a short one: under 512 MB, here measured at 60 MB of input."""
         script = ("import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, stdin=sys.stdin); "
