@@ -55,7 +55,8 @@ public:
     }
     void end_piece(std::uint64_t number) override {
         pieces_.back().number = number;
-        pieces_.push_back({});
+        pieces_.push_back({0, std::move(spare_)});
+        spare_.clear();
         while (pieces_.size() > 1 &&
                (waiting_ > kWaitingBytes || turns_->is_next(pieces_.front().number)))
             write_piece();
@@ -80,6 +81,8 @@ private:
         to_file(piece.bytes.data(), piece.bytes.size());
         turns_->done(piece.number);
         waiting_ -= piece.bytes.size();
+        spare_ = std::move(pieces_.front().bytes);
+        spare_.clear();
         pieces_.pop_front();
     }
     void to_file(const std::uint8_t* data, std::size_t size) {
@@ -101,6 +104,7 @@ private:
     std::unique_ptr<Turns> turns_;
     std::deque<Piece> pieces_ = std::deque<Piece>(1);  ///< the last one is not complete
     std::size_t waiting_ = 0;                          ///< bytes in them
+    std::vector<std::uint8_t> spare_;                  ///< room of a piece that was written
 };
 
 class GzipSink : public OutputFile::Sink {
