@@ -70,11 +70,10 @@ public:
     /// What libpcap reads from, and closes: read() behind a FILE, or the file itself.
     virtual std::FILE* stream();
 
-    bool cut = false;            ///< the compressed stream ended in the middle
-    bool any = false;            ///< at least one byte was read
-    std::string error;           ///< set when read() returned -1
-    std::uint8_t magic[4] = {};  ///< the first bytes, decompressed; known once some were read
-    std::vector<char> stdio;     ///< the buffer of the FILE that libpcap reads from
+    bool cut = false;         ///< the compressed stream ended in the middle
+    bool any = false;         ///< at least one byte was read
+    std::string error;        ///< set when read() returned -1
+    std::vector<char> stdio;  ///< the buffer of the FILE that libpcap reads from
 };
 
 std::FILE* CaptureReader::Source::stream() {
@@ -163,6 +162,7 @@ private:
 
     Descriptor fd_;
     Descriptor stop_{::eventfd(0, EFD_CLOEXEC)};
+    std::uint8_t magic[4] = {};  ///< the first bytes
     std::size_t peeked_ = 0;
     std::size_t given_ = 0;
 };
@@ -190,7 +190,6 @@ public:
             }
             produced = decode(out, size);
         }
-        if (produced > 0 && !any) std::memcpy(magic, out, std::min(produced, sizeof magic));
         if (produced > 0) any = true;
         return produced > 0 ? static_cast<ssize_t>(produced) : -1;
     }
@@ -321,12 +320,8 @@ struct CaptureReader::State {
     void read_ahead();
     /// Adds the next record. False: the batch is the last.
     bool read_record(Batch& batch);
-    /// Fills the batch by libpcap. False: it is the last.
-    bool read_by_libpcap(Batch& batch);
-    /// Fills the batch with a part of the file as it is. False: the batch is the last.
+    /// Fills the batch. False: it is the last.
     bool read_records(Batch& batch);
-    /// Files whose records need nobody but us: pcap as nearly all are.
-    bool is_simple() const;
     void give(std::unique_ptr<Batch>& batch);
 
     struct PcapClose {
@@ -338,7 +333,6 @@ struct CaptureReader::State {
 
     // Of the reading thread.
     std::uint64_t records_read = 0;
-    std::vector<std::uint8_t> carried;  ///< the first part of a record
 
     // Of the caller.
     std::unique_ptr<Batch> current = std::make_unique<Batch>();
@@ -420,7 +414,7 @@ bool CaptureReader::State::read_record(Batch& batch) {
     return true;
 }
 
-bool CaptureReader::State::read_by_libpcap(Batch& batch) {
+bool CaptureReader::State::read_records(Batch& batch) {
     const bool pipe = !source->regular();
     batch.bytes.clear();
     bool more = true;
@@ -429,66 +423,6 @@ bool CaptureReader::State::read_by_libpcap(Batch& batch) {
         if (pipe && !batch.records.empty()) break;
     }
     return more;
-}
-
-bool CaptureReader::State::is_simple() const {
-    static const std::uint8_t magics[][4] = {{0xd4, 0xc3, 0xb2, 0xa1},
-                                             {0xa1, 0xb2, 0xc3, 0xd4},
-                                             {0x4d, 0x3c, 0xb2, 0xa1},
-                                             {0xa1, 0xb2, 0x3c, 0x4d}};
-    const auto known = [this](const std::uint8_t(&magic)[4]) {
-        return std::memcmp(magic, source->magic, sizeof magic) == 0;
-    };
-    return source->regular() && std::any_of(std::begin(magics), std::end(magics), known) &&
-           pcap_major_version(capture.get()) == 2 && pcap_minor_version(capture.get()) == 4;
-}
-
-bool CaptureReader::State::read_records(Batch& batch) {
-    std::FILE* const file = pcap_file(capture.get());
-    const std::size_t before = carried.size();
-    batch.bytes.resize(before + kBatchBytes);
-    std::copy(carried.begin(), carried.end(), batch.bytes.begin());
-    const std::size_t n = std::fread(batch.bytes.data() + before, 1, kBatchBytes, file);
-    const bool ended = n < kBatchBytes, swapped = pcap_is_swapped(capture.get()) != 0;
-    const std::uint32_t unit =
-        source->magic[1] == 0x3c || source->magic[2] == 0x3c ? 1 : 1000;  // in nanoseconds
-    const auto snap_length = static_cast<std::uint32_t>(pcap_snapshot(capture.get()));
-    std::string error = source->error;
-    if (ended && error.empty() && std::ferror(file) != 0) error = std::strerror(errno);
-
-    const std::uint8_t* at = batch.bytes.data();
-    const std::uint8_t* const end = at + before + n;
-    std::uint32_t header[4];  // seconds, their fraction, bytes captured, bytes on the wire
-    while (static_cast<std::size_t>(end - at) >= sizeof header) {
-        std::memcpy(header, at, sizeof header);
-        if (swapped)
-            for (std::uint32_t& field : header) field = __builtin_bswap32(field);
-        const std::uint32_t captured = header[2];
-        if (captured > CaptureWriter::kSnapLength) {
-            error = "a record of " + std::to_string(captured) + " bytes is longer than pcap's " +
-                    std::to_string(CaptureWriter::kSnapLength);
-            break;
-        }
-        if (static_cast<std::size_t>(end - at) - sizeof header < captured) break;
-        at += sizeof header;
-        ++records_read;
-        const std::uint32_t size = std::min(captured, snap_length);  // as libpcap has it
-        if (size == 0) {
-            ++batch.skipped;
-        } else {
-            const auto offset = static_cast<std::size_t>(at - batch.bytes.data());
-            batch.records.push_back({offset, size, std::max(size, header[3]),
-                                     header[0] * kNanosecondsPerSecond + header[1] * unit});
-        }
-        at += captured;
-    }
-    carried.assign(at, end);
-    batch.last = ended || !error.empty();
-    batch.truncated = batch.last && error.empty() && (source->cut || !carried.empty());
-    if (!error.empty())
-        batch.failure = std::make_exception_ptr(
-            CaptureError(name, "after frame " + std::to_string(records_read) + ": " + error));
-    return !batch.last;
 }
 
 void CaptureReader::State::give(std::unique_ptr<Batch>& batch) {
@@ -504,7 +438,6 @@ void CaptureReader::State::give(std::unique_ptr<Batch>& batch) {
 
 void CaptureReader::State::read_ahead() {
     pthread_setname_np(pthread_self(), "reading");
-    const bool simple = is_simple();
     while (true) {
         std::unique_ptr<Batch> batch;
         {
@@ -515,7 +448,7 @@ void CaptureReader::State::read_ahead() {
             spare.pop_front();
         }
         batch->clear();
-        const bool more = simple ? read_records(*batch) : read_by_libpcap(*batch);
+        const bool more = read_records(*batch);
         give(batch);
         if (!more) return;
     }
