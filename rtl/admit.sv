@@ -34,15 +34,17 @@ module admit (
     logic [6:0] take;
     logic saved_malformed, malformed, saved_bad, bad, saved_late, late, saved_done, done, saved_lost, lost;
     logic [3:0] saved_lost_cause, lost_cause;
-    logic selected, counts, covered, spoiled;
+    logic selected, counts, cut, takes, covered, spoiled;
 
     assign verdict  = in_beat.first ? in_verdict : saved;
     assign selected = verdict.tap && verdict.ip && !verdict.fault && !verdict.excluded && verdict.accepted;
     assign left     = !in_beat.first ? saved_left : selected ? verdict.limit : '0;
-    assign take     = left < offload::LengthWidth'(in_beat.bytes) ? left[6:0] : in_beat.bytes;
+    assign cut      = left <= offload::LengthWidth'(in_beat.bytes);   // the copy ends in this beat
+    assign take     = cut ? left[6:0] : in_beat.bytes;
+    assign takes    = left != '0 && in_beat.bytes != '0;
     assign kept     = (in_beat.first ? '0 : saved_kept) + offload::LengthWidth'(take);
     assign bytes    = (in_beat.first ? '0 : saved_bytes) + offload::FrameWidth'(in_beat.bytes);
-    assign covered  = left == offload::LengthWidth'(take) || in_beat.last;
+    assign covered  = cut || in_beat.last;
 
     // A mark counts against the copy up to the beat with its last byte, and against any frame without a copy.
     assign counts    = !selected || left != '0;
@@ -58,12 +60,12 @@ module admit (
             lost = 1'b1;
             if (resetting) lost_cause = offload::CauseReset;
             else if (verdict.limit == '0) lost_cause = offload::CauseSessionFault;
-            else if (take != '0 && !room) lost_cause = offload::CauseOverflow;
+            else if (takes && !room) lost_cause = offload::CauseOverflow;
             else lost = 1'b0;
         end
     end
 
-    assign keep   = in_valid && selected && take != '0 && !lost && !spoiled;
+    assign keep   = in_valid && selected && takes && !lost && !spoiled;
     assign commit = in_valid && selected && covered && (!in_beat.first || in_beat.last) && !lost && !spoiled &&
                     (in_beat.first || !saved_done);
     assign done   = commit || (!in_beat.first && saved_done);
@@ -77,7 +79,8 @@ module admit (
         if (keep) begin
             for (int i = 0; i < 16; i++) begin
                 for (int j = 0; j < 4; j++) begin
-                    out_data[32*i+8*j +: 8] <= 7'(4*i+j) < take ? in_beat.data[32*i+8*j +: 8] : 8'd0;
+                    out_data[32*i+8*j +: 8] <=
+                        7'(4*i+j) < in_beat.bytes && offload::LengthWidth'(4*i+j) < left ? in_beat.data[32*i+8*j +: 8] : 8'd0;
                 end
             end
         end
