@@ -25,5 +25,6 @@ settle.sv
 faults.sv
 counters.sv
 session_counters.sv
+staged_rule.sv
 registers.sv
 mirror_offload.sv
