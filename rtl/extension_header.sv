@@ -10,25 +10,22 @@ module extension_header (
     output offload::walk_t out_walk
 );
     logic [31:0] head;                    // next header, length, and a fragment header's offset and flags
-    logic [8:0] start, need;
-    logic [9:0] next;
+    logic [6:0] behind;                   // position behind a header of 8 bytes
+    logic [9:0] more, next;
     logic extension, present, fragment, later;
 
     assign head      = offload::word_at(in_walk.words, in_walk.position[4:0]);
     assign extension = in_walk.open && offload::is_extension(in_walk.key.protocol);
     assign fragment  = in_walk.key.protocol == 8'd44;
     assign later     = extension && fragment && head[15:3] != '0;
-    assign start     = 9'd14 + {1'b0, in_walk.position, 2'd0};
-    assign need      = fragment ? 9'd8 : 9'd2;
-    assign present   = start + need <= {1'b0, in_walk.length};
+    // The head's first 2 bytes, or 8 of a fragment header, lie in the frame; position 0 is byte 14.
+    assign present = fragment ? {1'b0, in_walk.position} + 7'd6 <= 7'((9'(in_walk.length) + 9'd2) >> 2)
+                              : {1'b0, in_walk.position} + 7'd4 <= {1'b0, in_walk.length[7:2]};
 
-    always_comb begin
-        unique case (in_walk.key.protocol)
-            8'd44:   next = {4'd0, in_walk.position} + 10'd2;
-            8'd51:   next = {4'd0, in_walk.position} + {2'd0, head[23:16]} + 10'd2;
-            default: next = {4'd0, in_walk.position} + {1'b0, head[23:16], 1'b0} + 10'd2;
-        endcase
-    end
+    // `behind` stands by itself, so that one addition follows the search for the head.
+    assign behind = {1'b0, in_walk.position} + 7'd2;
+    assign more   = in_walk.key.protocol == 8'd51 ? {2'd0, head[23:16]} : {1'b0, head[23:16], 1'b0};
+    assign next   = fragment ? 10'(behind) : 10'(behind) + more;
 
     always_ff @(posedge clk) begin
         out_valid <= in_valid;
@@ -40,7 +37,7 @@ module extension_header (
             end else if (extension) begin
                 out_walk.open         <= !later;
                 out_walk.later        <= later;
-                out_walk.position     <= next > 10'd63 ? 6'd63 : next[5:0];
+                out_walk.position     <= next[9:6] != '0 ? 6'd63 : next[5:0];
                 out_walk.key.protocol <= head[31:24];
                 out_walk.key.fragment <= in_walk.key.fragment || later || (fragment && head[0]);
             end

@@ -18,25 +18,40 @@ module parse (
         is_tag = ether_type == 16'h8100 || ether_type == 16'h88a8;
     endfunction
 
-    // Tags, EtherType and fixed header: all in the first 62 bytes.
-    logic [1023:0] words;
-    logic [4:0] base;                     // of the IP header, in words behind byte 14: the number of tags
-    logic [15:0] ether_type;
-    logic [31:0] word0, word1, word2;
-    logic v6;
+    function automatic logic [31:0] header_word(input logic [319:0] header, input int word);
+        header_word = {header[32*word +: 8], header[32*word+8 +: 8], header[32*word+16 +: 8], header[32*word+24 +: 8]};
+    endfunction
 
+    // Tags, EtherType and fixed header: all in the first 62 bytes. The header's ten words are moved once, by the tags
+    // in front of them, so that no field is looked for by itself.
+    logic [1023:0] words;
+    logic [319:0] header;
+    logic [1:0] base;                     // of the IP header, in words behind byte 14: the number of tags
+    logic [31:0] word0, word1, word2;
+    logic v4, v6;
+
+    // What each place of the EtherType holds is judged beside the tags, not behind them.
     always_comb begin
-        words      = {112'd0, in_window[2*offload::BeatWidth-1:112]};
-        base       = 5'd0;
-        ether_type = type_at(in_window, 12);
+        words  = {112'd0, in_window[2*offload::BeatWidth-1:112]};
+        base   = 2'd0;
+        header = words[319:0];
+        v4     = type_at(in_window, 12) == 16'h0800;
+        v6     = type_at(in_window, 12) == 16'h86dd;
         if (is_tag(type_at(in_window, 12))) begin
-            base       = is_tag(type_at(in_window, 16)) ? 5'd2 : 5'd1;
-            ether_type = is_tag(type_at(in_window, 16)) ? type_at(in_window, 20) : type_at(in_window, 16);
+            base   = 2'd1;
+            header = words[351:32];
+            v4     = type_at(in_window, 16) == 16'h0800;
+            v6     = type_at(in_window, 16) == 16'h86dd;
+            if (is_tag(type_at(in_window, 16))) begin
+                base   = 2'd2;
+                header = words[383:64];
+                v4     = type_at(in_window, 20) == 16'h0800;
+                v6     = type_at(in_window, 20) == 16'h86dd;
+            end
         end
-        v6    = ether_type == 16'h86dd;
-        word0 = offload::word_at(words, base);
-        word1 = offload::word_at(words, base + 5'd1);
-        word2 = offload::word_at(words, base + 5'd2);
+        word0 = header_word(header, 0);
+        word1 = header_word(header, 1);
+        word2 = header_word(header, 2);
     end
 
     logic fixed_valid;
@@ -54,33 +69,33 @@ module parse (
             fixed.key.destination_port <= '0;
             if (v6) begin
                 fixed.key.ip          <= word0[31:28] == 4'd6;
-                fixed.key.source      <= {word2, offload::word_at(words, base + 5'd3),
-                                          offload::word_at(words, base + 5'd4), offload::word_at(words, base + 5'd5)};
-                fixed.key.destination <= {offload::word_at(words, base + 5'd6), offload::word_at(words, base + 5'd7),
-                                          offload::word_at(words, base + 5'd8), offload::word_at(words, base + 5'd9)};
+                fixed.key.source      <= {word2, header_word(header, 3),
+                                          header_word(header, 4), header_word(header, 5)};
+                fixed.key.destination <= {header_word(header, 6), header_word(header, 7),
+                                          header_word(header, 8), header_word(header, 9)};
                 fixed.key.protocol    <= word1[15:8];
                 fixed.key.fragment    <= 1'b0;
                 fixed.later           <= 1'b0;
                 fixed.open            <= 1'b1;
-                fixed.position        <= {1'b0, base} + 6'd10;
+                fixed.position        <= 6'(base) + 6'd10;
             end else begin
-                fixed.key.ip          <= ether_type == 16'h0800 && word0[31:28] == 4'd4 && word0[27:24] >= 4'd5;
-                fixed.key.source      <= {offload::word_at(words, base + 5'd3), 96'd0};
-                fixed.key.destination <= {offload::word_at(words, base + 5'd4), 96'd0};
+                fixed.key.ip          <= v4 && word0[31:28] == 4'd4 && word0[27:24] >= 4'd5;
+                fixed.key.source      <= {header_word(header, 3), 96'd0};
+                fixed.key.destination <= {header_word(header, 4), 96'd0};
                 fixed.key.protocol    <= word2[23:16];
                 fixed.key.fragment    <= word1[12:0] != '0 || word1[13];
                 fixed.later           <= word1[12:0] != '0;
                 fixed.open            <= 1'b0;
-                fixed.position        <= {1'b0, base} + {2'd0, word0[27:24]};
+                fixed.position        <= 6'(base) + {2'd0, word0[27:24]};
             end
         end
         if (rst) fixed_valid <= 1'b0;
     end
 
-    // The whole header lies in the frame.
+    // The whole header lies in the frame. Positions are compared in words; position 0 is byte 14.
     always_comb begin
         whole        = fixed;
-        whole.key.ip = fixed.key.ip && 9'd14 + {1'b0, fixed.position, 2'd0} <= {1'b0, fixed.length};
+        whole.key.ip = fixed.key.ip && {1'b0, fixed.position} + 7'd4 <= 7'((9'(fixed.length) + 9'd2) >> 2);
     end
 
     logic valid1, valid2, valid3, valid4;
@@ -96,7 +111,7 @@ module parse (
     logic [31:0] ports;
     assign known     = walk4.key.protocol_known && !(walk4.open && offload::is_extension(walk4.key.protocol));
     assign has_ports = known && (walk4.key.protocol == 8'd6 || walk4.key.protocol == 8'd17) && !walk4.later &&
-                       9'd18 + {1'b0, walk4.position, 2'd0} <= {1'b0, walk4.length};
+                       {1'b0, walk4.position} + 7'd5 <= 7'((9'(walk4.length) + 9'd2) >> 2);
     assign ports     = offload::word_at(walk4.words, walk4.position[4:0]);
 
     always_ff @(posedge clk) begin
