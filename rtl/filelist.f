@@ -9,6 +9,7 @@ extension_header.sv
 parse.sv
 interface_table.sv
 filter_table.sv
+match_rule.sv
 match_rules.sv
 match_services.sv
 header_sum.sv
