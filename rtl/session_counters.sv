@@ -21,9 +21,27 @@ module session_counters #(
 
     logic [Width-1:0] memory [map::Sessions];
     logic [64*Counters-1:0] saved [map::Sessions];
-    logic [map::Sessions-1:0] zero;       // entries that start at 0 with their next update
     logic [EpochBits-1:0] epoch, next_epoch;
     assign next_epoch = epoch + EpochBits'(snapshot);   // of an update in the snapshot's own cycle, too
+
+    // Which entries start at 0 with their next update: those of rows that no update has touched since reset, and in
+    // the others those whose bits in two small memories differ. A clear turns the one bit and an update the other, so
+    // that each memory has one write port.
+    localparam int Columns = 16;
+    localparam int ColumnBits = $clog2(Columns);
+    localparam int Rows = map::Sessions / Columns;
+    localparam int RowBits = $clog2(Rows);
+    logic [Columns-1:0] cleared [Rows];
+    logic [Columns-1:0] updated [Rows];
+    logic [Rows-1:0] touched;
+    logic [RowBits-1:0] clear_row, row2, read_row;
+    logic [ColumnBits-1:0] clear_column, column2, read_column;
+    logic clear_zero, zero2;
+    assign {clear_row, clear_column} = clear_index;
+    assign {row2, column2}           = index2;
+    assign {read_row, read_column}   = read_index;
+    assign clear_zero = !touched[clear_row] || (cleared[clear_row][clear_column] ^ updated[clear_row][clear_column]);
+    assign zero2      = !touched[row2] || (cleared[row2][column2] ^ updated[row2][column2]);
 
     // Update: 1 read, 2 add and write.
     logic add1, add2, again2;
@@ -36,7 +54,7 @@ module session_counters #(
         old = again2 ? written : word2;
         new_word[Width-1 -: EpochBits] = epoch2;
         for (int i = 0; i < Counters; i++) begin
-            new_word[64*i +: 64] = (zero[index2] ? 64'd0 : old[64*i +: 64]) +
+            new_word[64*i +: 64] = (zero2 ? 64'd0 : old[64*i +: 64]) +
                                    64'(amounts2[offload::FrameWidth*i +: offload::FrameWidth]);
         end
     end
@@ -66,24 +84,27 @@ module session_counters #(
         if (add2) begin
             written        <= new_word;
             memory[index2] <= new_word;
-            if (zero[index2] || old[Width-1 -: EpochBits] != epoch2) begin
-                saved[index2] <= zero[index2] ? '0 : old[64*Counters-1:0];
+            if (zero2 || old[Width-1 -: EpochBits] != epoch2) saved[index2] <= zero2 ? '0 : old[64*Counters-1:0];
+            // The entry's bits become equal, unless it is cleared in this cycle.
+            if (zero2) begin
+                updated[row2] <= (touched[row2] ? updated[row2] : ~cleared[row2]) ^
+                                 (clear && clear_index == index2 ? '0 : Columns'(1) << column2);
             end
-            zero[index2] <= 1'b0;
+            touched[row2] <= 1'b1;
         end
-        if (clear) zero[clear_index] <= 1'b1;
+        if (clear && !clear_zero) cleared[clear_row] <= cleared[clear_row] ^ Columns'(1) << clear_column;
 
         read_word  <= memory[read_index];
         read_saved <= saved[read_index];
-        read_zero  <= zero[read_index];
+        read_zero  <= !touched[read_row] || (cleared[read_row][read_column] ^ updated[read_row][read_column]);
         if (read_zero) read_values <= '0;
         else read_values <= read_word[Width-1 -: EpochBits] == epoch ? read_saved : read_word[64*Counters-1:0];
 
         if (rst) begin
-            zero  <= '1;
-            epoch <= '0;
-            add1  <= 1'b0;
-            add2  <= 1'b0;
+            touched <= '0;
+            epoch   <= '0;
+            add1    <= 1'b0;
+            add2    <= 1'b0;
         end
     end
 endmodule
