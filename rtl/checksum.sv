@@ -25,12 +25,19 @@ module checksum (
     logic [15:0] port1, port2;
     logic [offload::SumWidth-1:0] header1;
     logic [offload::LengthWidth-1:0] kept1, kept2;
-    logic [21:0] header2, total;
-    logic [16:0] folded;
-    logic [15:0] result;
+    logic [21:0] header2;
+    logic [15:0] upper, lower, middle, sums, carries, sums2, carries2, sums3, carries3;
+    logic [16:0] plain, plus;
 
     function automatic logic [33:0] quarter_sum(input logic [127:0] words);
         quarter_sum = 34'(words[31:0]) + 34'(words[63:32]) + 34'(words[95:64]) + 34'(words[127:96]);
+    endfunction
+
+    // Three 16-bit words become two with the same sum in ones' complement: a carry out of the top goes in at the bottom.
+    function automatic logic [15:0] carry_words(input logic [15:0] a, input logic [15:0] b, input logic [15:0] c);
+        logic [15:0] carry;
+        carry = (a & b) | (a & c) | (b & c);
+        carry_words = {carry[14:0], carry[15]};
     endfunction
 
     assign busy = keep1 || commit1 || commit2;
@@ -71,19 +78,27 @@ module checksum (
         if (rst) {start1, keep1, commit1, commit2} <= '0;
     end
 
+    // Five words are brought to two before one carry runs; the sum with and without the carry that comes around are
+    // made side by side. 0 is sent as 0xffff over IPv6: there the sum takes the other zero.
     always_comb begin
-        total    = '0;
-        folded   = '0;
-        result   = '0;
-        out_copy = '0;
+        {upper, middle, lower}                               = '0;
+        {sums, carries, sums2, carries2, sums3, carries3}    = '0;
+        {plain, plus}                                        = '0;
+        out_copy                                             = '0;
         if (commit2) begin
-            total  = header2 + (outer2.v6 ? 22'(sum[15:0]) + 22'(sum[31:16]) + 22'(sum[43:32]) : '0);
-            folded = 17'(total[15:0]) + 17'(total[21:16]);
-            result = ~(folded[15:0] + 16'(folded[16]));
+            if (outer2.v6) {upper, middle, lower} = {4'd0, sum};
+            sums     = header2[15:0] ^ middle ^ lower;
+            carries  = carry_words(header2[15:0], middle, lower);
+            sums2    = sums ^ upper ^ 16'(header2[21:16]);
+            carries2 = carry_words(sums, upper, 16'(header2[21:16]));
+            sums3    = sums2 ^ carries2 ^ carries;
+            carries3 = carry_words(sums2, carries2, carries);
+            plain    = 17'(sums3) + 17'(carries3);
+            plus     = 17'(sums3) + 17'(carries3) + 17'd1;
             out_copy.outer       = outer2;
             out_copy.kept        = kept2;
             out_copy.source_port = port2;
-            out_copy.checksum    = outer2.v6 && result == '0 ? 16'hffff : offload::swap(result);
+            out_copy.checksum    = offload::swap(~((outer2.v6 ? plus[16] : plain[16]) ? plus[15:0] : plain[15:0]));
         end
     end
     assign out_valid = commit2;
