@@ -183,6 +183,7 @@ module registers (
 
     // Reads.
     logic [31:0] read_data;
+    logic [offload::RuleWidth-1:0] read_rule;
     logic [3:0] rule_number, rule_word;
     assign rule_number = address[9:6];
     assign rule_word   = address[5:2];
@@ -190,14 +191,16 @@ module registers (
 
     always_comb begin
         read_data = '0;
+        read_rule = '0;
         if (address >= map::ARule) begin
             if (rule_word < 4'(RuleWords)) begin
                 for (int i = 0; i < map::Rules; i++) begin
                     if (rule_number == 4'(i)) begin
-                        read_data = address[11] ? egress[i*offload::RuleWidth + 32*32'(rule_word) +: 32]
-                                                : ingress[i*offload::RuleWidth + 32*32'(rule_word) +: 32];
+                        read_rule = address[11] ? egress[i*offload::RuleWidth +: offload::RuleWidth]
+                                                : ingress[i*offload::RuleWidth +: offload::RuleWidth];
                     end
                 end
+                read_data = read_rule[{rule_word, 5'd0} +: 32];
             end
         end else if (address >= map::ASessionCounter) begin
             read_data = session_counter_values[32*address[5:2] +: 32];
