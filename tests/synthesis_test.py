@@ -49,10 +49,13 @@ MEMORIES = {
     ("session_counters", "saved", 1024, 2 * 64): 1,
     ("session_counters", "memory", 1024, 48 + 6 * 64): 1,
     ("session_counters", "saved", 1024, 6 * 64): 1,
+    # Which entries were cleared, and which of those updated since, 16 a word.
+    ("session_counters", "cleared", 64, 16): 2,
+    ("session_counters", "updated", 64, 16): 2,
 }
 
-# Read without a clock: eight words in LUTs, so that what is read is corrected in the same cycle.
-UNCLOCKED = {("delay", "ring")}
+# Read without a clock: small ones in LUTs, of which what is read is used in the same cycle.
+UNCLOCKED = {("delay", "ring"), ("session_counters", "cleared"), ("session_counters", "updated")}
 
 # Bits of flip-flops of a module (of each of its parameterizations), without the output registers of its memories.
 FLIP_FLOPS = {
@@ -84,17 +87,19 @@ FLIP_FLOPS = {
     "faults": [1 + 19 + 16],                                    # found; place and index of the first; count
     "encapsulate": [512 + 2 * 15 + 3],                          # carried, lengths, first, second, throwing
     "settle": [3 * 16 + 3 * 16 + 1],                            # counts of copies, versions, tracking
-    "counters": [2 * 26 * 64],                                  # live, frozen
-    # Zero bits, epochs, indices, strobes; amounts, sum, value read.
-    "session_counters": [1024 + 3 * 48 + 2 * 10 + 4 + 2 * n * 32 + 48 + n * 64 + n * 64 for n in (2, 6)],
+    "counters": [2 * 26 * 64 + 1],                              # live, frozen, its reset
+    # Words whose marks count, epochs, indices, strobes; amounts, sum, value read.
+    "session_counters": [64 + 3 * 48 + 2 * 10 + 4 + 2 * n * 32 + 48 + n * 64 + n * 64 for n in (2, 6)],
     # Bus: state, direction, port, fetch, address; a line, its registers that are written and in part, why each is
     # refused, whether one is, and which is noted; read data, response, valid bits. Errors. Interrupt. Patience.
     # Staged words and their indices, the two rule lists apart; token, strobes, counter index.
     "registers": [3 + 3 + 13 + 512 + 2 * 16 + 16 * 3 + 1 + 8 + 32 + 2 + 2 + (13 + 4 + 16 + 16) + (4 + 4 + 1) + 16 +
-                  (135 + 8) + (1 + 8) + (29 + OUTER + 10) + (168 + 4) + 21 + 2 * 16 * 352 + 8 + 4 + 10],
+                  (135 + 8) + (1 + 8) + (29 + OUTER + 10) + (168 + 4) + 21 + 8 + 4 + 10],
+    "staged_rule": [2 * 352 + 8],                               # both directions; contradictions and strobes
+    "match_rule": [0],
     "mirror_offload": [32 + 16 + 1],                            # bytes forwarded, copies inside, resetting
 }
-INSTANCES = {"filter_table": 3, "match_rules": 3, "extension_header": 4}
+INSTANCES = {"filter_table": 3, "match_rules": 3, "extension_header": 4, "staged_rule": 16}
 PROPERTIES = {"stream_register": 2, "fifo": 3, "admit": 2, "hold_buffer": 2}   # of all parameterizations
 
 
