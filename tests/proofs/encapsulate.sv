@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+// Each byte of a frame that goes into encapsulate stands in its copy where the header's length puts it, nothing stands
+// behind the copy's last byte, the copy and the lengths in its header are right (P15 to P18), and inside a copy no
+// cycle in which the output is ready is empty (I3). Every lane at full width: `lane` is any in each cycle.
+// The output register is left out, for it has a proof of its own; so a beat is seen in the cycle in which it is made.
+module stream_register #(
+    parameter int Width = 8
+) (
+    input  logic             clk,
+    input  logic             rst,
+    input  logic             in_valid,
+    output logic             in_ready,
+    input  logic [Width-1:0] in_beat,
+    output logic             out_valid,
+    input  logic             out_ready,
+    output logic [Width-1:0] out_beat
+);
+    assign in_ready  = out_ready;
+    assign out_valid = in_valid;
+    assign out_beat  = in_beat;
+endmodule
+
+module proof (
+    input logic       clk,
+    input logic       rst,
+    input logic       resetting,
+    input logic       copy_valid,
+    input logic       beat_valid,
+    input logic       m_axis_mirror_tready,
+    input logic [offload::LengthWidth-1:0] new_kept,
+    input logic       new_v6,
+    input logic [offload::BeatWidth-1:0] beat,
+    input logic [5:0] lane
+);
+    localparam int Count = offload::LengthWidth - 4;      // bits that hold a number of beats
+    localparam int Bits = Count + 6;                      // a place in a copy
+    logic copy_pop, beat_pop, m_axis_mirror_tvalid, m_axis_mirror_tlast, fate_valid, fate_reset;
+    logic [offload::BeatWidth-1:0] m_axis_mirror_tdata;
+    logic [offload::BeatBytes-1:0] m_axis_mirror_tkeep;
+    offload::copy_t copy;
+    encapsulate dut (.*);
+
+    // A copy's description holds still until it is popped, and behind its first beat all its beats are there.
+    logic started = 1'b0, held = 1'b0, held_v6, begun = 1'b0;
+    logic [offload::LengthWidth-1:0] held_kept;
+    always_comb begin
+        copy = '0;
+        copy.kept     = held ? held_kept : new_kept;
+        copy.outer.v6 = held ? held_v6 : new_v6;
+    end
+    always_ff @(posedge clk) begin
+        started   <= 1'b1;
+        held      <= copy_valid && !copy_pop && !rst;
+        held_kept <= copy.kept;
+        held_v6   <= copy.outer.v6;
+        assume (started || rst);
+        assume (copy_valid || !held);
+        assume (copy.kept != '0);
+        assume (beat_valid || !begun);
+    end
+
+    logic [Count-1:0] taken = '0, sent = '0, total;       // beats of this copy
+    logic [offload::BeatWidth-1:0] before;                // the beat taken last
+    always_ff @(posedge clk) begin
+        if (beat_pop) before <= beat;
+        if (copy_pop || rst) begin
+            taken <= '0;
+            sent  <= '0;
+            begun <= 1'b0;
+        end else begin
+            taken <= taken + Count'(beat_pop);
+            sent  <= sent + Count'(m_axis_mirror_tvalid);
+            begun <= begun || beat_pop || m_axis_mirror_tvalid;
+        end
+    end
+
+    logic [Bits-1:0] header, length, place, in_frame;
+    logic [7:0] byte_out, byte_now, byte_before;
+    logic [15:0] outer_length, udp_length;
+    assign header       = copy.outer.v6 ? Bits'(70) : Bits'(50);
+    assign length       = header + Bits'(copy.kept);
+    assign place        = {sent, lane};
+    assign in_frame     = place - header;
+    assign total        = taken + Count'(beat_pop);
+    assign byte_out     = m_axis_mirror_tdata[{lane, 3'd0} +: 8];
+    assign byte_now     = beat[{in_frame[5:0], 3'd0} +: 8];
+    assign byte_before  = before[{in_frame[5:0], 3'd0} +: 8];
+    // Big endian on the lanes: IPv4 has its total length at 16, UDP's at 38; IPv6 its payload's at 18, UDP's at 58.
+    assign outer_length = copy.outer.v6 ? {m_axis_mirror_tdata[8*18 +: 8], m_axis_mirror_tdata[8*19 +: 8]}
+                                        : {m_axis_mirror_tdata[8*16 +: 8], m_axis_mirror_tdata[8*17 +: 8]} - 16'd20;
+    assign udp_length   = copy.outer.v6 ? {m_axis_mirror_tdata[8*58 +: 8], m_axis_mirror_tdata[8*59 +: 8]}
+                                        : {m_axis_mirror_tdata[8*38 +: 8], m_axis_mirror_tdata[8*39 +: 8]};
+
+    always_ff @(posedge clk) if (started && !rst) begin
+        if (m_axis_mirror_tvalid) begin
+            right_byte:  assert (place < header || place >= length ||
+                                 (in_frame[Bits-1:6] == taken && beat_pop && byte_out == byte_now) ||
+                                 (in_frame[Bits-1:6] + 1'b1 == taken && byte_out == byte_before));
+            right_keep:  assert (m_axis_mirror_tkeep[lane] == (place < length));
+            right_last:  assert (m_axis_mirror_tlast == ({sent, 6'd63} + 1'b1 >= length));
+            ends_once:   assert (m_axis_mirror_tlast == copy_pop);
+            own_lengths: assert (sent != '0 || (udp_length == 16'(copy.kept) + 16'd16 && outer_length == udp_length));
+        end
+        all_taken: assert (!copy_pop || {total, 6'd0} >= Bits'(copy.kept));
+        no_more:   assert (!beat_pop || {taken, 6'd0} < Bits'(copy.kept));
+        no_gap:    assert (sent == '0 || !m_axis_mirror_tready || m_axis_mirror_tvalid);
+        is_sent:   assert (!copy_pop || fate_reset != m_axis_mirror_tvalid);
+        reached:   cover (m_axis_mirror_tvalid && m_axis_mirror_tlast && copy.outer.v6 && sent == Count'(3) &&
+                          place < length && in_frame[5:0] == 6'd3);
+    end
+endmodule

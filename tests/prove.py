@@ -1,0 +1,456 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Proofs about the RTL by model checking, with Debian's Yosys and ABC alone.
+
+    prove.py [--quick | --long] [--json FILE] [--keep FOLDER] [NAME ...]
+
+Each proof is a module `proof` in proofs/NAME.sv that holds the modules under test, its assumptions, its assertions and
+one cover. Yosys makes an AIGER of it; ABC's pdr shows that no assertion can ever fail, or bmc3 that none does in so
+many cycles from reset. A proof counts only if its cover is reached and each of its mutants (a bug put into the RTL)
+is found, in the same set-up and in the same run: that is how an assumption too many or an input that became constant
+would show.
+
+Exit status 1: a proof failed, a mutant lived, a cover was not reached, or an engine ran out of its time.
+"""
+import argparse
+import json
+import re
+import resource
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+sys.dont_write_bytecode = True
+HERE = Path(__file__).resolve().parent
+RTL = HERE.parent / "rtl"
+
+# Turns each cover into an assertion that fails when it is reached.
+COVER_MAP = "module \\$cover (input A, input EN); \\$assert _TECHMAP_REPLACE_ (.A(!A), .EN(EN)); endmodule\n"
+
+# The proof's modules as one AIGER. Outputs would become properties; what nothing drives is free, not constant.
+SCRIPT = """
+read_verilog -sv {formal} {files}
+read_verilog -sv -formal {define} {proof}
+{cone}
+hierarchy -check -top proof
+proc
+flatten
+opt_expr
+opt_clean
+{keep}
+async2sync
+memory_map -formal
+setundef -undriven -anyseq
+{start}
+delete -output
+opt -fast
+techmap
+opt -fast
+dffunmap
+setundef -undriven -anyseq
+aigmap
+opt_clean
+write_aiger -symbols -I -B -zinit -no-startoffset {aiger}
+"""
+ASSERTIONS = "chformal -cover -remove"
+COVERS = "chformal -assert -remove\ntechmap -map {map}\nopt_clean"
+
+
+@dataclass
+class Proof:
+    name: str                 # of the file in proofs/
+    rules: str
+    shows: str
+    files: list               # of the RTL, without .sv
+    mutants: list             # (what, file, old text, new text)
+    bound: int = 0            # cycles that bmc3 goes; 0: pdr, for ever
+    sizes: dict = field(default_factory=dict)      # instead of the register map's
+    constants: dict = field(default_factory=dict)  # instead of those of package offload
+    edits: list = field(default_factory=list)      # (file, old text, new text) that reduce the RTL
+    reduced: str = "none"     # to what, in words
+    reach: int = 40           # cycles within which the cover is reached and the mutants are found; 0: no cycles
+    seconds: int = 60         # of processor time for an engine
+    quick: bool = True
+    before: str = "strash"    # what ABC does before the engine
+    file: str = ""            # in proofs/, if not the name
+    define: str = ""          # for it
+    own: bool = True          # the modules' own assertions (FORMAL) belong to the proof
+    from_zeros: bool = False  # memories and flip-flops without a reset start as zeros, not as anything
+    cone: Path = None         # a module that Yosys has made already
+
+
+class Failed(Exception):
+    pass
+
+
+def replaced(text, old, new, where):
+    if old not in text:
+        raise Failed(f"{where} does not have the text that the proof changes: {old}")
+    return text.replace(old, new)
+
+
+def constants(text, values, where):
+    for name, value in values.items():
+        text, count = re.subn(rf"(localparam int {name} = )[^;]+;", rf"\g<1>{value};", text)
+        if count != 1:
+            raise Failed(f"{where} has no constant {name}")
+    return text
+
+
+def sources(proof, mutant, folder):
+    """The files that Yosys reads, reduced, with the mutant in them."""
+    map_sv = folder / "map.sv"
+    subprocess.run([sys.executable, RTL / "registers.py", RTL / "registers.toml", "sv", map_sv], check=True)
+    text = constants(map_sv.read_text(), proof.sizes, "the register map")
+    map_sv.write_text(text)
+    values = dict(re.findall(r"localparam int (\w+) = (\d+);", text))
+    files = [map_sv]
+    for name in ["offload", *proof.files]:
+        text = ((HERE / "proofs" if name == "no_flips" else RTL) / f"{name}.sv").read_text()
+        if name == "offload":  # Yosys 0.23 does not resolve a package's references to another package.
+            text = re.sub(r"map::(\w+)", lambda match: values.get(match[1], match[0]), text)
+            text = constants(text, proof.constants, "package offload")
+        changes = [edit for edit in proof.edits if edit[0] == name]
+        if mutant and mutant[1] == name:
+            changes.insert(0, mutant[1:])
+        for _, old, new in changes:
+            text = replaced(text, old, new, f"{name}.sv")
+        files.append(folder / f"{name}.sv")
+        files[-1].write_text(text)
+    return files
+
+
+def run(command, seconds, log):
+    limit = lambda: resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, preexec_fn=limit)
+    log.write_text(done.stdout)
+    return done
+
+
+def aiger(proof, mutant, keep, folder):
+    cover_map = folder / "cover.v"
+    cover_map.write_text(COVER_MAP)
+    output = folder / "proof.aig"
+    script = folder / "script.ys"
+    script.write_text(SCRIPT.format(formal="-formal" if proof.own else "",
+                                    define=f"-D{proof.define}" if proof.define else "",
+                                    proof=HERE / "proofs" / f"{proof.file or proof.name}.sv",
+                                    files=" ".join(map(str, sources(proof, mutant, folder))),
+                                    start="setundef -init -zero" if proof.from_zeros else "",
+                                    cone=f"read_rtlil {proof.cone}" if proof.cone else "",
+                                    keep=keep.format(map=cover_map), aiger=output))
+    done = run(["yosys", "-s", script], 600, folder / "yosys.log")
+    if done.returncode != 0:
+        raise Failed("Yosys: " + "\n".join(line for line in done.stdout.splitlines() if "ERROR" in line))
+    # Constants out of range and the like; that a memory is read where it was not written is meant.
+    warnings = {line for line in done.stdout.splitlines() if "Warning:" in line}
+    if warnings:
+        raise Failed("Yosys: " + "\n".join(sorted(warnings)[:10]))
+    return output
+
+
+def check(proof, mutant, keep, bound, folder):
+    """Gives ("proved" | "failed" | "held" | "open", cycles)."""
+    engine = "pdr" if bound == 0 else f"bmc3 -F {bound} -T {proof.seconds}"
+    command = f"read_aiger {aiger(proof, mutant, keep, folder)}; fold; orpos; {proof.before}; print_stats; {engine}"
+    done = run(["yosys-abc", "-c", command], proof.seconds + 5, folder / "abc.log")
+    if found := re.search(r"was asserted in frame (\d+)", done.stdout):
+        return "failed", int(found[1])
+    if re.search(r"Property proved|is UNSAT|Networks are equivalent", done.stdout):
+        return "proved", 0
+    # What rewriting has shown to be constant needs no engine.
+    if found := re.search(r"No output (?:asserted|failed) in (\d+) frames", done.stdout):
+        return "held" if int(found[1]) >= bound else "open", int(found[1])
+    return "open", 0
+
+
+# Production (P1): the whole offload, cut down to what its production outputs are made of. All in one run of Yosys, for
+# reading takes most of the time; a mutant replaces the top alone.
+CONES_BEGIN = """
+read_verilog -sv {files}
+hierarchy -check -top mirror_offload
+proc
+opt_expr
+opt_clean
+design -save whole
+"""
+CONE = """
+{change}
+flatten
+delete -output mirror_offload/o:* mirror_offload/o:m_axis_forward_* %d mirror_offload/o:s_axis_tready %d
+opt_clean -purge
+tee -q -o {folder}/cells select -list t:*
+tee -q -o {folder}/inputs select -list mirror_offload/i:* mirror_offload/t:* %ci %i
+rename mirror_offload cone
+write_rtlil {folder}/cone.il
+"""
+CHANGE = """
+design -load whole
+read_verilog -sv -overwrite {files}
+hierarchy -check -top mirror_offload
+proc
+opt_expr
+opt_clean
+"""
+PRODUCTION_INPUTS = {"clk", "rst", "s_axis_tvalid", "s_axis_tdata", "s_axis_tkeep", "s_axis_tlast", "s_axis_tuser",
+                     "m_axis_forward_tready"}
+
+
+def production_cones(proof, folder):
+    """For the RTL and for each mutant: a folder with the cone, its cells and its inputs."""
+    files = sources(proof, None, folder)
+    script = CONES_BEGIN.format(files=" ".join(map(str, files)))
+    folders = []
+    for i, mutant in enumerate([None, *proof.mutants]):
+        folders.append(folder / f"cone{i}")
+        folders[-1].mkdir()
+        change = ""
+        if mutant:
+            changed = folders[-1] / "mirror_offload.sv"
+            changed.write_text(replaced((RTL / "mirror_offload.sv").read_text(), *mutant[2:], "mirror_offload.sv"))
+            # With the packages, and with the modules that the top gives parameters to.
+            again = [*files[:2], *(file for file in files if re.search(r"^module \w+ #", file.read_text(), re.M))]
+            change = CHANGE.format(files=" ".join(map(str, [*again, changed])))
+        script += CONE.format(change=change, folder=folders[-1])
+    (folder / "cones.ys").write_text(script)
+    done = run(["yosys", "-s", folder / "cones.ys"], 600, folder / "cones.log")
+    if done.returncode != 0:
+        raise Failed("Yosys: " + "\n".join(line for line in done.stdout.splitlines() if "ERROR" in line))
+    return folders
+
+
+def strangers(folder):
+    """Cells outside the forward register and inputs that are not production's, in a cone."""
+    cells = [line.split("/", 1)[1] for line in (folder / "cells").read_text().split()]
+    inputs = [line.split("/", 1)[1] for line in (folder / "inputs").read_text().split()]
+    if not cells or not inputs:
+        raise Failed("the cone of production is empty")
+    return [name for name in cells if not re.match(r"\$flatten\\forward\.", name)] + \
+           [name for name in inputs if name not in PRODUCTION_INPUTS]
+
+
+def prove_production(proof, folder):
+    cones = production_cones(proof, folder)
+    found = {"proof": ("failed", 0) if strangers(cones[0]) else None, "cover": None, "mutants": []}
+    models = []
+    for cone in cones:
+        models.append(replace(proof, files=[], cone=cone / "cone.il"))
+    (folder / "cover").mkdir()
+    found["proof"] = found["proof"] or check(models[0], None, ASSERTIONS, 0, cones[0])
+    found["cover"] = check(models[0], None, COVERS, proof.reach, folder / "cover")
+    for model, cone, (_, how, *_) in zip(models[1:], cones[1:], proof.mutants):
+        if not strangers(cone):
+            found["mutants"].append(("held", 0))
+        else:
+            found["mutants"].append(check(model, None, ASSERTIONS, proof.reach, cone) if how == "miter" else ("failed", 0))
+    return found
+
+
+def prove(proof, folder):
+    """What the engine says of the proof, of its cover and of each mutant."""
+    if proof.name == "production":
+        return prove_production(proof, folder)
+    for part in ["proof", "cover", *map(str, range(len(proof.mutants)))]:
+        (folder / part).mkdir()
+    return {"proof": check(proof, None, ASSERTIONS, proof.bound, folder / "proof"),
+            "cover": check(proof, None, COVERS, proof.reach, folder / "cover"),
+            "mutants": [check(proof, mutant, ASSERTIONS, proof.reach, folder / str(i))
+                        for i, mutant in enumerate(proof.mutants)]}
+
+
+RESULTS = {"proved": "for ever", "failed": "FAILED in cycle {}", "held": "to {} cycles", "open": "NOT DECIDED, {} cycles"}
+
+
+def report(proof, folder):
+    """Runs one proof and prints its line; gives it as the JSON has it."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    problems = []
+    found = {"proof": ("open", 0), "cover": ("open", 0), "mutants": []}
+    try:
+        found = prove(proof, folder)
+        if found["proof"][0] != ("held" if proof.bound else "proved"):
+            problems.append("an assertion fails" if found["proof"][0] == "failed" else
+                            f"the engine did not come to an end in {proof.seconds} seconds")
+        if found["cover"][0] != "failed":
+            problems.append("the cover is not reached")
+        problems += [f"the mutant lives: {mutant[0]}"
+                     for mutant, (result, _) in zip(proof.mutants, found["mutants"]) if result != "failed"]
+    except Failed as error:
+        problems.append(str(error))
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    result, cycles = found["proof"]
+    line = {
+        "name": proof.name, "rules": proof.rules, "shows": proof.shows, "engine": "bmc3" if proof.bound else "pdr",
+        "result": result, "cycles": cycles, "reduced": proof.reduced, "cover_in_cycle": found["cover"][1],
+        "mutants": [{"what": mutant[0], "found_in_cycle": cycle if result == "failed" else None}
+                    for mutant, (result, cycle) in zip(proof.mutants, found["mutants"])],
+        "processor_seconds": round(seconds, 1), "problems": problems,
+    }
+    print(f"{proof.name:16} {proof.rules:12} {line['engine']:5} {RESULTS[result].format(cycles):22} "
+          f"{len(proof.mutants)} mutants  {seconds:7.1f} s", flush=True)
+    for problem in problems:
+        print(f"    {problem}", flush=True)
+    return line
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--quick", action="store_true", help="the proofs that end in seconds")
+    which.add_argument("--long", action="store_true", help="the others")
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="leave models and logs there; it must not exist")
+    parser.add_argument("names", nargs="*", metavar="NAME")
+    options = parser.parse_args()
+    unknown = set(options.names) - {proof.name for proof in PROOFS}
+    if unknown:
+        sys.exit(f"There is no proof {', '.join(sorted(unknown))}; there are: "
+                 f"{', '.join(proof.name for proof in PROOFS)}.")
+    chosen = [proof for proof in PROOFS if (not options.names or proof.name in options.names) and
+              (not options.quick or proof.quick) and (not options.long or not proof.quick)]
+    lines = []
+    with tempfile.TemporaryDirectory() as temporary:
+        for proof in chosen:
+            folder = (options.keep or Path(temporary)) / proof.name
+            folder.mkdir(parents=True)
+            lines.append(report(proof, folder))
+    if options.json:
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        options.json.write_text(json.dumps(lines, indent=2) + "\n")
+    failed = [line["name"] for line in lines if line["problems"]]
+    print(f"{len(lines) - len(failed)} of {len(lines)} hold" + (f"; not: {', '.join(failed)}" if failed else ""))
+    return 1 if failed or not lines else 0
+
+
+# Every word that is read has a flipped bit, or none, at any place.
+FLIPS = [
+    ("fifo", "logic raw_valid, fetch, take, flipped;",
+     "logic raw_valid, fetch, take, flipped;\n"
+     "    (* anyseq *) logic [CheckBits+Width-1:0] flip;\n"
+     "    always_comb assume ((flip & (flip - 1'b1)) == '0);"),
+    ("fifo", "raw     <= memory[fetched[Bits-1:0]];", "raw     <= memory[fetched[Bits-1:0]] ^ flip;"),
+]
+
+
+def counters(bits):
+    """Counters of so many bits, led out."""
+    return [
+        ("counters", "64'", f"{bits}'"), ("counters", "[63:0]", f"[{bits - 1}:0]"),
+        ("counters", "    input  logic                           snapshot,",
+         "    input  logic                           snapshot,\n"
+         f"    output logic [{bits}*map::Counters-1:0] every_live,\n"
+         f"    output logic [{bits}*map::Counters-1:0] every_frozen,"),
+        ("counters", "    assign value       = frozen[index];",
+         "    assign value       = '0;\n"
+         "    for (genvar i = 0; i < map::Counters; i++) begin : g_every\n"
+         f"        assign every_live[{bits}*i +: {bits}]   = live[i];\n"
+         f"        assign every_frozen[{bits}*i +: {bits}] = frozen[i];\n"
+         "    end"),
+    ]
+
+
+PROOFS = [
+    Proof("production", "P1",
+          "the cells behind m_axis_forward_* and s_axis_tready are those of one stream register and have no input but "
+          "production's; two offloads with the same production and anything at all on their other inputs never differ "
+          "there",
+          (RTL / "filelist.f").read_text().replace(".sv", "").split()[1:],
+          [("beats wait for room in the hold buffer", "cells", ".in_valid(s_axis_tvalid), .in_ready",
+            ".in_valid(s_axis_tvalid && room), .in_ready"),
+           ("tlast is mixed with the mirror's ready", "miter", "s_axis_tuser, s_axis_tlast, s_axis_tkeep",
+            "s_axis_tuser, s_axis_tlast ^ m_axis_mirror_tready, s_axis_tkeep")],
+          before="strash; scorr", reach=10),
+    Proof("stream_register", "P1 P21",
+          "beats come out once, in order, a cycle later; out_valid falls only when it is empty; a beat that waits holds "
+          "still; two fit; a stream without gaps stays one",
+          ["stream_register"],
+          [("the spare beat is lost", "stream_register", "if (spare_valid) out_beat <= spare;\n            else if",
+            "if"),
+           ("a beat changes while it waits", "stream_register", "if (out_ready || !out_valid) begin",
+            "if (out_ready || !out_valid || in_valid) begin")],
+          reduced="4 bits a beat"),
+    Proof("fifo", "P21 T4",
+          "words come out once, in order, within 3 cycles, with any one bit of each stored word flipped; none is "
+          "overwritten while no more than Depth wait behind the two on their way out",
+          ["protect", "correct", "fifo"],
+          [("a word that waits is fetched over", "fifo", "written != fetched && (!raw_valid || take)",
+            "written != fetched"),
+           ("a flipped bit stays", "correct", "corrected = grid[Width-1:0]", "corrected = word"),
+           ("half of the memory is used", "fifo", "memory[written[Bits-1:0]]", "memory[written[Bits-2:0]]")],
+          edits=FLIPS, reduced="4 words of 2 bits", seconds=240),
+    Proof("hold_buffer", "P21 P22",
+          "beats that were committed come out once, in order, without a gap, within 3 cycles of their announcement; none "
+          "that was cancelled does; none is overwritten while the writer watches `room`",
+          ["no_flips", "hold_buffer"],
+          [("the second of two beats survives its cancel", "hold_buffer", "if (cancel) next <= start;",
+            "if (cancel && !write) next <= start;"),
+           ("the beat of the commit is not committed", "hold_buffer", "start <= next + (Bits + 1)'(keep);",
+            "start <= next;"),
+           ("room is seen where there is none", "hold_buffer", "map::HoldBeats - 1);", "map::HoldBeats + 1);")],
+          sizes={"HoldBeats": 4}, constants={"BeatBytes": 4, "BeatWidth": 32, "MaxCopy": 8},
+          reduced="4 beats of 4 bytes; no flipped bits", seconds=400, quick=False),
+    Proof("protection", "T4",
+          "any word with any one flipped bit, of its own or of its check bits, is given as it was written, and the flip "
+          "is seen; a word without one is left alone",
+          ["protect", "correct"],
+          [("row 7 is not corrected", "correct", "if (wrong[Columns+i]) grid", "if (wrong[Columns+i] && i != 7) grid"),
+           ("flipped check bits are not seen", "correct", "assign flipped = wrong != '0;",
+            "assign flipped = wrong[Columns-1:0] != '0;")],
+          reduced="none: 512, 523, 423, 398, 64 and 1 bits", before="strash; collapse; strash", seconds=120, reach=0),
+    Proof("lookup", "T2",
+          "verdict, version, source port and outer header are those of the tables as they were in the cycle of the "
+          "frame's window, where a commit changes all tables at once (a filter's egress list a cycle later, with its "
+          "version)",
+          ["no_flips", "choose", "filter_table", "interface_table", "session_table", "lookup"],
+          [("interface words are written a cycle late", "lookup", ".write(token3.commit && token3.interface_word)",
+            ".write(token4.commit && token4.interface_word)"),
+           ("length limits are written a cycle early", "lookup", ".write_cut(token6.commit && token6.session)",
+            ".write_cut(token5.commit && token5.session)"),
+           ("the frame between a filter's two lists reports the new version", "lookup",
+            "token4.commit && token4.filter && egress3 ? version - 1'b1 : version", "version")],
+          sizes={"Interfaces": 2, "Slots": 2, "Filters": 2, "Rules": 2, "Sessions": 2, "Services": 2},
+          constants={"RuleWidth": 1, "VersionWidth": 3}, edits=[("lookup", "map::SourcePortsReset[20:0]", "21'd0")],
+          reduced="2 of each table's entries, slots and rules; words of a few free bits; no flipped bits",
+          before="strash; scorr; dc2; scorr", bound=30, seconds=400, quick=False),
+    Proof("conservation", "P22 P23",
+          "in every cycle, in passes and bytes, live and in a snapshot: received = not eligible + not accepted + "
+          "mirrored + dropped + in flight, selected = mirrored + dropped, the causes add up; a pass is announced as "
+          "mirrored if and only if its copy was committed",
+          ["no_flips", "admit", "settle", "counters", "fifo"],
+          [("two passes that settle in one cycle leave as one", "counters",
+            "64'(pass_settled) - 64'(copy_settled);", "64'(pass_settled || copy_settled);"),
+           ("a drop by a reset has no cause", "admit", "if (resetting) lost_cause = offload::CauseReset;",
+            "if (resetting) lost_cause = offload::CauseNone;"),
+           ("a mark behind the copy's last byte counts", "admit", "assign counts    = !selected || left != '0;",
+            "assign counts    = 1'b1;")],
+          sizes={"HoldBeats": 2, "Sessions": 2}, constants={"LengthWidth": 8, "FrameWidth": 2}, edits=counters(2),
+          reduced="counters and byte counts modulo 4; 4 endings; no flipped bits", own=False, seconds=400, quick=False),
+    Proof("settling", "P22 P23",
+          "as conservation, and: nothing is in flight when the last pass has ended and the last copy left; endings and "
+          "fates that wait are not written over; a beat is never both committed and cancelled",
+          ["no_flips", "admit", "settle", "counters", "fifo"],
+          [("a fate is used for two copies", "settle", ".out_valid(fate_waiting), .out_pop(copy_settled)",
+            ".out_valid(fate_waiting), .out_pop(copy_settled && !end_valid)"),
+           ("a mirrored pass settles at its end, too", "settle", "end_valid && ending.outcome != offload::Mirrored",
+            "end_valid && (ending.outcome != offload::Mirrored || ending.late_bad)")],
+          file="conservation", define="DRAINED",
+          sizes={"HoldBeats": 2, "Sessions": 2}, constants={"LengthWidth": 8, "FrameWidth": 4}, edits=counters(4),
+          reduced="counters and byte counts modulo 16; 4 endings; no flipped bits", bound=20, seconds=400, quick=False),
+    Proof("encapsulate", "P14..P18 I3",
+          "every byte of a copy is the byte of its frame that the header's length puts there; tkeep, tlast and the "
+          "lengths in the outer header are right; all its beats and no other are taken; inside a copy tvalid stays",
+          ["encapsulate"],
+          [("bytes move by one lane", "encapsulate", "data = {taken[8*58-1:0], carried[511:8*58]};",
+            "data = {taken[8*58-1:0], carried[503:8*57]};"),
+           ("a last beat of one byte is left behind", "encapsulate", "in_left < Width'(offload::BeatBytes) ? '0",
+            "in_left <= Width'(offload::BeatBytes + 1) ? '0"),
+           ("a full last beat has no tkeep", "encapsulate", "out_left[6:0]", "out_left[5:0]")],
+          constants={"LengthWidth": 9}, reduced="copies of up to 511 bytes of a frame; full beats", reach=12,
+          before="strash; scorr; dc2", seconds=400, quick=False),
+]
+
+if __name__ == "__main__":
+    sys.exit(main())
