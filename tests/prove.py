@@ -32,7 +32,7 @@ COVER_MAP = "module \\$cover (input A, input EN); \\$assert _TECHMAP_REPLACE_ (.
 # The proof's modules as one AIGER. Outputs would become properties; what nothing drives is free, not constant.
 SCRIPT = """
 read_verilog -sv {formal} {files}
-read_verilog -sv -formal {define} {proof}
+read_verilog -sv -formal {proof}
 {cone}
 hierarchy -check -top proof
 proc
@@ -43,7 +43,6 @@ opt_clean
 async2sync
 memory_map -formal
 setundef -undriven -anyseq
-{start}
 delete -output
 opt -fast
 techmap
@@ -74,10 +73,7 @@ class Proof:
     seconds: int = 60         # of processor time for an engine
     quick: bool = True
     before: str = "strash"    # what ABC does before the engine
-    file: str = ""            # in proofs/, if not the name
-    define: str = ""          # for it
     own: bool = True          # the modules' own assertions (FORMAL) belong to the proof
-    from_zeros: bool = False  # memories and flip-flops without a reset start as zeros, not as anything
     cone: Path = None         # a module that Yosys has made already
 
 
@@ -135,10 +131,8 @@ def aiger(proof, mutant, keep, folder):
     output = folder / "proof.aig"
     script = folder / "script.ys"
     script.write_text(SCRIPT.format(formal="-formal" if proof.own else "",
-                                    define=f"-D{proof.define}" if proof.define else "",
-                                    proof=HERE / "proofs" / f"{proof.file or proof.name}.sv",
+                                    proof=HERE / "proofs" / f"{proof.name}.sv",
                                     files=" ".join(map(str, sources(proof, mutant, folder))),
-                                    start="setundef -init -zero" if proof.from_zeros else "",
                                     cone=f"read_rtlil {proof.cone}" if proof.cone else "",
                                     keep=keep.format(map=cover_map), aiger=output))
     done = run(["yosys", "-s", script], 600, folder / "yosys.log")
@@ -427,18 +421,8 @@ PROOFS = [
            ("a mark behind the copy's last byte counts", "admit", "assign counts    = !selected || left != '0;",
             "assign counts    = 1'b1;")],
           sizes={"HoldBeats": 2, "Sessions": 2}, constants={"LengthWidth": 8, "FrameWidth": 2}, edits=counters(2),
-          reduced="counters and byte counts modulo 4; 4 endings; no flipped bits", own=False, seconds=400, quick=False),
-    Proof("settling", "P22 P23",
-          "as conservation, and: nothing is in flight when the last pass has ended and the last copy left; endings and "
-          "fates that wait are not written over; a beat is never both committed and cancelled",
-          ["no_flips", "admit", "settle", "counters", "fifo"],
-          [("a fate is used for two copies", "settle", ".out_valid(fate_waiting), .out_pop(copy_settled)",
-            ".out_valid(fate_waiting), .out_pop(copy_settled && !end_valid)"),
-           ("a mirrored pass settles at its end, too", "settle", "end_valid && ending.outcome != offload::Mirrored",
-            "end_valid && (ending.outcome != offload::Mirrored || ending.late_bad)")],
-          file="conservation", define="DRAINED",
-          sizes={"HoldBeats": 2, "Sessions": 2}, constants={"LengthWidth": 8, "FrameWidth": 4}, edits=counters(4),
-          reduced="counters and byte counts modulo 16; 4 endings; no flipped bits", bound=20, seconds=400, quick=False),
+          reduced="counters and byte counts modulo 4; 4 endings; no flipped bits", own=False,
+          before="strash; scorr", bound=18, seconds=400, quick=False),
     Proof("encapsulate", "P14..P18 I3",
           "every byte of a copy is the byte of its frame that the header's length puts there; tkeep, tlast and the "
           "lengths in the outer header are right; all its beats and no other are taken; inside a copy tvalid stays",
