@@ -370,7 +370,7 @@ class Command(unittest.TestCase):
             cycles = stats.pop("cycles")
             results.append(([file.read_bytes() for file in out.values()], stats, done.stderr, done.stdout))
             copies = stats["frames"]["mirrored"]
-            self.assertEqual(cycles.get("latency", {}).get("minimum"), 18 if copies else None)
+            self.assertEqual(cycles.get("latency", {}).get("minimum"), 16 if copies else None)
         for alone, together in zip(*results):
             self.assertEqual(alone, together)
         return results[1]
