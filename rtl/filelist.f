@@ -9,7 +9,6 @@ extension_header.sv
 parse.sv
 interface_table.sv
 filter_table.sv
-match_rule.sv
 match_rules.sv
 match_services.sv
 header_sum.sv
@@ -26,6 +25,5 @@ settle.sv
 faults.sv
 counters.sv
 session_counters.sv
-staged_rule.sv
 registers.sv
 mirror_offload.sv

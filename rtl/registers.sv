@@ -125,7 +125,26 @@ module registers (
     assign irq = (interrupt_status & interrupt_mask) != '0;
 
     // Limits across fields, checked at the commit: the lists that the commit would write.
-    logic [map::Rules-1:0] inconsistent;
+    offload::rule_t rule;
+    logic inconsistent_lists;
+
+    always_comb begin
+        rule               = '0;
+        inconsistent_lists = 1'b0;
+        if (state == Check && hits(map::ACommit)) begin
+            for (int i = 0; i < 2 * map::Rules; i++) begin
+                rule = i < map::Rules ? ingress[i*offload::RuleWidth +: offload::RuleWidth]
+                                      : egress[(i-map::Rules)*offload::RuleWidth +: offload::RuleWidth];
+                if (rule.valid &&
+                    ((rule.has_source_ports && rule.source_port_from > rule.source_port_to) ||
+                     (rule.has_destination_ports && rule.destination_port_from > rule.destination_port_to) ||
+                     (!rule.v6 && (rule.source_prefix > 8'd32 || rule.destination_prefix > 8'd32)))) begin
+                    inconsistent_lists = 1'b1;
+                end
+            end
+        end
+    end
+
     logic inconsistent_ports, inconsistent_commit;
     logic [31:0] commit_bits, fetch_bits, token_bits;
     logic [20:0] commit_ports;
@@ -136,7 +155,7 @@ module registers (
     assign inconsistent_ports = 18'(commit_ports[15:0]) + (18'd1 << commit_ports[20:16]) > 18'h10000;
     assign inconsistent_commit =
         (commit_bits[map::CommitFilterLsb] &&
-         (commit_bits[5:0] != 6'd1 << map::CommitFilterLsb || inconsistent != '0)) ||
+         (commit_bits[5:0] != 6'd1 << map::CommitFilterLsb || inconsistent_lists)) ||
         (commit_bits[map::CommitServiceLsb] && staged_service.has_ports &&
          staged_service.port_from > staged_service.port_to) ||
         (commit_bits[map::CommitSourcePortsLsb] && inconsistent_ports);
@@ -183,7 +202,6 @@ module registers (
 
     // Reads.
     logic [31:0] read_data;
-    logic [offload::RuleWidth-1:0] read_rule;
     logic [3:0] rule_number, rule_word;
     assign rule_number = address[9:6];
     assign rule_word   = address[5:2];
@@ -191,16 +209,10 @@ module registers (
 
     always_comb begin
         read_data = '0;
-        read_rule = '0;
         if (address >= map::ARule) begin
             if (rule_word < 4'(RuleWords)) begin
-                for (int i = 0; i < map::Rules; i++) begin
-                    if (rule_number == 4'(i)) begin
-                        read_rule = address[11] ? egress[i*offload::RuleWidth +: offload::RuleWidth]
-                                                : ingress[i*offload::RuleWidth +: offload::RuleWidth];
-                    end
-                end
-                read_data = read_rule[{rule_word, 5'd0} +: 32];
+                read_data = address[11] ? egress[(32'(rule_number) * RuleWords + 32'(rule_word)) * 32 +: 32]
+                                        : ingress[(32'(rule_number) * RuleWords + 32'(rule_word)) * 32 +: 32];
             end
         end else if (address >= map::ASessionCounter) begin
             read_data = session_counter_values[32*address[5:2] +: 32];
@@ -528,21 +540,31 @@ module registers (
         end
     end
 
-    // The staged filter. Its words enter a cycle after Act, when address and line still stand: no access sees that, as
-    // the next one comes to Check or Act two cycles behind.
+    // The staged filter, apart from the rest and rule by rule: a synthesizer's time grows with the width of a block
+    // times its branches.
     logic written, clear_filter;
     assign written      = state == Act && writing && !refused;
     assign clear_filter = rst || (written && hits(map::AFilterClear));
 
     for (genvar i = 0; i < map::Rules; i++) begin : g_rule
-        staged_rule rule (
-            .clk, .write_next(written && address[12] && rule_number == 4'(i)), .clear_next(clear_filter),
-            .to_egress(address[11]), .words(words[RuleWords-1:0]), .data(line[offload::RuleWidth-1:0]),
-            .load(fetched_filter), .load_egress(fetched_egress),
-            .load_rule(filter_word[i*offload::RuleWidth +: offload::RuleWidth]),
-            .ingress(ingress[i*offload::RuleWidth +: offload::RuleWidth]),
-            .egress(egress[i*offload::RuleWidth +: offload::RuleWidth]), .inconsistent(inconsistent[i])
-        );
+        always_ff @(posedge clk) begin
+            if (written && address[12] && rule_number == 4'(i)) begin
+                for (int j = 0; j < RuleWords; j++) begin
+                    if (words[j] && !address[11]) ingress[i*offload::RuleWidth + 32*j +: 32] <= line[32*j +: 32];
+                    if (words[j] && address[11]) egress[i*offload::RuleWidth + 32*j +: 32] <= line[32*j +: 32];
+                end
+            end
+            if (fetched_filter && !fetched_egress)
+                ingress[i*offload::RuleWidth +: offload::RuleWidth]
+                    <= filter_word[i*offload::RuleWidth +: offload::RuleWidth];
+            if (fetched_filter && fetched_egress)
+                egress[i*offload::RuleWidth +: offload::RuleWidth]
+                    <= filter_word[i*offload::RuleWidth +: offload::RuleWidth];
+            if (clear_filter) begin
+                ingress[i*offload::RuleWidth +: offload::RuleWidth] <= '0;
+                egress[i*offload::RuleWidth +: offload::RuleWidth]  <= '0;
+            end
+        end
     end
 
     always_ff @(posedge clk) begin
