@@ -94,12 +94,10 @@ FLIP_FLOPS = {
     # refused, whether one is, and which is noted; read data, response, valid bits. Errors. Interrupt. Patience.
     # Staged words and their indices, the two rule lists apart; token, strobes, counter index.
     "registers": [3 + 3 + 13 + 512 + 2 * 16 + 16 * 3 + 1 + 8 + 32 + 2 + 2 + (13 + 4 + 16 + 16) + (4 + 4 + 1) + 16 +
-                  (135 + 8) + (1 + 8) + (29 + OUTER + 10) + (168 + 4) + 21 + 8 + 4 + 10],
-    "staged_rule": [2 * 352 + 8],                               # both directions; contradictions and strobes
-    "match_rule": [0],
+                  (135 + 8) + (1 + 8) + (29 + OUTER + 10) + (168 + 4) + 21 + 2 * 16 * 352 + 8 + 4 + 10],
     "mirror_offload": [32 + 16 + 1],                            # bytes forwarded, copies inside, resetting
 }
-INSTANCES = {"filter_table": 3, "match_rules": 3, "extension_header": 4, "staged_rule": 16}
+INSTANCES = {"filter_table": 3, "match_rules": 3, "extension_header": 4}
 PROPERTIES = {"stream_register": 2, "fifo": 3, "admit": 2, "hold_buffer": 2}   # of all parameterizations
 
 
