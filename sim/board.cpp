@@ -62,7 +62,10 @@ Board::Board(const Options& options, sc_core::sc_module_name name)
     set_stack_size(8 << 20);
 }
 
-Board::~Board() = default;
+Board::~Board() {
+    // The offload has stopped while a frame was being fed: the payload must not delete what is the feeder's.
+    if (auto* extension = payload_.get_extension<Transfer>()) payload_.clear_extension(extension);
+}
 
 RegisterAccess& Board::registers() { return *registers_; }
 
