@@ -98,6 +98,8 @@ public:
     void reset();
 
     std::size_t queued() const { return queue_.size(); }            ///< frames that are not wholly in
+    /// Beats that are in of the frame that is not wholly in.
+    std::size_t beats_in() const { return queue_.empty() ? 0 : queue_.front().next_beat; }
     std::uint64_t cycle() const { return cycle_; }                  ///< simulated so far, skipped ones included
     std::uint64_t skipped_cycles() const { return skipped_; }       ///< idle, and not evaluated
     std::uint64_t register_accesses() const { return accesses_; }

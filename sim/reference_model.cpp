@@ -460,7 +460,7 @@ Decision decide(const Tables& tables, const Pass& pass) {
     const Interface& interface = without_sessions ? empty : tables.interfaces[pass.tap->interface];
 
     // The decision as it would be if no beat were marked.
-    const Parsed frame = parse(pass.data, pass.size);
+    const Parsed frame = parse(pass.data, std::min(pass.size, pass.window_bytes));
     Decision decision;
     const Session* selected = nullptr;
     if (!frame.ip) {

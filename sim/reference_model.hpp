@@ -16,6 +16,8 @@
 //   frame's last beat, even if that names no byte. A pass that would not be selected has no copy: a
 //   mark on any beat makes it not eligible. A selected pass that is marked later, in either way,
 //   stands and is late_bad.
+// - Of a malformed second beat the parser knows as many bytes, from the first lane on, as its tkeep
+//   names; what the third beat holds does not move up into the window.
 // - late_bad counts copies that were sent; one that was dropped is counted as dropped alone.
 // - A third VLAN tag, or a tag after which the frame has no whole EtherType, is not IP.
 // - A fifth extension header is not looked into: it makes the protocol unknown and says nothing
@@ -148,6 +150,8 @@ struct Pass {
     std::optional<Tap> tap;
     std::optional<std::size_t> first_bad_beat;        ///< I2: the first with the error bit
     std::optional<std::size_t> first_malformed_beat;  ///< I1: the first with a wrong tkeep
+    /// Bytes that tkeep names in the first two beats, where it is wrong in them.
+    std::size_t window_bytes = WindowBytes;
 };
 
 struct Ports {

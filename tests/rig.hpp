@@ -13,6 +13,7 @@
 #include <memory>
 #include <optional>
 #include <random>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,11 @@
 namespace mirrornic::test {
 
 using Bytes = std::vector<std::uint8_t>;
+
+/// The offload and the model differ, or a test asked for what cannot be judged; says in what.
+struct Mismatch : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
 
 class Rig {
 public:
@@ -37,6 +43,7 @@ public:
     /// Runs the test's body with an open device, waits until all is out, and compares the counters.
     void run(const std::function<void()>& body);
 
+    bool has_device() const { return device_ != nullptr; }  ///< not from `reset` to `open`
     MirrorDevice& device() { return *device_; }
     Board& board() { return board_; }
     Offload& offload() { return board_.offload(); }
@@ -64,9 +71,10 @@ public:
     void reset_mirror();
 
     /// Whether selected passes may be dropped for want of room (P22); not without this.
-    void allow_drops() { drops_allowed_ = true; }
+    void allow_drops(bool allowed = true) { drops_allowed_ = allowed; }
 
-    /// Whether a pass may meet a flipped bit in a table (T4): then it is not mirrored, and only then.
+    /// Whether a pass may meet a flipped bit in a table (T4): then it is not mirrored, and only
+    /// then.
     void allow_faults(bool allowed) { faults_allowed_ = allowed; }
     std::uint64_t faulty_passes() const { return faulty_passes_; }
     /// Lets the driver write again what was found faulty; what it says of it.
@@ -76,6 +84,8 @@ public:
     /// P23 while busy: all sums of a snapshot close, and nothing has run backwards since the last
     /// one.
     void check_snapshot();
+
+    const Counters& snapshot() const { return *snapshot_; }  ///< that check_snapshot took
 
     std::uint64_t copies() const { return copies_; }
     /// Copies that were decided by tables before those in force, and have not left.
@@ -92,7 +102,21 @@ public:
     std::uint64_t latency_minimum() const { return latency_minimum_; }
     std::uint64_t latency_maximum() const { return latency_maximum_; }
     std::function<void(const DecisionRecord&)> on_decision;
-    std::function<void(const Received&)> on_forward;
+    std::function<void(const Received&)> on_forward, on_copy;
+    /// A pass that was judged and found right.
+    struct Judged {
+        const Bytes& frame;
+        const reference::Pass& pass;
+        const reference::Tables& tables;
+        const reference::Decision& expected;
+        const DecisionRecord& record;
+        std::uint32_t index;   ///< of the interface, where the pass is at a tap
+        std::int16_t changes;  ///< commits between its sending and its tables
+        bool unready;          ///< it came before the tables were swept (P25)
+    };
+    std::function<void(const Judged&)> on_judged;
+    /// Changes a copy before it is compared: shows that a wrong one is found.
+    std::function<void(Bytes& copy)> disturb_copy;
 
 private:
     struct Version {
@@ -110,6 +134,7 @@ private:
         std::uint16_t version;  ///< commits that had been done before
         std::optional<std::size_t> first_bad, first_malformed;
         std::size_t counted;  ///< bytes that tkeep names
+        std::size_t window;   ///< of them, in the first two beats
     };
     struct Forwarding {
         std::uint64_t tag;
@@ -142,7 +167,7 @@ private:
     TableState state_;
     std::uint16_t port_base_ = 49152;
     std::uint8_t port_bits_ = 14;
-    std::map<std::size_t, reference::ServiceEntry> services_;
+    std::map<std::size_t, reference::ServiceEntry> services_, default_services_;
     std::map<std::uint16_t, std::shared_ptr<const Version>> versions_;
     std::shared_ptr<const Version> current_;
     std::uint16_t version_ = 0;   ///< commits that are done
@@ -171,6 +196,7 @@ private:
 class Random {
 public:
     Random();
+    explicit Random(std::uint64_t seed) : engine_(seed) {}
     std::uint32_t below(std::uint32_t limit) { return std::uint32_t(engine_() % limit); }
     std::uint32_t between(std::uint32_t from, std::uint32_t to) {
         return from + below(to - from + 1);
