@@ -203,6 +203,7 @@ void Offload::wait_until_idle() {
         wake_ = true;
         wait(progress_);
     }
+    awaiting_copy_.clear();  // as in run_quantum
 }
 
 void Offload::wait_cycles(std::uint64_t cycles) {
