@@ -452,7 +452,8 @@ std::uint16_t source_port(const Tables& tables, const Parsed& frame) {
 }
 
 Decision decide(const Tables& tables, const Pass& pass) {
-    if (pass.size < EthernetBytes || !pass.tap) return not_eligible(Cause::no_tap);
+    const std::size_t known = std::min(pass.size, pass.window_bytes);
+    if (known < EthernetBytes || !pass.tap) return not_eligible(Cause::no_tap);
     const bool without_sessions = pass.tap->interface == NoSessions;
     if (!without_sessions && pass.tap->interface >= tables.interfaces.size())
         return not_eligible(Cause::no_tap);
@@ -460,7 +461,7 @@ Decision decide(const Tables& tables, const Pass& pass) {
     const Interface& interface = without_sessions ? empty : tables.interfaces[pass.tap->interface];
 
     // The decision as it would be if no beat were marked.
-    const Parsed frame = parse(pass.data, std::min(pass.size, pass.window_bytes));
+    const Parsed frame = parse(pass.data, known);
     Decision decision;
     const Session* selected = nullptr;
     if (!frame.ip) {

@@ -17,7 +17,8 @@
 //   mark on any beat makes it not eligible. A selected pass that is marked later, in either way,
 //   stands and is late_bad.
 // - Of a malformed second beat the parser knows as many bytes, from the first lane on, as its tkeep
-//   names; what the third beat holds does not move up into the window.
+//   names; what the third beat holds does not move up into the window. A frame of which the first
+//   two beats name under 14 bytes is at no tap (P2).
 // - late_bad counts copies that were sent; one that was dropped is counted as dropped alone.
 // - A third VLAN tag, or a tag after which the frame has no whole EtherType, is not IP.
 // - A fifth extension header is not looked into: it makes the protocol unknown and says nothing

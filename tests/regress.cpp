@@ -25,7 +25,7 @@ constexpr unsigned trial_seconds = 300;
 
 struct Options {
     std::uint64_t first = 1, seeds = 1;
-    std::size_t frames = 1000;
+    std::size_t frames = 2000;
     unsigned most_failures = 10;
     std::string out;
     bool seeded_bug = false, hashes = false;
@@ -36,6 +36,7 @@ struct Report {
     std::uint64_t seed;  ///< in hand
     std::uint64_t done;  ///< cases
     std::uint64_t passes;
+    std::uint64_t cycles;  ///< evaluated
     std::uint64_t counts[point_count];
     char failure[4096];
 };
@@ -99,7 +100,7 @@ private:
         Coverage coverage;
         std::uint64_t seed = 0;
         Case next;
-        const std::uint64_t before = report_.passes;
+        const std::uint64_t before = report_.passes, cycles_before = report_.cycles;
         std::uint64_t counts[point_count];
         std::copy_n(report_.counts, point_count, counts);
         rig.run([&] {
@@ -112,6 +113,8 @@ private:
                                 static_cast<unsigned long long>(hash));
                 ++report_.done;
                 report_.passes = before + coverage.passes();
+                report_.cycles =
+                    cycles_before + rig.offload().cycle() - rig.offload().skipped_cycles();
                 for (std::size_t i = 0; i < point_count; ++i)
                     report_.counts[i] = counts[i] + coverage.counts()[i];
             }
@@ -184,9 +187,11 @@ void report_failure(std::uint64_t seed, const std::string& failure, const Option
 /// One line of JSON: all so far.
 void print_progress(const Report& report, std::uint64_t failures, double seconds) {
     std::printf(
-        "{\"seeds\": %llu, \"passes\": %llu, \"failures\": %llu, \"seconds\": %.3f, \"cover\": {",
+        "{\"seeds\": %llu, \"passes\": %llu, \"cycles\": %llu, \"failures\": %llu, \"seconds\": "
+        "%.3f, \"cover\": {",
         static_cast<unsigned long long>(report.done),
-        static_cast<unsigned long long>(report.passes), static_cast<unsigned long long>(failures),
+        static_cast<unsigned long long>(report.passes),
+        static_cast<unsigned long long>(report.cycles), static_cast<unsigned long long>(failures),
         seconds);
     for (std::size_t i = 0; i < point_count; ++i)
         std::printf("%s\"%s\": %llu", i == 0 ? "" : ", ", points[i].name,
@@ -252,7 +257,7 @@ extern "C" int sc_main(int argc, char* argv[]) {
         "first", po::value(&options.first)->default_value(1), "seed of the first case")(
         "seeds", po::value(&options.seeds)->default_value(1),
         "cases, with seeds one after the other")("frames",
-                                                 po::value(&options.frames)->default_value(1000),
+                                                 po::value(&options.frames)->default_value(2000),
                                                  "of a case, about; part of what its seed means")(
         "failures", po::value(&options.most_failures)->default_value(10), "ends after so many")(
         "out", po::value(&options.out)->default_value("out/regress"), "folder of what fails")(

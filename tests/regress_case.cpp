@@ -38,24 +38,26 @@ public:
     Maker(std::uint64_t seed, std::size_t frames) : random_(seed), frames_(frames) {
         case_.seed = seed;
         case_.lossless = random_.chance(45);
-        case_.queue_beats = random_.pick<std::size_t>({16, 64, 256, 256, 1024});
-        changes_ = random_.pick({0, 0, 4, 15, 50, 120});
+        case_.queue_beats = random_.pick<std::size_t>({16, 256, 1024, 1024, 4096});
+        changes_ = random_.pick({0, 2, 5, 15, 50, 100});
         flips_ = random_.chance(20) ? random_.pick({2, 10, 30}) : 0;
         services_ = flips_ == 0 && random_.chance(15) ? 6 : 0;
         source_ports_ = random_.chance(15) ? 5 : 0;
         mirror_resets_ = random_.chance(20) ? 4 : 0;
-        resets_ = random_.chance(20) ? 3 : 0;
-        snapshots_ = random_.pick({0, 2, 10});
+        resets_ = random_.chance(20) ? 1 : 0;
+        snapshots_ = random_.pick({0, 1, 4});
         patterns_ = random_.chance(75) ? 10 : 0;
-        waits_ = random_.pick({0, 2, 20});
+        waits_ = random_.pick({0, 2, 10});
         marks_ = random_.pick({0, 3, 10});
         gaps_ = random_.chance(30) ? random_.pick({5, 40}) : 0;
         jumbos_ = random_.pick({0, 1, 4});
+        overload_ = random_.chance(case_.lossless ? 20 : 60);
     }
 
     Case make() {
         endpoints();
         case_.events.reserve(frames_ + frames_ / 4);
+        if (overload_) slow_output();
         new_state();
         for (std::size_t i = 0; i < frames_; ++i) {
             if (happens(changes_)) {
@@ -160,6 +162,9 @@ private:
         session.source_address = target.ipv4 ? *source.ipv4 : *source.ipv6;
         session.target_address = target.ipv4 ? *target.ipv4 : *target.ipv6;
         session.mtu = target.mtu;
+        // Shorter copies are alike, so that nobody could tell which of them a reset threw away.
+        if (mirror_resets_ != 0 && session.packet_length)
+            session.packet_length = std::max<std::uint16_t>(*session.packet_length, 14);
         return session;
     }
 
@@ -246,6 +251,7 @@ private:
     }
 
     void pattern() {
+        if (overload_ && random_.chance(50)) return slow_output();
         using Kind = PatternEvent::Kind;
         using Stream = PatternEvent::Stream;
         const auto stream =
@@ -258,6 +264,13 @@ private:
                 random_.between(1, stream == Stream::mirror ? random_.pick({10, 100, 900}) : 20);
         if (kind == Kind::every) value = random_.between(2, stream == Stream::mirror ? 8 : 4);
         event(PatternEvent{stream, kind, value});
+    }
+
+    void slow_output() {
+        const bool stalls = random_.chance(50);
+        event(PatternEvent{PatternEvent::Stream::mirror,
+                           stalls ? PatternEvent::Kind::stalls : PatternEvent::Kind::every,
+                           stalls ? random_.between(500, 1500) : random_.between(3, 12)});
     }
 
     void mirror_reset() {
@@ -284,7 +297,12 @@ private:
             return sized(random_frame(random_), size);
         }
         if (kind < 20) return sized(random_frame(random_), random_.between(200, 1600));
-        if (kind < 60) return plain_frame(random_.between(1, 140), random_.below(1 << 30));
+        if (kind < 60) {
+            Bytes frame = plain_frame(random_.between(1, 140), random_.below(1 << 30));
+            const Bytes mac = random_.bytes(6);
+            std::copy_n(mac.begin(), std::min<std::size_t>(6, frame.size()), frame.begin());
+            return frame;
+        }
         if (kind < 90) {
             Bytes bytes = random_.bytes(random_.between(1, 200));
             if (bytes.size() > 15 && random_.chance(80)) {
@@ -371,6 +389,7 @@ private:
     // In a thousand passes, and marks_ and gaps_ in a hundred.
     unsigned changes_, flips_, services_, source_ports_, mirror_resets_, resets_, snapshots_,
         patterns_, waits_, marks_, gaps_, jumbos_;
+    bool overload_;  ///< of the mirror output
 };
 
 /// Of all that came out, in order.
@@ -451,7 +470,7 @@ public:
         rig_.wait();
         rig_.check_snapshot();
         rig_.check_counters();
-        const Counters counters = rig_.device().counters();
+        const Counters& counters = rig_.snapshot();
         for (const Tally& tally : {counters.received, counters.mirrored, counters.dropped,
                                    counters.selected, counters.not_accepted}) {
             hash_.add(tally.frames);

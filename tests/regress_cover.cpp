@@ -49,6 +49,7 @@ void Coverage::judged(const Rig::Judged& judged) {
     }
     hit(Point::short_frame, judged.frame.size() < 14);
     hit(Point::no_session, pass.tap->interface == reference::NoSessions);
+    hit(Point::not_ip, expected.cause == reference::Cause::not_ip);
     hit(Point::interface_fault, record.cause == Cause::table_fault);
     hit(Point::session_fault, record.cause == Cause::session_fault);
     const std::size_t beats = (judged.frame.size() + 63) / 64;
@@ -156,7 +157,7 @@ void Coverage::looked_at(const Rig::Judged& judged) {
             const std::size_t needed = next == 44 ? 8 : 2;
             if (at + needed > seen) {
                 hit(Point::fragment_cut_window, next == 44 && at < window && size >= at + 8);
-                hit(Point::extension_cut_window, next != 44 && at == window - 1 && size > window);
+                hit(Point::extension_cut_window, next != 44 && at >= window && size > window);
                 hit(Point::fragment_cut_frame, next == 44 && size <= window);
                 hit(Point::extension_cut_frame, next != 44 && size <= window);
                 known = false;
@@ -171,7 +172,7 @@ void Coverage::looked_at(const Rig::Judged& judged) {
             hit(Point::extension_twice, (met & bit) != 0);
             met |= bit;
             hit(Point::extension_at_126, next != 44 && at == window - 2);
-            hit(Point::fragment_at_120, next == 44 && at == window - 8);
+            hit(Point::fragment_at_118, next == 44 && at == window - 10);
             std::size_t end = at + 8;
             if (next == 44) {
                 const std::uint16_t fragment = word(frame, at + 2);
@@ -187,7 +188,7 @@ void Coverage::looked_at(const Rig::Judged& judged) {
                 end = at + (next == 51 ? (frame[at + 1] + 2u) * 4 : (frame[at + 1] + 1u) * 8);
             }
             hit(Point::extension_past_window, end > window && size > window);
-            hit(Point::extension_to_window, end == window);
+            hit(Point::extension_to_window, end == window - 2);
             next = frame[at];
             at = end;
             ++count;
@@ -208,7 +209,7 @@ void Coverage::looked_at(const Rig::Judged& judged) {
     if (ports) {
         if (protocol == 6 || protocol == 17) {
             if (*ports + 4 <= seen) hit(protocol == 6 ? Point::tcp_ports : Point::udp_ports);
-            hit(Point::ports_end_window, *ports + 4 == window && size >= window);
+            hit(Point::ports_at_122, *ports + 6 == window && size >= window);
             hit(Point::ports_cut_window, *ports<window&& * ports + 4> window && size >= *ports + 4);
             hit(Point::ports_behind_window, *ports >= window && size >= *ports + 4);
             hit(Point::ports_across_64, *ports < 64 && *ports + 4 > 64 && *ports + 4 <= size);
@@ -233,7 +234,6 @@ void Coverage::parsed(const Rig::Judged& judged, const Parsed& frame) {
                            vpc = IpAddress::parse("10.0.0.2");
     const auto& expected = judged.expected;
     const auto& pass = judged.pass;
-    hit(Point::not_ip, expected.cause == reference::Cause::not_ip);
     if (!frame.ip || expected.cause == reference::Cause::table) return;
     const bool mirrored = expected.outcome == Outcome::selected;
     const bool excluded = expected.cause == reference::Cause::excluded;

@@ -48,12 +48,13 @@ namespace mirrornic::test {
     X(authentication, "P3", "the walk goes through an AH, whose length counts in words")          \
     X(fragment_header, "P3", "the walk goes through a fragment header")                           \
     X(extension_twice, "P3", "the same extension header twice")                                   \
-    X(extension_cut_window, "P4 P5", "an extension header of which byte 127 is the first")        \
+    X(extension_cut_window, "P4 P5", "an extension header behind the window")                     \
     X(extension_at_126, "P4 P5", "an extension header whose first 2 bytes end the window")        \
     X(fragment_cut_window, "P4 P5", "a fragment header that the window cuts")                     \
-    X(fragment_at_120, "P4 P5", "a fragment header whose 8 bytes end the window")                 \
+    X(fragment_at_118, "P4 P5", "a fragment header at byte 118, the last that the window holds")  \
     X(extension_past_window, "P4 P5", "an extension header that ends behind the window")          \
-    X(extension_to_window, "P4 P5", "an extension header that ends with the window")              \
+    X(extension_to_window, "P4 P5",                                                               \
+      "an extension header that ends 2 bytes before the window does")                             \
     X(extension_cut_frame, "P5", "an extension header whose first 2 bytes the frame cuts")        \
     X(fragment_cut_frame, "P5", "a fragment header that the frame cuts")                          \
     X(fragment_atomic, "P5 P20", "a fragment header with no offset and no more fragments")        \
@@ -66,7 +67,7 @@ namespace mirrornic::test {
     X(tcp_ports, "P5", "ports of TCP")                                                            \
     X(udp_ports, "P5", "ports of UDP")                                                            \
     X(no_port_protocol, "P5", "a protocol without ports")                                         \
-    X(ports_end_window, "P4 P5", "ports that end with the window")                                \
+    X(ports_at_122, "P4 P5", "ports at byte 122, the last that the window holds")                 \
     X(ports_cut_window, "P4 P5", "ports that the window cuts")                                    \
     X(ports_behind_window, "P4 P5", "ports behind the window")                                    \
     X(ports_across_64, "P5", "ports across byte 64")                                              \
@@ -126,7 +127,6 @@ namespace mirrornic::test {
     X(ports_changed, "P20 T2", "the range of source ports was changed")                           \
     X(drop_short, "P22", "a copy of one beat is dropped")                                         \
     X(drop_long, "P22", "a copy of more than 8 beats is dropped")                                 \
-    X(drop_last_beat, "P22", "a copy is dropped for want of room for its last beat alone")        \
     X(drop_then_copy, "P22", "the pass behind a drop is mirrored")                                \
     X(drops_follow, "P22", "two drops in a row")                                                  \
     X(snapshot_busy, "P23", "a snapshot with passes in flight")                                   \

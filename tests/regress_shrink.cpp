@@ -317,9 +317,8 @@ std::optional<std::string> configuration_json(const Case& events, Json& json) {
         std::find_if(events.events.begin(), events.events.end(),
                      [](const Event& event) { return std::holds_alternative<ApplyEvent>(event); });
     const TableState& state = std::get<ApplyEvent>(*tables).state;
-    Json &interfaces = json["NetworkInterfaces"], &targets = json["TrafficMirrorTargets"],
-         &filters = json["TrafficMirrorFilters"], &sessions = json["TrafficMirrorSessions"];
-    interfaces = targets = filters = sessions = Json::array();
+    Json interfaces = Json::array(), targets = Json::array(), filters = Json::array(),
+         sessions = Json::array();
     for (const auto& [id, source] : events.sources) {
         const auto found = state.interfaces.find(id);
         interfaces.push_back(
@@ -332,7 +331,6 @@ std::optional<std::string> configuration_json(const Case& events, Json& json) {
                            {"NetworkInterfaceId", interface},
                            {"Type", "network-interface"}});
     }
-    json["Vpcs"] = {{{"VpcId", "vpc-00000000000000001"}, {"CidrBlock", "10.0.0.0/16"}}};
     for (const auto& [id, filter] : state.filters) {
         Json lists[2] = {Json::array(), Json::array()};
         for (const auto direction : {Direction::ingress, Direction::egress}) {
@@ -361,6 +359,11 @@ std::optional<std::string> configuration_json(const Case& events, Json& json) {
         if (session.packet_length) entry["PacketLength"] = *session.packet_length;
         sessions.push_back(entry);
     }
+    json = {{"NetworkInterfaces", interfaces},
+            {"Vpcs", {{{"VpcId", "vpc-00000000000000001"}, {"CidrBlock", "10.0.0.0/16"}}}},
+            {"TrafficMirrorTargets", targets},
+            {"TrafficMirrorFilters", filters},
+            {"TrafficMirrorSessions", sessions}};
     return {};
 }
 
