@@ -8,6 +8,7 @@ tap.sv
 extension_header.sv
 parse.sv
 interface_table.sv
+list_parity.sv
 filter_table.sv
 match_rules.sv
 match_services.sv
@@ -25,5 +26,6 @@ settle.sv
 faults.sv
 counters.sv
 session_counters.sv
+filter_staging.sv
 registers.sv
 mirror_offload.sv

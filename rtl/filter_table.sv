@@ -8,27 +8,20 @@ module filter_table (
     input  logic                            write,
     input  logic [offload::FilterBits:0]    write_address,   // filter, then 1 for egress
     input  logic [offload::FilterWidth-1:0] write_word,
-    input  logic [offload::Parity-1:0]      write_parity,
     input  logic                            read,
     input  logic [offload::FilterBits:0]    read_address,
-    output logic [offload::FilterWidth-1:0] out_word,        // amazon-dns on top, first rule lowest
+    output logic [offload::FilterWidth-1:0] out_word,        // amazon-dns on top, twice; then the rule list
     input  logic                            check,           // out_word counts
     output logic                            out_faulty
 );
-    logic [offload::Parity+offload::FilterWidth-1:0] memory [2*map::Filters];
-    logic [offload::Parity+offload::FilterWidth-1:0] word;
-    logic [offload::Parity-1:0] parity;
+    logic [offload::FilterWidth-1:0] memory [2*map::Filters];
 
     always_ff @(posedge clk) begin
-        if (read) word <= memory[read_address];
-        if (write) memory[write_address] <= {write_parity, write_word};
+        if (read) out_word <= memory[read_address];
+        if (write) memory[write_address] <= write_word;
     end
 
-    column_parity #(
-        .Width(offload::FilterWidth), .Columns(offload::Parity)
-    ) found (
-        .valid(check), .word(out_word), .parity
+    list_parity parity (
+        .valid(check), .word(out_word), .faulty(out_faulty)
     );
-    assign out_word   = word[offload::FilterWidth-1:0];
-    assign out_faulty = check && parity != word[offload::FilterWidth +: offload::Parity];
 endmodule

@@ -24,8 +24,9 @@ module lookup (
     input  logic [offload::InterfaceBits-1:0] staged_interface_index,
     input  offload::interface_t              staged_interface,
     input  logic [offload::FilterBits-1:0]   staged_filter_index,
-    input  logic [offload::FilterWidth-1:0]  staged_ingress,
-    input  logic [offload::FilterWidth-1:0]  staged_egress,
+    output logic                             next_egress,     // which of the staged lists is out a cycle later
+    output logic                             take_list,       // it counts
+    input  logic [offload::FilterWidth-1:0]  staged_list,
     input  logic [offload::SessionBits-1:0]  staged_session_index,
     input  offload::cut_t                    staged_cut,
     input  offload::outer_t                  staged_outer,
@@ -36,7 +37,6 @@ module lookup (
     output logic                             fetched_interface,   // strobes beside the words below
     output offload::interface_t              interface_word,
     output logic                             fetched_filter,
-    output logic                             fetched_egress,
     output logic [offload::FilterWidth-1:0]  filter_word,
     output logic                             fetched_cut,
     output offload::cut_t                    cut_word,
@@ -169,16 +169,9 @@ module lookup (
         if (tap6) session7 <= session6;
     end
 
-    logic [offload::FilterWidth-1:0] write_word;
-    logic [offload::Parity-1:0] write_parity;
-    assign write_word   = token5.commit && token5.filter ? staged_ingress : staged_egress;
+    assign next_egress  = !(token4.commit && token4.filter);
+    assign take_list    = (token5.commit && token5.filter) || (token6.commit && token6.filter);
     assign filter_index = filter6;
-    column_parity #(
-        .Width(offload::FilterWidth), .Columns(offload::Parity)
-    ) filter_parity (
-        .valid((token5.commit && token5.filter) || (token6.commit && token6.filter)), .word(write_word),
-        .parity(write_parity)
-    );
 
     for (genvar i = 0; i < map::Slots; i++) begin : g_slot
         logic [offload::FilterWidth-1:0] word;
@@ -187,9 +180,9 @@ module lookup (
 
         filter_table filters (
             .clk,
-            .write((token5.commit && token5.filter) || (token6.commit && token6.filter)),
+            .write(take_list),
             .write_address({staged_filter_index, !(token5.commit && token5.filter)}),
-            .write_word, .write_parity,
+            .write_word(staged_list),
             .read(used5[i] || fetch),
             .read_address(fetch ? {staged_filter_index, token5.fetch_egress}
                                 : {filter5[i*offload::FilterBits +: offload::FilterBits], egress5}),
@@ -209,14 +202,13 @@ module lookup (
     end
     assign filter_word    = slot_filter;
     assign fetched_filter = token6.fetch && token6.filter;
-    assign fetched_egress = token6.fetch_egress;
 
     // 6: services, length limits.
     logic excluded7, dns_frame7;
     match_services services (
         .clk, .rst,
         .write(token6.commit && token6.service), .index(staged_service_index), .write_entry(staged_service),
-        .entry(service_entry),
+        .read(token8.fetch && token8.service), .entry(service_entry),
         .in_valid(key_valid), .in_key(key), .in_has_resolver(has_resolver6), .in_resolver(resolver6),
         .out_excluded(excluded7), .out_dns(dns_frame7), .out_faulty(service_faulty),
         .out_faulty_index(service_index)

@@ -11,48 +11,45 @@ module match_rules (
     output logic [map::Rules-1:0]           out_match,
     output logic [map::Rules-1:0]           out_accept
 );
-    // The bits of two addresses' word that a prefix covers are equal; `bits_before` bits stand in front of the word.
-    function automatic logic same(input logic [31:0] a, input logic [31:0] b, input logic [7:0] prefix,
-                                  input logic [7:0] bits_before);
-        logic [7:0] covered;
-        covered = prefix - bits_before;
-        same = prefix <= bits_before || ((a ^ b) & (covered >= 8'd32 ? '1 : ~(32'hffff_ffff >> covered[4:0]))) == '0;
+    // The columns of an address that differ from a CIDR's in a bit that it covers.
+    function automatic logic [31:0] differs(input logic [127:0] address, input offload::cidr_t cidr);
+        logic [31:0] covered1, covered2;
+        covered1 = cidr[31:0] | cidr[63:32];
+        covered2 = covered1 | cidr[95:64];
+        differs  = ((address[31:0] ^ cidr[63:32]) & cidr[31:0]) | ((address[63:32] ^ cidr[95:64]) & covered1) |
+                   ((address[95:64] ^ cidr[127:96]) & covered2) |
+                   ((address[127:96] ^ cidr[159:128]) & (covered2 | cidr[127:96]));
     endfunction
 
-    offload::rule_t rule;
+    offload::fields_t fields;
+    offload::marks_t marks;
     logic [map::Rules-1:0] match, accept;
+    // Kept, so that a column takes three LUTs.
+    (* keep *) logic [32*map::Rules-1:0] source, destination;
 
     always_comb begin
-        rule   = '0;
-        match  = '0;
-        accept = '0;
+        fields      = '0;
+        marks       = '0;
+        match       = '0;
+        accept      = '0;
+        source      = 'x;
+        destination = 'x;
         if (in_valid) begin
             for (int i = 0; i < map::Rules; i++) begin
-                rule      = in_filter[i*offload::RuleWidth +: offload::RuleWidth];
-                accept[i] = rule.accept;
-                if (rule.valid && rule.v6 == in_key.v6) begin
-                    match[i] = same(in_key.source[127:96], rule.source[127:96], rule.source_prefix, 8'd0) &&
-                               same(in_key.destination[127:96], rule.destination[127:96], rule.destination_prefix,
-                                    8'd0) &&
-                               (!rule.has_protocol || (in_key.protocol_known && rule.protocol == in_key.protocol)) &&
-                               (!rule.has_source_ports ||
-                                (in_key.has_ports && in_key.source_port >= rule.source_port_from &&
-                                 in_key.source_port <= rule.source_port_to)) &&
-                               (!rule.has_destination_ports ||
-                                (in_key.has_ports && in_key.destination_port >= rule.destination_port_from &&
-                                 in_key.destination_port <= rule.destination_port_to));
-                    if (rule.v6) begin
-                        match[i] = match[i] &&
-                                   same(in_key.source[95:64], rule.source[95:64], rule.source_prefix, 8'd32) &&
-                                   same(in_key.source[63:32], rule.source[63:32], rule.source_prefix, 8'd64) &&
-                                   same(in_key.source[31:0], rule.source[31:0], rule.source_prefix, 8'd96) &&
-                                   same(in_key.destination[95:64], rule.destination[95:64], rule.destination_prefix,
-                                        8'd32) &&
-                                   same(in_key.destination[63:32], rule.destination[63:32], rule.destination_prefix,
-                                        8'd64) &&
-                                   same(in_key.destination[31:0], rule.destination[31:0], rule.destination_prefix,
-                                        8'd96);
-                    end
+                marks     = in_filter[offload::marks_at(i) +: offload::MarksWidth];
+                accept[i] = marks.accept;
+                if (marks.valid && marks.v6 == in_key.v6) begin
+                    fields                  = in_filter[offload::fields_at(i) +: offload::FieldsWidth];
+                    source[32*i +: 32]      = differs(in_key.source, fields.source);
+                    destination[32*i +: 32] = differs(in_key.destination, fields.destination);
+                    match[i] = source[32*i +: 32] == '0 && destination[32*i +: 32] == '0 &&
+                               (!marks.has_protocol || (in_key.protocol_known && marks.protocol == in_key.protocol)) &&
+                               (!marks.has_source_ports ||
+                                (in_key.has_ports && in_key.source_port >= fields.source_port_from &&
+                                 in_key.source_port <= fields.source_port_to)) &&
+                               (!marks.has_destination_ports ||
+                                (in_key.has_ports && in_key.destination_port >= fields.destination_port_from &&
+                                 in_key.destination_port <= fields.destination_port_to));
                 end
             end
         end
@@ -61,7 +58,7 @@ module match_rules (
     always_ff @(posedge clk) begin
         out_valid <= in_valid;
         if (in_valid) begin
-            out_dns    <= in_filter[offload::FilterWidth-1];
+            out_dns    <= in_filter[offload::ListWidth];
             out_match  <= match;
             out_accept <= accept;
         end

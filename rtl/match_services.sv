@@ -6,9 +6,10 @@ module match_services (
     input  logic                             clk,
     input  logic                             rst,
     input  logic                             write,
-    input  logic [$clog2(map::Services)-1:0] index,         // of the entry to write, and of `entry`
+    input  logic [$clog2(map::Services)-1:0] index,         // of the entry to write or read
     input  offload::service_t                write_entry,
-    output offload::service_t                entry,
+    input  logic                             read,
+    output offload::service_t                entry,         // with read
     input  logic                             in_valid,
     input  offload::key_t                    in_key,
     input  logic                             in_has_resolver,
@@ -43,22 +44,53 @@ module match_services (
     };
     (* mem2reg *) logic [Width-1:0] entries [map::Services];
     logic [map::Services-1:0] parity;     // of each entry
+    // The entries' reset comes a cycle late, and in two copies, one for each half of them.
+    (* keep *) logic [1:0] late_rst;
 
-    assign entry = entries[index];
+    // Two steps of four: one of sixteen would be a gate for each.
+    logic [4*Width-1:0] quarter;
+    always_comb begin
+        quarter = 'x;
+        entry   = 'x;
+        if (read) begin
+            for (int i = 0; i < map::Services; i += 4) begin
+                if (index[3:2] == 2'(i / 4)) quarter = {entries[i+3], entries[i+2], entries[i+1], entries[i]};
+            end
+            for (int i = 0; i < 4; i++) begin
+                if (index[1:0] == 2'(i)) entry = quarter[i*Width +: Width];
+            end
+        end
+    end
 
     // Every entry against the frame: address on one side, port on that side or on either.
     offload::service_t service;
     logic from, to, source_port, destination_port, hit, excluded, dns;
+    // Of each side's address, the bits that differ: of three words, and of the fourth. Kept, so that three bits take one
+    // LUT.
+    (* keep *) logic [32*map::Services-1:0] upper_source, upper_destination;
+    (* keep *) logic [11*map::Services-1:0] lower_source, lower_destination;
+
+    function automatic logic [31:0] upper(input logic [127:0] difference);
+        upper = difference[127:96] | difference[95:64] | difference[63:32];
+    endfunction
+
+    function automatic logic [10:0] lower(input logic [127:0] difference);
+        lower = difference[10:0] | difference[21:11] | {1'b0, difference[31:22]};
+    endfunction
 
     always_comb begin
-        service          = '0;
-        from             = 1'b0;
-        to               = 1'b0;
-        source_port      = 1'b0;
-        destination_port = 1'b0;
-        hit              = 1'b0;
-        excluded         = 1'b0;
-        dns              = 1'b0;
+        service           = 'x;
+        from              = 1'bx;
+        to                = 1'bx;
+        source_port       = 1'bx;
+        destination_port  = 1'bx;
+        hit               = 1'bx;
+        upper_source      = 'x;
+        upper_destination = 'x;
+        lower_source      = 'x;
+        lower_destination = 'x;
+        excluded          = 1'b0;
+        dns               = 1'b0;
         if (in_valid) begin
             dns = in_has_resolver && !in_key.v6 && in_key.has_ports &&
                   ((in_key.source[127:96] == in_resolver && in_key.source_port == 16'd53) ||
@@ -66,8 +98,14 @@ module match_services (
             for (int i = 0; i < map::Services; i++) begin
                 service = entries[i];
                 if (service.valid && service.v6 == in_key.v6) begin
-                    from = service.any_address || in_key.source == service.address;
-                    to   = service.any_address || in_key.destination == service.address;
+                    upper_source[32*i +: 32]      = upper(in_key.source ^ service.address);
+                    lower_source[11*i +: 11]      = lower(in_key.source ^ service.address);
+                    upper_destination[32*i +: 32] = upper(in_key.destination ^ service.address);
+                    lower_destination[11*i +: 11] = lower(in_key.destination ^ service.address);
+                    from = service.any_address ||
+                           (upper_source[32*i +: 32] == '0 && lower_source[11*i +: 11] == '0);
+                    to   = service.any_address ||
+                           (upper_destination[32*i +: 32] == '0 && lower_destination[11*i +: 11] == '0);
                     source_port      = in_key.source_port >= service.port_from && in_key.source_port <= service.port_to;
                     destination_port = in_key.destination_port >= service.port_from &&
                                        in_key.destination_port <= service.port_to;
@@ -112,13 +150,14 @@ module match_services (
             entries[index] <= write_entry;
             parity[index]  <= ^write_entry;
         end
+        late_rst <= {2{rst}};
         // One by one: Verilator 5.006 writes the wrong words of a wide constant that begins with zeros.
-        if (rst) begin
-            out_faulty <= 1'b0;
-            for (int i = 0; i < map::Services; i++) begin
+        for (int i = 0; i < map::Services; i++) begin
+            if (late_rst[2*i/map::Services]) begin
                 entries[i] <= Defaults[i*Width +: Width];
                 parity[i]  <= ^Defaults[i*Width +: Width];
             end
         end
+        if (rst) out_faulty <= 1'b0;
     end
 endmodule

@@ -100,14 +100,15 @@ module mirror_offload (
     logic [offload::InterfaceBits-1:0] staged_interface_index;
     offload::interface_t staged_interface, interface_word;
     logic [offload::FilterBits-1:0] staged_filter_index;
-    logic [offload::FilterWidth-1:0] staged_ingress, staged_egress, filter_word;
+    logic next_egress, take_list;
+    logic [offload::FilterWidth-1:0] staged_list, filter_word;
     logic [offload::SessionBits-1:0] staged_session_index;
     offload::cut_t staged_cut, cut_word;
     offload::outer_t staged_outer, outer;
     logic [$clog2(map::Services)-1:0] staged_service_index;
     offload::service_t staged_service, service_entry;
     offload::source_ports_t staged_source_ports;
-    logic fetched_interface, fetched_filter, fetched_egress, fetched_cut, fetched_outer;
+    logic fetched_interface, fetched_filter, fetched_cut, fetched_outer;
     offload::verdict_t verdict;
     logic interface_faulty, service_faulty;
     logic [map::Slots-1:0] filter_faulty;
@@ -124,10 +125,10 @@ module mirror_offload (
         .in_valid(window_valid), .in_tap(tapped), .in_egress(window_user.egress),
         .in_index(window_user.index[offload::InterfaceBits:0]), .in_window(window), .in_length(window_length),
         .token, .token_taken, .token_done,
-        .staged_interface_index, .staged_interface, .staged_filter_index, .staged_ingress, .staged_egress,
+        .staged_interface_index, .staged_interface, .staged_filter_index, .next_egress, .take_list, .staged_list,
         .staged_session_index, .staged_cut, .staged_outer, .staged_service_index, .staged_service,
         .staged_source_ports,
-        .ready, .fetched_interface, .interface_word, .fetched_filter, .fetched_egress, .filter_word,
+        .ready, .fetched_interface, .interface_word, .fetched_filter, .filter_word,
         .fetched_cut, .cut_word, .fetched_outer, .service_entry,
         .out_verdict(verdict), .out_source_port(source_port), .out_outer(outer), .out_sum(header_sum),
         .interface_faulty, .interface_index, .filter_faulty, .filter_index, .service_faulty, .service_index,
@@ -270,10 +271,10 @@ module mirror_offload (
         .s_axil_rresp, .s_axil_rvalid, .s_axil_rready,
         .s_line_valid, .s_line_ready, .s_line_address, .s_line_data, .s_line_strobes, .irq,
         .token, .token_taken, .token_done,
-        .staged_interface_index, .staged_interface, .staged_filter_index, .staged_ingress, .staged_egress,
+        .staged_interface_index, .staged_interface, .staged_filter_index, .next_egress, .take_list, .staged_list,
         .staged_session_index, .staged_cut, .staged_outer, .staged_service_index, .staged_service,
         .staged_source_ports,
-        .fetched_interface, .interface_word, .fetched_filter, .fetched_egress, .filter_word, .fetched_cut, .cut_word,
+        .fetched_interface, .interface_word, .fetched_filter, .filter_word, .fetched_cut, .cut_word,
         .fetched_outer, .outer_word(outer), .service_entry, .version, .undrained,
         .ready, .idle, .mirror_room, .resetting,
         .dropped((pass_settled && pass.outcome == offload::Dropped) || (copy_settled && copy_reset)),

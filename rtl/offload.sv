@@ -15,11 +15,14 @@ package offload;
     localparam int SessionBits = $clog2(map::Sessions);
     localparam int RuleBits = $clog2(map::Rules);
     localparam int SlotBits = $clog2(map::Slots);
-    localparam int RuleWidth = 352;       // 11 register words
-    localparam int FilterWidth = map::Rules * RuleWidth + 1;
+    localparam int RuleWords = 11;        // registers of a rule
+    localparam int RuleWidth = 32 * RuleWords;
+    localparam int FieldsWidth = 384;     // of fields_t
+    localparam int MarksWidth = 16;       // of marks_t
+    localparam int ListWidth = map::Rules * (FieldsWidth + MarksWidth);
+    localparam int FilterWidth = ListWidth + 2;
     localparam int VersionWidth = 16;
     localparam int CutWidth = 2 * LengthWidth + 1;   // of cut_t
-    localparam int Parity = 32;           // bits that protect a filter word (T4)
     localparam int SumWidth = 21;         // of a session entry's header words
     localparam int Buffers = 5;           // memories that hold frames and copies on their way
 
@@ -56,7 +59,7 @@ package offload;
         key_t key;
     } walk_t;
 
-    // One rule: its eleven register words, the first one lowest.
+    // One rule as the registers hold it: its eleven words, the first one lowest.
     typedef struct packed {
         logic [127:0] destination;
         logic [127:0] source;
@@ -75,6 +78,32 @@ package offload;
         logic accept;
         logic valid;
     } rule_t;
+
+    // A CIDR as the filter table holds it, so that its mask costs no decoder: the address, and above 32 bits `whole`. A
+    // column is the bits i, 32+i, 64+i and 96+i of the address; a prefix covers the upper ones of them. Below the
+    // covered bits of a column stand a 1 and then zeros; where all four are covered, bit i of `whole` is 1.
+    typedef logic [159:0] cidr_t;
+
+    // One rule in a rule list: four rules' fields, then their marks, then the next four (see fields_at, marks_at).
+    typedef struct packed {
+        logic [15:0] destination_port_to;
+        logic [15:0] destination_port_from;
+        logic [15:0] source_port_to;
+        logic [15:0] source_port_from;
+        cidr_t destination;
+        cidr_t source;
+    } fields_t;
+
+    typedef struct packed {
+        logic [1:0] parity;               // of the even and of the odd bits of the rest and of fields_t (T4)
+        logic [7:0] protocol;
+        logic has_destination_ports;
+        logic has_source_ports;
+        logic has_protocol;
+        logic v6;
+        logic accept;
+        logic valid;
+    } marks_t;
 
     typedef struct packed {
         logic [127:0] address;
@@ -224,6 +253,14 @@ package offload;
         logic [15:0] source_port;
         logic [15:0] checksum;            // IPv4: of the IP header; IPv6: of UDP
     } copy_t;
+
+    function automatic int fields_at(input int rule);
+        fields_at = rule / 4 * 4 * (FieldsWidth + MarksWidth) + rule % 4 * FieldsWidth;
+    endfunction
+
+    function automatic int marks_at(input int rule);
+        marks_at = rule / 4 * 4 * (FieldsWidth + MarksWidth) + 4 * FieldsWidth + rule % 4 * MarksWidth;
+    endfunction
 
     // IPv4 or IPv6 option and extension headers that the parser walks through (P3).
     function automatic logic is_extension(input logic [7:0] protocol);

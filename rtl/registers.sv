@@ -48,8 +48,9 @@ module registers (
     output logic [offload::InterfaceBits-1:0] staged_interface_index,
     output offload::interface_t               staged_interface,
     output logic [offload::FilterBits-1:0]    staged_filter_index,
-    output logic [offload::FilterWidth-1:0]   staged_ingress,
-    output logic [offload::FilterWidth-1:0]   staged_egress,
+    input  logic                              next_egress,
+    input  logic                              take_list,
+    output logic [offload::FilterWidth-1:0]   staged_list,
     output logic [offload::SessionBits-1:0]   staged_session_index,
     output offload::cut_t                     staged_cut,
     output offload::outer_t                   staged_outer,
@@ -59,7 +60,6 @@ module registers (
     input  logic                              fetched_interface,
     input  offload::interface_t               interface_word,
     input  logic                              fetched_filter,
-    input  logic                              fetched_egress,
     input  logic [offload::FilterWidth-1:0]   filter_word,
     input  logic                              fetched_cut,
     input  offload::cut_t                     cut_word,
@@ -86,13 +86,11 @@ module registers (
     output logic [offload::SessionBits-1:0]   session_counter_index,
     input  logic [64*map::SessionCounters-1:0] session_counter_values
 );
-    localparam int RuleWords = offload::RuleWidth / 32;
     localparam int CounterBits = $clog2(map::Counters);
     localparam int CommitWord = 32'(map::ACommit) / 4 % 16;
     localparam int FetchWord = 32'(map::AFetch) / 4 % 16;
-    localparam int ListWidth = map::Rules * offload::RuleWidth;
 
-    typedef enum logic [2:0] {Idle, Check, Act, Token, Fetch, Settle, Pause, Respond} state_t;
+    typedef enum logic [3:0] {Idle, Check, Act, Clear, Token, Fetch, Settle, Pause, Respond} state_t;
     state_t state;
     logic writing, posted, fetching;
     logic [12:0] address;
@@ -108,11 +106,20 @@ module registers (
         hits = address[12:6] == register[12:6] && words[register[5:2]];
     endfunction
 
-    // Staging. A rule list's words lie as in the map, the first rule's first word lowest.
-    logic [ListWidth-1:0] ingress, egress;
-    logic amazon_dns;
-    assign staged_ingress = {amazon_dns, ingress};
-    assign staged_egress  = {amazon_dns, egress};
+    // The staged filter. `rule` is that of the register, or walks through all.
+    logic amazon_dns, written, inconsistent_rule;
+    logic [offload::RuleBits:0] rule;
+    logic [offload::RuleWidth-1:0] rule_words;
+    assign written = state == Act && writing && !refused;
+
+    filter_staging filter_staging (
+        .clk,
+        .rule, .write((written && address[12]) || state == Clear),
+        .write_words(state == Clear ? '1 : words[offload::RuleWords-1:0]),
+        .write_rule(state == Clear ? '0 : line[offload::RuleWidth-1:0]), .read_rule(rule_words),
+        .fetched(fetched_filter), .fetched_list(filter_word[offload::ListWidth-1:0]), .inconsistent(inconsistent_rule),
+        .amazon_dns, .next_egress, .take(take_list), .list(staged_list)
+    );
 
     // Errors (T5).
     logic [12:0] error_address;
@@ -124,27 +131,7 @@ module registers (
 
     assign irq = (interrupt_status & interrupt_mask) != '0;
 
-    // Limits across fields, checked at the commit: the lists that the commit would write.
-    offload::rule_t rule;
-    logic inconsistent_lists;
-
-    always_comb begin
-        rule               = '0;
-        inconsistent_lists = 1'b0;
-        if (state == Check && hits(map::ACommit)) begin
-            for (int i = 0; i < 2 * map::Rules; i++) begin
-                rule = i < map::Rules ? ingress[i*offload::RuleWidth +: offload::RuleWidth]
-                                      : egress[(i-map::Rules)*offload::RuleWidth +: offload::RuleWidth];
-                if (rule.valid &&
-                    ((rule.has_source_ports && rule.source_port_from > rule.source_port_to) ||
-                     (rule.has_destination_ports && rule.destination_port_from > rule.destination_port_to) ||
-                     (!rule.v6 && (rule.source_prefix > 8'd32 || rule.destination_prefix > 8'd32)))) begin
-                    inconsistent_lists = 1'b1;
-                end
-            end
-        end
-    end
-
+    // Limits across fields, checked at the commit.
     logic inconsistent_ports, inconsistent_commit;
     logic [31:0] commit_bits, fetch_bits, token_bits;
     logic [20:0] commit_ports;
@@ -155,7 +142,7 @@ module registers (
     assign inconsistent_ports = 18'(commit_ports[15:0]) + (18'd1 << commit_ports[20:16]) > 18'h10000;
     assign inconsistent_commit =
         (commit_bits[map::CommitFilterLsb] &&
-         (commit_bits[5:0] != 6'd1 << map::CommitFilterLsb || inconsistent_lists)) ||
+         (commit_bits[5:0] != 6'd1 << map::CommitFilterLsb || inconsistent_rule)) ||
         (commit_bits[map::CommitServiceLsb] && staged_service.has_ports &&
          staged_service.port_from > staged_service.port_to) ||
         (commit_bits[map::CommitSourcePortsLsb] && inconsistent_ports);
@@ -202,18 +189,12 @@ module registers (
 
     // Reads.
     logic [31:0] read_data;
-    logic [3:0] rule_number, rule_word;
-    assign rule_number = address[9:6];
-    assign rule_word   = address[5:2];
     assign counter_index = CounterBits'(address[8:3]);
 
     always_comb begin
         read_data = '0;
         if (address >= map::ARule) begin
-            if (rule_word < 4'(RuleWords)) begin
-                read_data = address[11] ? egress[(32'(rule_number) * RuleWords + 32'(rule_word)) * 32 +: 32]
-                                        : ingress[(32'(rule_number) * RuleWords + 32'(rule_word)) * 32 +: 32];
-            end
+            if (address[5:2] < 4'(offload::RuleWords)) read_data = rule_words[32*address[5:2] +: 32];
         end else if (address >= map::ASessionCounter) begin
             read_data = session_counter_values[32*address[5:2] +: 32];
         end else if (address >= map::ACounter && address < map::ASessionCounterIndex) begin
@@ -315,9 +296,12 @@ module registers (
                     line    <= s_line_valid ? s_line_data : {16{s_axil_wdata}};
                     words   <= in_words;
                     parts   <= in_parts;
+                    rule    <= s_line_valid ? {s_line_address[11], s_line_address[9:6]}
+                                            : {s_axil_awaddr[11], s_axil_awaddr[9:6]};
                     state   <= Check;
                 end else if (s_axil_arvalid && s_axil_arready) begin
                     address <= s_axil_araddr;
+                    rule    <= {s_axil_araddr[11], s_axil_araddr[9:6]};
                     state   <= Act;
                 end
             end
@@ -358,6 +342,7 @@ module registers (
                             interrupt_status <= interrupt_status & ~line[place(map::AInterruptStatus) +: 4];
                         if (hits(map::AInterruptMask)) interrupt_mask <= line[place(map::AInterruptMask) +: 4];
                         if (token_bits != '0) begin
+                            rule                 <= '0;
                             token.commit         <= !fetching;
                             token.fetch          <= fetching;
                             token.fetch_egress   <= 1'b0;
@@ -371,6 +356,13 @@ module registers (
                             if (!posted) s_axil_bvalid <= 1'b0;
                             state                <= Token;
                         end
+                        if (hits(map::AFilterClear)) begin
+                            amazon_dns <= 1'b0;
+                            rule       <= '0;
+                            if (!posted) s_axil_bvalid <= 1'b0;
+                            state      <= Clear;
+                        end
+                        if (hits(map::AFilterFlags))    amazon_dns <= line[place(map::AFilterFlags)];
                         if (hits(map::ASourcePorts))    staged_source_ports <= line[place(map::ASourcePorts) +: 21];
                         if (hits(map::AInterfaceIndex))
                             staged_interface_index <= line[place(map::AInterfaceIndex) +: offload::InterfaceBits];
@@ -438,6 +430,11 @@ module registers (
                     end
                 end
             end
+            // All rules, and no answer after a reset.
+            Clear: begin
+                rule <= rule + 1'b1;
+                if (rule == '1) state <= Respond;
+            end
             // The token waits for its slot.
             Token: begin
                 patience <= patience + 1'b1;
@@ -460,12 +457,13 @@ module registers (
                     state <= Idle;
                 end
             end
-            // A filter is fetched in two parts.
+            // A filter is fetched rule by rule.
             Fetch: begin
                 if (token_done) begin
-                    if (token.filter && !token.fetch_egress) begin
+                    rule <= rule + 1'b1;
+                    if (token.filter && rule != '1) begin
                         token.fetch        <= 1'b1;
-                        token.fetch_egress <= 1'b1;
+                        token.fetch_egress <= rule >= (offload::RuleBits + 1)'(map::Rules - 1);
                         patience           <= '0;
                         state              <= Token;
                     end else begin
@@ -501,6 +499,7 @@ module registers (
             if (error_count != '1) error_count <= error_count + 1'b1;
         end
 
+        if (fetched_filter) amazon_dns <= filter_word[offload::ListWidth];
         if (fetched_interface) staged_interface <= interface_word;
         if (fetched_cut) staged_cut <= cut_word;
         if (fetched_outer) staged_outer <= outer_word;
@@ -511,7 +510,10 @@ module registers (
         if (ready && !was_ready) interrupt_status[map::InterruptStatusReadyLsb] <= 1'b1;
 
         if (rst) begin
-            state                  <= Idle;
+            state                  <= Clear;
+            rule                   <= '0;
+            posted                 <= 1'b1;
+            amazon_dns             <= 1'b0;
             s_axil_bvalid          <= 1'b0;
             s_axil_rvalid          <= 1'b0;
             mirror_reset           <= 1'b0;
@@ -538,38 +540,5 @@ module registers (
             interrupt_mask         <= '0;
             was_ready              <= 1'b0;
         end
-    end
-
-    // The staged filter, apart from the rest and rule by rule: a synthesizer's time grows with the width of a block
-    // times its branches.
-    logic written, clear_filter;
-    assign written      = state == Act && writing && !refused;
-    assign clear_filter = rst || (written && hits(map::AFilterClear));
-
-    for (genvar i = 0; i < map::Rules; i++) begin : g_rule
-        always_ff @(posedge clk) begin
-            if (written && address[12] && rule_number == 4'(i)) begin
-                for (int j = 0; j < RuleWords; j++) begin
-                    if (words[j] && !address[11]) ingress[i*offload::RuleWidth + 32*j +: 32] <= line[32*j +: 32];
-                    if (words[j] && address[11]) egress[i*offload::RuleWidth + 32*j +: 32] <= line[32*j +: 32];
-                end
-            end
-            if (fetched_filter && !fetched_egress)
-                ingress[i*offload::RuleWidth +: offload::RuleWidth]
-                    <= filter_word[i*offload::RuleWidth +: offload::RuleWidth];
-            if (fetched_filter && fetched_egress)
-                egress[i*offload::RuleWidth +: offload::RuleWidth]
-                    <= filter_word[i*offload::RuleWidth +: offload::RuleWidth];
-            if (clear_filter) begin
-                ingress[i*offload::RuleWidth +: offload::RuleWidth] <= '0;
-                egress[i*offload::RuleWidth +: offload::RuleWidth]  <= '0;
-            end
-        end
-    end
-
-    always_ff @(posedge clk) begin
-        if (fetched_filter) amazon_dns <= filter_word[ListWidth];
-        if (clear_filter) amazon_dns <= 1'b0;
-        if (written && hits(map::AFilterFlags) && !rst) amazon_dns <= line[place(map::AFilterFlags)];
     end
 endmodule

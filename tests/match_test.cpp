@@ -37,12 +37,12 @@ class Rules {
 public:
     void set(int number, const RuleWord& rule) {
         rules_[number] = rule;
-        filter_.put(RuleWord::width * number, pack(rule));
+        put_rule(filter_, number, rule);
         changed_ = true;
     }
 
     void dns(bool dns) {
-        filter_.put(RuleWord::width * 16, 1, dns);
+        filter_.put(ListWidth, 2, dns ? 3 : 0);
         changed_ = true;
     }
 
@@ -53,7 +53,7 @@ public:
         stage_->in_valid = 1;
         stage_.tick();
         REQUIRE(stage_->out_valid);
-        REQUIRE(stage_->out_dns == filter_.get(RuleWord::width * 16, 1));
+        REQUIRE(stage_->out_dns == filter_.get(ListWidth, 1));
         for (int i = 0; i < 16; ++i) {
             INFO("rule " << i);
             const bool match = stage_->out_match >> i & 1;
@@ -74,7 +74,7 @@ public:
 private:
     Stage<Vmatch_rules> stage_;
     std::array<RuleWord, 16> rules_;
-    Bits filter_{16 * RuleWord::width + 1};
+    Bits filter_ = filter_bits({}, false);
     bool changed_ = true;
     unsigned matched_ = 0;
 };

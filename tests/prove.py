@@ -406,7 +406,7 @@ PROOFS = [
            ("the frame between a filter's two lists reports the new version", "lookup",
             "token4.commit && token4.filter && egress3 ? version - 1'b1 : version", "version")],
           sizes={"Interfaces": 2, "Slots": 2, "Filters": 2, "Rules": 2, "Sessions": 2, "Services": 2},
-          constants={"RuleWidth": 1, "VersionWidth": 3}, edits=[("lookup", "map::SourcePortsReset[20:0]", "21'd0")],
+          constants={"FieldsWidth": 1, "MarksWidth": 0, "VersionWidth": 3}, edits=[("lookup", "map::SourcePortsReset[20:0]", "21'd0")],
           reduced="2 of each table's entries, slots and rules; words of a few free bits; no flipped bits",
           before="strash; scorr; dc2; scorr", bound=30, seconds=400, quick=False),
     Proof("conservation", "P22 P23",

@@ -28,7 +28,14 @@ public:
     Services() {
         stage_->write = 0;
         stage_->in_has_resolver = 0;
+        stage_->in_valid = 0;
+        stage_->read = 1;
+        reset();
+    }
+
+    void reset() {
         stage_.reset();
+        stage_.tick();  // the entries' reset comes a cycle late
     }
 
     void write(unsigned index, const ServiceWord& entry) {
@@ -214,7 +221,7 @@ TEST_CASE("P9 a default that is overwritten is gone, and comes back with a reset
     const Key key = key_of(false, other4, link_local(254), Tcp);
     for (unsigned i = 0; i < 16; ++i) services.write(i, {});
     CHECK_FALSE(services.look(key).excluded);
-    services.stage().reset();
+    services.reset();
     CHECK(services.look(key).excluded);
     for (unsigned i = 10; i < 16; ++i) CHECK(services.read(i).valid == 0);
 }

@@ -373,8 +373,15 @@ struct SourcePorts {
 };
 
 constexpr int SlotBits = 2, RuleBits = 4, SessionBits = 10, FilterBits = 8;
-/// A rule list of one direction: the rules, the first one lowest, and amazon-dns on top.
-constexpr int FilterWidth = 16 * RuleWord::width + 1;
+/// A filter word: four rules' fields, their marks, the next four; amazon-dns on top, twice.
+constexpr int FieldsWidth = 384, MarksWidth = 16, ListWidth = 16 * (FieldsWidth + MarksWidth),
+              FilterWidth = ListWidth + 2;
+constexpr int fields_at(int rule) {
+    return rule / 4 * 4 * (FieldsWidth + MarksWidth) + rule % 4 * FieldsWidth;
+}
+constexpr int marks_at(int rule) {
+    return rule / 4 * 4 * (FieldsWidth + MarksWidth) + 4 * FieldsWidth + rule % 4 * MarksWidth;
+}
 
 struct InterfaceWord {
     static constexpr int width = 3 * (SessionBits + FilterBits + 15 + 1) + 33;
@@ -529,6 +536,57 @@ struct FaultWord {
 };
 
 constexpr int SumWidth = 21;  ///< of a session entry's header words
+
+// ---- Rules in a filter word ----
+
+/// A CIDR as the filter table holds it, column by column: in each of the 32 columns, from the upper
+/// word to the lower, the covered bits, a 1, and zeros; a 1 in `whole` where all four are covered.
+inline Bits cidr_bits(const Address& address, std::uint64_t prefix) {
+    Bits cidr(160);
+    for (int column = 0; column < 32; ++column) {
+        int word = 3;
+        for (; word >= 0; --word) {
+            const int place = 127 - (32 * word + column);  // in the address, from its first bit on
+            if (std::uint64_t(place) >= prefix) break;
+            cidr.put(32 + 32 * word + column, 1, address[place / 8] >> (7 - place % 8) & 1);
+        }
+        cidr.put(word < 0 ? column : 32 + 32 * word + column, 1, 1);
+    }
+    return cidr;
+}
+
+inline void put_rule(Bits& list, int number, const RuleWord& rule) {
+    Bits fields(FieldsWidth), marks(MarksWidth);
+    fields.put(0, cidr_bits(rule.source, rule.source_prefix));
+    fields.put(160, cidr_bits(rule.destination, rule.destination_prefix));
+    fields.put(320, 16, rule.source_port_from);
+    fields.put(336, 16, rule.source_port_to);
+    fields.put(352, 16, rule.destination_port_from);
+    fields.put(368, 16, rule.destination_port_to);
+    marks.put(0, 1, rule.valid);
+    marks.put(1, 1, rule.accept);
+    marks.put(2, 1, rule.v6);
+    marks.put(3, 1, rule.has_protocol);
+    marks.put(4, 1, rule.has_source_ports);
+    marks.put(5, 1, rule.has_destination_ports);
+    marks.put(6, 8, rule.protocol);
+    for (int odd = 0; odd < 2; ++odd) {
+        std::uint64_t parity = 0;
+        for (int i = odd; i < FieldsWidth; i += 2) parity ^= fields.get(i, 1);
+        for (int i = odd; i < MarksWidth - 2; i += 2) parity ^= marks.get(i, 1);
+        marks.put(MarksWidth - 2 + odd, 1, parity);
+    }
+    list.put(fields_at(number), fields);
+    list.put(marks_at(number), marks);
+}
+
+inline Bits filter_bits(const std::vector<RuleWord>& rules, bool amazon_dns) {
+    Bits list(FilterWidth);
+    for (int i = 0; i < 16; ++i)
+        put_rule(list, i, i < int(rules.size()) ? rules[i] : RuleWord{});
+    list.put(ListWidth, 2, amazon_dns ? 3 : 0);
+    return list;
+}
 
 // ---- Check bits, as T4 has them ----
 

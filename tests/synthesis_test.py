@@ -16,6 +16,7 @@ sys.dont_write_bytecode = True
 import yosys  # noqa: E402
 
 BEAT, KEY, OUTER, VERDICT, SUM = 523, 301, 377, 71, 21
+FILTER = 16 * 400 + 2
 
 
 def corrected(width, columns=32):
@@ -25,8 +26,11 @@ def corrected(width, columns=32):
 
 # Module, memory, words, width, instances of the module.
 MEMORIES = {
-    # Filter words: 2 directions x 256 filters; 16 rules of 352 bits and amazon-dns, parity; one copy a slot.
-    ("filter_table", "memory", 512, 16 * 352 + 1 + 32): 3,
+    # Filter words: 2 directions x 256 filters; 16 rules of 398 bits and 2 of parity, amazon-dns twice; one copy a slot.
+    ("filter_table", "memory", 512, FILTER): 3,
+    # The staged filter: its rules as registers, and its two lists as filter words, in four parts.
+    ("filter_staging", "rules", 32, 352): 1,
+    **{("filter_staging", f"g_group[{i}].rows", 2, FILTER // 4): 1 for i in range(4)},
     # Interface words: 3 slots of valid, number (15), filter (8), session (10); resolver and its flag; parity.
     ("interface_table", "memory", 256, 3 * 34 + 33 + 8): 1,
     # Length limits: outer IP version, MTU cut, PacketLength, parity; one copy a slot.
@@ -55,22 +59,24 @@ MEMORIES = {
 }
 
 # Read without a clock: small ones in LUTs, of which what is read is used in the same cycle.
-UNCLOCKED = {("delay", "ring"), ("session_counters", "cleared"), ("session_counters", "updated")}
+UNCLOCKED = {("filter_staging", "rules"), ("delay", "ring"), ("session_counters", "cleared"), ("session_counters", "updated")}
 
 # Bits of flip-flops of a module (of each of its parameterizations), without the output registers of its memories.
 FLIP_FLOPS = {
     "stream_register": [2 * 577 + 2, 2 * 596 + 2],              # two entries and their valid bits: mirror, forward
-    "protect": [0] * 9, "correct": [0] * 6, "column_parity": [0] * 3,
+    "protect": [0] * 9, "correct": [0] * 6, "column_parity": [0] * 2,
     # Written, fetched, two valid bits; the word that leaves.
     "fifo": [2 * 3 + 2 + 1, 2 * 10 + 2 + OUTER + 46, 2 * 11 + 2 + 64],
     "tap": [2 * BEAT + 19 + 32 + 3],                            # two beats, tuser, bytes before, three flags
     "parse": [1195 + KEY + 2],                                  # walk_t without its constant bits, key, two valid bits
     "extension_header": [1024 + 8 + 1 + 1 + 6 + KEY + 1],       # walk_t, valid
     "interface_table": [9 + 1],                                 # swept, empty
-    "filter_table": [0],
+    "filter_table": [0], "list_parity": [0],
+    # A fetched rule as picked and as decoded, and that it is; the last write; rules that break a limit; selects.
+    "filter_staging": [400 + 350 + 2 + 6 + 32 + 4],
     "session_table": [1],                                       # whether an outer header was read
     "match_rules": [16 + 16 + 2],                               # match, accept, dns, valid
-    "match_services": [16 * (168 + 1) + 2 + 1 + 4],             # the entries, excluded, dns, faulty and which
+    "match_services": [16 * (168 + 1) + 2 + 2 + 1 + 4],         # the entries, their resets, excluded, dns, faulty and which
     "flow_hash": [4 * 16 + 1],                                  # two CRCs, protocol, result, valid
     "choose": [VERDICT],
     # Tokens, passes in flight, a length, index and direction, versions, used slots, their filters and sessions, the
@@ -92,9 +98,9 @@ FLIP_FLOPS = {
     "session_counters": [64 + 3 * 48 + 2 * 10 + 4 + 2 * n * 32 + 48 + n * 64 + n * 64 for n in (2, 6)],
     # Bus: state, direction, port, fetch, address; a line, its registers that are written and in part, why each is
     # refused, whether one is, and which is noted; read data, response, valid bits. Errors. Interrupt. Patience.
-    # Staged words and their indices, the two rule lists apart; token, strobes, counter index.
-    "registers": [3 + 3 + 13 + 512 + 2 * 16 + 16 * 3 + 1 + 8 + 32 + 2 + 2 + (13 + 4 + 16 + 16) + (4 + 4 + 1) + 16 +
-                  (135 + 8) + (1 + 8) + (29 + OUTER + 10) + (168 + 4) + 21 + 2 * 16 * 352 + 8 + 4 + 10],
+    # Staged words and their indices, the two rule lists apart, whose rule is; token, strobes, counter index.
+    "registers": [4 + 3 + 13 + 512 + 2 * 16 + 16 * 3 + 1 + 8 + 32 + 2 + 2 + (13 + 4 + 16 + 16) + (4 + 4 + 1) + 16 +
+                  (135 + 8) + (1 + 8) + (29 + OUTER + 10) + (168 + 4) + 21 + 5 + 8 + 4 + 10],
     "mirror_offload": [32 + 16 + 1],                            # bytes forwarded, copies inside, resetting
 }
 INSTANCES = {"filter_table": 3, "match_rules": 3, "extension_header": 4}
@@ -136,7 +142,7 @@ def main(map_sv):
         dump = Path(folder) / "dump"
         log = yosys.run(map_sv, [
             "hierarchy -check -top mirror_offload", "proc", "opt_expr", "opt_clean", "check -assert",
-            "opt_dff -nosdff", "opt_clean", "memory_dff", "memory_collect", "opt_clean",
+            "opt_dff -nosdff", "opt_clean", "memory_dff", "memory_share -nosat", "memory_collect", "opt_clean",
             f"tee -q -o {dump} dump t:$mem* t:*dff* t:*latch* t:$sr t:$ff"])
         cells = list(read_cells(dump.read_text()))
         yosys.run(map_sv, ["hierarchy -check -top mirror_offload", f"proc {' '.join(f'*{n}*' for n in PROPERTIES)}",

@@ -42,6 +42,7 @@ module match_services (
     input  logic                             write,
     input  logic [$clog2(map::Services)-1:0] index,
     input  offload::service_t                write_entry,
+    input  logic                             read,
     output offload::service_t                entry,
     input  logic                             in_valid,
     input  offload::key_t                    in_key,
@@ -86,6 +87,14 @@ module column_parity #(
     output logic [Columns-1:0] parity
 );
     assign parity = '0;
+endmodule
+
+module list_parity (
+    input  logic                            valid,
+    input  logic [offload::FilterWidth-1:0] word,
+    output logic                            faulty
+);
+    assign faulty = 1'b0;
 endmodule
 
 module header_sum (
@@ -169,12 +178,16 @@ module proof (
     logic [15:0] out_source_port;
     offload::outer_t out_outer;
     logic [offload::VersionWidth-1:0] version;
+    logic next_egress, list_egress;
+    logic [2:0] list;
+    assign list = list_egress ? egress : ingress;
+    always_ff @(posedge clk) list_egress <= next_egress;
     lookup dut (
         .clk, .rst,
         .in_valid, .in_tap(1'b1), .in_egress, .in_index, .in_window('0), .in_length(short_frame ? 8'd13 : 8'd64),
         .token, .token_taken, .token_done,
         .staged_interface_index(interface_index), .staged_interface, .staged_filter_index(filter_index),
-        .staged_ingress(ingress), .staged_egress(egress), .staged_session_index(session_index), .staged_cut, .staged_outer,
+        .next_egress, .staged_list({list[2], list}), .staged_session_index(session_index), .staged_cut, .staged_outer,
         .staged_service_index(1'b0), .staged_service, .staged_source_ports, .ready,
         .out_verdict, .out_source_port, .out_outer, .version
     );
