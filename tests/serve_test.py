@@ -7,12 +7,14 @@ import os
 import shutil
 import signal
 import socket
+import sqlite3
 import ssl
 import struct
 import subprocess
 import tempfile
 import time
 import unittest
+import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import service
@@ -505,6 +507,95 @@ class Serve(unittest.TestCase):
                 after = {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in before}
                 self.assertEqual(before, after)
         self.assertEqual(self.sessions(self.start()), ["tms-1"])
+
+    def on_small_disk(self, *arguments, **more):
+        """A service that has a small disk of its own, which can be filled: (service, the disk as seen from here)."""
+        disk = self.folder / "disk"
+        disk.mkdir()
+        launcher = service.small_disk(disk)
+        probe = subprocess.run([*launcher, "true"], capture_output=True, text=True)
+        if probe.returncode != 0:
+            self.skipTest("no file system can be mounted in a namespace here: " + probe.stderr.strip())
+        served = self.start(*arguments, launcher=launcher, **more)
+        return served, service.disk_of(served, disk)
+
+    def health(self, served):
+        status, _, body = served.http("GET", "/health")
+        return status, json.loads(body)["Status"]
+
+    def seen(self, served):
+        """What the Describe actions show, without what differs in each reply."""
+        found = {}
+        for what in ("Sessions", "Targets", "Filters"):
+            root = served.ok(f"DescribeTrafficMirror{what}")
+            root.remove(root.find("requestId"))
+            found[what] = ElementTree.tostring(root)
+        return found
+
+    def test_disk_full(self):
+        """S7 S8 Unavailable: the store's disk is full; the request changes nothing, and succeeds when there is room."""
+        self.config = self.write({**network(), **objects()})
+        device = self.folder / "device"
+        served, disk = self.on_small_disk("--import", "--device", f"file:{device}", state="disk/state.sqlite")
+        session = {"NetworkInterfaceId": "eni-a", "TrafficMirrorTargetId": "tmt-1", "TrafficMirrorFilterId": "tmf-1",
+                   "SessionNumber": "2", "ClientToken": "full", "Description": "x" * 255}
+        filler = service.fill(disk)
+        made = 0  # the log's last page may have had room
+        while True:
+            before = self.seen(served), device.read_bytes()
+            status, code, body = served.call("CreateTrafficMirrorFilter", {"Description": "y" * 255})
+            if status != 200:
+                break
+            made += 1
+            self.assertLess(made, 1000, "the disk was never full")
+        for _ in range(3):
+            self.assertEqual((status, code), (503, "Unavailable"), body)
+            self.assertEqual((self.seen(served), device.read_bytes()), before)
+            status, code, body = served.call("CreateTrafficMirrorSession", session)
+        self.assertEqual((status, code), (503, "Unavailable"), body)
+        status, code, body = served.call("DeleteTrafficMirrorSession", {"TrafficMirrorSessionId": "tms-1"})
+        self.assertEqual((status, code), (503, "Unavailable"), body)
+        self.assertEqual((self.seen(served), device.read_bytes()), before)
+        filler.unlink()
+        tms = served.ok("CreateTrafficMirrorSession", **session).findtext("trafficMirrorSession/trafficMirrorSessionId")
+        self.assertEqual(self.sessions(served), ["tms-1", tms])
+        self.assertNotEqual(device.read_bytes(), before[1])
+        self.assertEqual(self.health(served), (200, "ready"))
+        served.stop()
+
+    def test_device_fails(self):
+        """S7 S8 InternalError: the device cannot be written; the store is put back, and /health is degraded until a
+        change succeeds."""
+        self.config = self.write({**network(), **objects()})
+        served, disk = self.on_small_disk("--import", "--device", f"file:{self.folder}/disk/device")
+        state = self.folder / "state.sqlite"
+        self.assertEqual(self.health(served), (200, "ready"))
+        before = self.seen(served)
+        # The device's two records of commits lose their room, and then there is none.
+        subprocess.run(["fallocate", "--punch-hole", "--offset", "4096", "--length", "8192", disk / "device"], check=True)
+        filler = service.fill(disk)
+        tables = (disk / "device").read_bytes()[12288:]
+        session = {"NetworkInterfaceId": "eni-a", "TrafficMirrorTargetId": "tmt-1", "TrafficMirrorFilterId": "tmf-1",
+                   "SessionNumber": "2", "ClientToken": "fails"}
+        for action, parameters in (("CreateTrafficMirrorSession", session),
+                                   ("DeleteTrafficMirrorSession", {"TrafficMirrorSessionId": "tms-1"})):
+            with self.subTest(action=action):
+                status, code, body = served.call(action, parameters)
+                self.assertEqual((status, code), (500, "InternalError"), body)
+                self.assertNotIn("disk", body)  # what the device says is for the log alone
+                self.assertEqual(self.seen(served), before)
+                self.assertEqual((disk / "device").read_bytes()[12288:], tables)
+                self.assertEqual(self.health(served), (503, "degraded"))
+                # The file itself was put back before the error was sent.
+                with sqlite3.connect(state) as database:
+                    self.assertEqual(database.execute("SELECT id FROM objects WHERE kind = 3").fetchall(), [("tms-1",)])
+                    self.assertEqual(database.execute("SELECT count(*) FROM tokens").fetchone(), (0,))
+        filler.unlink()
+        tms = served.ok("CreateTrafficMirrorSession", **session).findtext("trafficMirrorSession/trafficMirrorSessionId")
+        self.assertEqual(self.sessions(served), ["tms-1", tms])
+        self.assertEqual(self.health(served), (200, "ready"))
+        self.assertNotEqual((disk / "device").read_bytes()[12288:], tables)
+        served.stop()
 
     def test_credentials_file(self):
         """Keys that others could read are refused, and no message shows a secret."""

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`mirrornic serve` as tests start, ask and stop it. MIRRORNIC names the binary."""
 import datetime
+import errno
 import hashlib
 import hmac
 import http.client
@@ -41,12 +42,12 @@ def write_credentials(path, *keys):
 class Service:
     """A running service; its log is a file. To be used in a `with`: what is left at its end is killed."""
 
-    def __init__(self, folder, config, *arguments, state="state.sqlite", stdin=None, ready=True):
+    def __init__(self, folder, config, *arguments, state="state.sqlite", stdin=None, ready=True, launcher=()):
         self.folder = Path(folder)
         self.log_file = self.folder / f"log-{time.monotonic_ns()}"
         with open(self.log_file, "wb") as log:
             self.process = subprocess.Popen(
-                [MIRRORNIC, "serve", "--listen", "127.0.0.1:0", "--config", str(config), "--state",
+                [*map(str, launcher), MIRRORNIC, "serve", "--listen", "127.0.0.1:0", "--config", str(config), "--state",
                  str(self.folder / state), *map(str, arguments)],
                 stdin=stdin if stdin is not None else subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log)
         if ready:
@@ -120,6 +121,31 @@ class Service:
         if status != 200:
             raise AssertionError(f"{action}: {status} {code}: {body}")
         return parse(body)
+
+
+def small_disk(folder):
+    """A launcher that gives the service a file system of 2 MiB of its own at a folder, which must exist: it is in a
+    mount namespace that ends with the service. `disk_of` is the way there from outside."""
+    return ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c",
+            'mount -t tmpfs -o size=2m tmpfs "$0" && exec "$@"', folder]
+
+
+def disk_of(served, folder):
+    return Path(f"/proc/{served.process.pid}/root{folder}")
+
+
+def fill(disk):
+    """Takes all the room of a file system; the file that takes it."""
+    filler = disk / "filler"
+    with open(filler, "wb", buffering=0) as file:
+        for size in (4096, 1):
+            try:
+                while file.write(bytes(size)) == size:
+                    pass
+            except OSError as error:
+                if error.errno != errno.ENOSPC:
+                    raise
+    return filler
 
 
 def make_certificate(folder):
