@@ -458,8 +458,11 @@ public:
         rig_.on_judged = [this](const Rig::Judged& judged) {
             const DecisionRecord& record = judged.record;
             hash_.add(std::uint64_t(record.outcome) << 40 | std::uint64_t(record.cause) << 32 |
-                      std::uint64_t(record.slot) << 24 | std::uint64_t(record.kept));
-            hash_.add(std::uint64_t(record.version) << 16 | record.rule_index);
+                      record.version);
+            // The others say something of such passes alone.
+            if (judged.expected.outcome == reference::Outcome::selected)
+                hash_.add(std::uint64_t(record.slot) << 32 | std::uint64_t(record.kept) << 8 |
+                          (record.by_service ? 16u : record.rule_index));
             coverage_.judged(judged);
         };
         for (const Event& event : case_.events) std::visit(*this, event);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A failing case made small, told and written down.
 #include <algorithm>
+#include <cstdio>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -291,13 +292,16 @@ std::string target_id(const char* prefix, std::size_t number) {
     return prefix + std::string("-000000000000000f") + char('0' + number);
 }
 
-/// Why a rule is none of the API's (S2), or its JSON.
-std::optional<std::string> rule_json(const Rule& rule, std::size_t number, Direction direction,
-                                     Json& list) {
+/// Why a rule is none of the API's (S2), or its JSON. @param id a number of its own
+std::optional<std::string> rule_json(const Rule& rule, unsigned id, std::size_t number,
+                                     Direction direction, Json& list) {
     const bool ports = rule.source_ports || rule.destination_ports;
     if (ports && rule.protocol != std::uint8_t{6} && rule.protocol != std::uint8_t{17})
         return "a rule has ports without a protocol that has them (S2)";
-    Json json{{"TrafficDirection", name(direction)},
+    char text[32];
+    std::snprintf(text, sizeof text, "tmfr-%017x", id);
+    Json json{{"TrafficMirrorFilterRuleId", text},
+              {"TrafficDirection", name(direction)},
               {"RuleNumber", number},
               {"RuleAction", rule.accept ? "accept" : "reject"},
               {"SourceCidrBlock", rule.source.to_string()},
@@ -331,13 +335,15 @@ std::optional<std::string> configuration_json(const Case& events, Json& json) {
                            {"NetworkInterfaceId", interface},
                            {"Type", "network-interface"}});
     }
+    unsigned rules = 0;
     for (const auto& [id, filter] : state.filters) {
         Json lists[2] = {Json::array(), Json::array()};
         for (const auto direction : {Direction::ingress, Direction::egress}) {
             std::size_t number = 0;
             for (const Rule& rule :
                  direction == Direction::egress ? filter->egress : filter->ingress)
-                if (const auto why = rule_json(rule, ++number, direction, lists[int(direction)]))
+                if (const auto why =
+                        rule_json(rule, ++rules, ++number, direction, lists[int(direction)]))
                     return why;
         }
         Json services = Json::array();
