@@ -151,7 +151,8 @@ struct Pass {
     std::optional<Tap> tap;
     std::optional<std::size_t> first_bad_beat;        ///< I2: the first with the error bit
     std::optional<std::size_t> first_malformed_beat;  ///< I1: the first with a wrong tkeep
-    /// Bytes that tkeep names in the first two beats, where it is wrong in them.
+    /// How many bytes tkeep names in the first two beats, where it is wrong in them (I1): so many
+    /// of the window are known, the first ones as they lie in `data`.
     std::size_t window_bytes = WindowBytes;
 };
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // P24, P25, I1, I2: frames that are cut, marked or garbage, wrong indices, and resets at any
 // moment.
+#include <set>
+
 #include "catch.hpp"
 #include "register_map.hpp"
 #include "rig.hpp"
@@ -23,6 +25,149 @@ void send_marked(Rig& rig, const Bytes& frame, std::vector<BeatMark> marks) {
     rig.send(frame, egress, transfer);
     rig.send(plain_frame(60 + frame.size() % 100, std::uint32_t(frame.size())), egress,
              Rig::when_room());
+}
+
+/// A frame whose headers reach into its second beat, and the rule of `second_beat_state` by how
+/// many of its bytes are known: from the first number on, and until the next.
+struct LongHeaders {
+    const char* what;
+    Bytes bytes;  ///< up to the end of the ports
+    std::vector<std::pair<std::size_t, int>> verdicts;
+};
+constexpr int no_copy = -1;  ///< the mark on the second beat counts, and the frame is malformed
+
+/// VLAN tags, IPv4 with options, then UDP.
+Bytes with_options(unsigned tags, unsigned ihl, std::uint16_t port) {
+    FrameSpec spec;
+    spec.tags = tags;
+    spec.destination_port = port;
+    const std::size_t ip = 14 + 4 * tags;
+    spec.length = ip + 24;
+    Bytes frame = make_frame(spec);
+    frame[ip] = std::uint8_t(0x40 + ihl);
+    frame.insert(frame.begin() + std::ptrdiff_t(ip) + 20, 4 * ihl - 20, 1);  // no operation
+    return frame;
+}
+
+/// VLAN tags, IPv6 with extension headers of 8 bytes each, then UDP.
+Bytes with_extensions(unsigned tags, const std::vector<std::uint8_t>& headers,
+                      std::uint16_t fragment = 0) {
+    FrameSpec spec;
+    spec.v6 = true;
+    spec.source = "2001:db8:1::10";
+    spec.destination = "2001:db8:1::20";
+    spec.tags = tags;
+    const std::size_t ip = 14 + 4 * tags;
+    spec.length = ip + 44;
+    Bytes frame = make_frame(spec);
+    Bytes extensions;
+    for (std::size_t i = 0; i < headers.size(); ++i) {
+        const std::uint8_t next = i + 1 < headers.size() ? headers[i + 1] : 17;
+        extensions.insert(extensions.end(), {next, 0, std::uint8_t(fragment >> 8),
+                                             std::uint8_t(fragment), 0, 0, 0, 0});
+    }
+    frame[ip + 6] = headers[0];
+    frame.insert(frame.begin() + std::ptrdiff_t(ip) + 40, extensions.begin(), extensions.end());
+    return frame;
+}
+
+/// Rules 0 to 2 for IPv4 and 3 to 5 for IPv6: of a port, of a protocol, of anything.
+TableState second_beat_state(bool v6_target, std::uint16_t packet_length) {
+    TableState state = simple_state(v6_target, packet_length);
+    auto filter = std::make_shared<Filter>();
+    for (const bool v6 : {false, true}) {
+        for (unsigned i = 0; i < 3; ++i) {
+            Rule rule = any_rule(v6, true, std::to_string(filter->egress.size()));
+            if (i < 2) rule.protocol = std::uint8_t{17};
+            if (i < 1) rule.destination_ports = PortRange{5000, 5000};
+            filter->egress.push_back(rule);
+        }
+    }
+    state.filters["f"] = filter;
+    return state;
+}
+
+std::vector<LongHeaders> long_headers() {
+    return {
+        {"options, ports across the beats", with_options(0, 12, 5000), {{62, 1}, {66, 0}}},
+        {"a tag and options, ports across the beats",
+         with_options(1, 11, 5000),
+         {{62, 1}, {66, 0}}},
+        {"options into the second beat", with_options(0, 15, 5000), {{74, 1}, {78, 0}}},
+        {"two tags and options", with_options(2, 15, 5000), {{82, 1}, {86, 0}}},
+        {"ports that make it DHCP (P7)", with_options(0, 12, 67), {{62, 1}, {66, no_copy}}},
+        {"an extension header, ports across the beats",
+         with_extensions(0, {0}),
+         {{56, 4}, {66, 3}}},
+        {"two tags and an extension header", with_extensions(2, {60}), {{64, 4}, {74, 3}}},
+        {"two tags and two extension headers",
+         with_extensions(2, {0, 60}),
+         {{64, 5}, {72, 4}, {82, 3}}},
+        {"a fragment header across the beats",
+         with_extensions(1, {44}),
+         {{58, 5}, {66, 4}, {70, 3}}},
+        {"a later fragment", with_extensions(1, {44}, 0x0008), {{58, 5}, {66, 4}}},
+    };
+}
+
+int verdict_of(const LongHeaders& frame, std::size_t known) {
+    int verdict = no_copy;
+    for (const auto& [from, rule] : frame.verdicts)
+        if (known >= from) verdict = rule;
+    return verdict;
+}
+
+/// Frames of these headers with each tkeep on their second beat, which is the last or not; a
+/// session cuts the copy within the first beat.
+void send_second_beats(const std::vector<std::uint64_t>& keeps) {
+    Rig rig;
+    rig.run([&] {
+        std::set<int> seen;
+        unsigned next = 0;
+        for (const std::uint16_t packet_length : {1, 14, 40, 63, 64}) {
+            rig.apply(second_beat_state(next % 2 != 0, packet_length));
+            for (const LongHeaders& headers : long_headers()) {
+                for (const std::size_t size : {100, 128, 129, 200}) {
+                    for (const std::uint64_t wanted : keeps) {
+                        const std::uint64_t whole = low_lanes(size - 64);
+                        const std::uint64_t keep = wanted & whole;
+                        const bool last = size <= 128;
+                        const bool malformed =
+                            last ? keep == 0 || (keep & (keep + 1)) != 0 : keep != whole;
+                        if (!malformed) continue;
+                        Bytes frame = headers.bytes;
+                        while (frame.size() < size) frame.push_back(std::uint8_t(++next));
+                        std::size_t known = 64;
+                        for (unsigned lane = 0; lane < 64; ++lane) known += keep >> lane & 1;
+                        const int expected = verdict_of(headers, known);
+                        std::optional<DecisionRecord> decided;
+                        rig.on_decision = [&](const DecisionRecord& record) {
+                            if (!decided) decided = record;
+                        };
+                        const std::uint64_t late = rig.late_bad();
+                        send_marked(rig, frame, {{1, false, keep}});
+                        rig.wait();
+                        INFO(headers.what << ", " << size << " bytes, " << known << " known, tkeep "
+                                          << std::hex << keep);
+                        REQUIRE(decided);
+                        seen.insert(expected);
+                        if (expected == no_copy) {
+                            REQUIRE(decided->outcome == DecisionRecord::Outcome::not_eligible);
+                            REQUIRE(decided->cause == DecisionRecord::Cause::malformed);
+                        } else {
+                            REQUIRE(decided->outcome == DecisionRecord::Outcome::mirrored);
+                            REQUIRE(decided->late_bad);
+                            REQUIRE(int(decided->rule_index) == expected);
+                            REQUIRE(decided->kept == packet_length);
+                            REQUIRE(rig.late_bad() == late + 1);
+                        }
+                        rig.on_decision = nullptr;
+                    }
+                }
+            }
+        }
+        CHECK(seen.size() > 1);
+    });
 }
 
 }  // namespace
@@ -177,6 +322,65 @@ TEST_CASE(
         rig.send(plain_frame(180), egress, transfer);
         rig.wait();
         CHECK(rig.late_bad() == 1);
+    });
+}
+
+TEST_CASE(
+    "I1 P4 P24 behind a copy cut in the first beat, a second beat short of tlast ends what is known"
+    " of the frame, and the copy is late_bad") {
+    std::vector<std::uint64_t> keeps;
+    for (unsigned bytes = 1; bytes < 64; bytes += bytes < 26 ? 1 : 9)
+        keeps.push_back(low_lanes(bytes));
+    send_second_beats(keeps);
+}
+
+TEST_CASE(
+    "I1 P4 P24 behind a copy cut in the first beat, of a second beat whose tkeep is empty nothing "
+    "is"
+    " known") {
+    send_second_beats({0});
+}
+
+TEST_CASE(
+    "I1 P4 P24 behind a copy cut in the first beat, of a second beat whose tkeep has holes as many"
+    " bytes are known as it names") {
+    std::vector<std::uint64_t> keeps{0x5,
+                                     0xb,
+                                     0xaaaa,
+                                     0x5555'5555'5555'5555,
+                                     0xff00'00ff,
+                                     ~std::uint64_t{2},
+                                     ~std::uint64_t{0x400}};
+    for (unsigned bytes = 1; bytes < 24; ++bytes)
+        keeps.push_back(1 | low_lanes(bytes) << 2);  // lane 1 is the hole
+    send_second_beats(keeps);
+}
+
+TEST_CASE(
+    "I1 P4 P24 behind a copy cut in the first beat, of a second beat whose tkeep does not begin at"
+    " lane 0 as many bytes are known as it names") {
+    std::vector<std::uint64_t> keeps{~std::uint64_t{1}};
+    for (unsigned bytes = 1; bytes < 24; ++bytes) keeps.push_back(low_lanes(bytes) << (1 + bytes));
+    send_second_beats(keeps);
+}
+
+TEST_CASE("I1 P14 P24 a malformed second beat that a copy reaches makes the frame malformed") {
+    Rig rig;
+    rig.run([&] {
+        rig.apply(second_beat_state(false, 65));
+        std::uint64_t sent = 0;
+        for (const LongHeaders& headers : long_headers()) {
+            for (const std::uint64_t keep :
+                 {std::uint64_t{0}, low_lanes(1), low_lanes(40), ~std::uint64_t{1}}) {
+                Bytes frame = headers.bytes;
+                frame.resize(150);
+                send_marked(rig, frame, {{1, false, keep}});
+                ++sent;
+            }
+        }
+        rig.wait();
+        CHECK(rig.device().counters().causes.malformed == sent);
+        CHECK(rig.late_bad() == 0);
     });
 }
 
