@@ -220,6 +220,8 @@ void Api::handle_action(const std::shared_ptr<Call>& call) {
             deny("a change must be a POST with an Authorization header of " + scheme);
     }
     check_permission(*call);
+    if (health_ == Health::starting)
+        throw RequestError(ErrorCode::unavailable, "the device is being opened");
     queue_.handle({action.name, query.parameters()}, [this, call, &action](Reply reply) {
         if (reply.status >= 500)
             options_.log(LogLevel::error, reply.message, {{"id", call->id}, {"code", reply.code}});
@@ -280,6 +282,7 @@ void Api::fail(const std::shared_ptr<Call>& call, const std::string& code, int s
 void Api::finish(const std::shared_ptr<Call>& call, HttpReply reply, const std::string& code) {
     reply.headers.emplace_back("x-amzn-RequestId", call->id);
     reply.headers.emplace_back("Cache-Control", "no-store");
+    if (reply.status == 503) reply.headers.emplace_back("Retry-After", "1");
     ++served_[{call->action[0] == '/' ? "-" : call->action, code}];
     const unsigned status = reply.status;
     const double ms = std::chrono::duration<double, std::milli>(Clock::now() - call->start).count();

@@ -15,6 +15,7 @@
 #include <filesystem>
 #include <iostream>
 #include <random>
+#include <thread>
 
 #include "../driver/file_lock.hpp"
 #include "../driver/mapped_registers.hpp"
@@ -106,6 +107,8 @@ public:
     int run();
 
 private:
+    void answer_starting();
+    void end_starting();
     void open(MirrorDevice& device);
     void simulate();
     std::unique_ptr<RegisterAccess> open_registers() const;
@@ -135,6 +138,8 @@ private:
     std::optional<Requests> requests_;
     std::optional<Api> api_;
     std::optional<HttpServer> http_;
+    std::thread starting_;  ///< answers until the device is open; then the main thread does
+    std::atomic<bool> started_{false};
 };
 
 Server::Server(const ServeOptions& options)
@@ -205,6 +210,22 @@ void Server::repair() {
     }
 }
 
+/// While the device is being opened: /health, and Unavailable to the others. Until end_starting()
+/// nobody else touches http_, api_ and queue_.
+void Server::answer_starting() {
+    log_(LogLevel::info, "starting", {{"url", http_->url()}});
+    starting_ = std::thread([this] {
+        while (!started_ && !http_->stopped()) http_->wait();
+    });
+}
+
+void Server::end_starting() {
+    if (!starting_.joinable()) return;
+    started_ = true;
+    http_->wake();
+    starting_.join();
+}
+
 void Server::open(MirrorDevice& device) {
     device_ = &device;
     plane_.emplace(device);
@@ -217,6 +238,7 @@ void Server::open(MirrorDevice& device) {
     settings.seed = std::uint64_t{random()} << 32 | random();  // ids of former runs stay unique
     requests_.emplace(std::move(account), *store_, *plane_, std::move(settings));
     warn_of_sessions(requests_->account(), requests_->tables());
+    end_starting();
     api_->set_health(Health::ready);
     http_->every(std::chrono::seconds(1), [this] { repair(); });
     print_ready();
@@ -352,6 +374,7 @@ int Server::run() {
         });
     };
     std::exception_ptr failure;
+    answer_starting();
     try {
         if (options_.device == "sim") {
             // Waits for the capture's head; nothing is there to be stopped in order yet.
@@ -372,6 +395,7 @@ int Server::run() {
     } catch (...) {
         failure = std::current_exception();
     }
+    end_starting();
     queue_.end();
     http_->stop();
     while (!http_->stopped()) http_->wait();
