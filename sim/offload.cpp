@@ -8,6 +8,13 @@
 #include <cstring>
 
 #include "offload.hpp"
+#if VM_COVERAGE
+#include <unistd.h>
+
+#include <cstdlib>
+
+#include "verilated_cov.h"
+#endif
 #if VM_TRACE_FST
 #include "verilated_fst_c.h"
 #endif
@@ -60,6 +67,11 @@ struct Offload::Model {
         if (wave) wave->close();
 #endif
         top.final();
+#if VM_COVERAGE
+        if (const char* folder = std::getenv("MIRRORNIC_COVERAGE"))
+            context.coveragep()->write(
+                (std::string(folder) + "/offload-" + std::to_string(getpid()) + ".dat").c_str());
+#endif
     }
     void edge(std::uint64_t cycle) {
         top.clk = 1;

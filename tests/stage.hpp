@@ -4,6 +4,10 @@
 #pragma once
 
 #include <verilated.h>
+#if VM_COVERAGE
+#include <unistd.h>
+#include <verilated_cov.h>
+#endif
 #include <verilated_sym_props.h>
 
 #include <algorithm>
@@ -43,6 +47,17 @@ public:
         model_ = std::make_unique<Model>(&context_);
         start_clock(*model_, 0);
     }
+
+#if VM_COVERAGE
+    ~Stage() {
+        static unsigned number = 0;
+        if (const char* folder = std::getenv("MIRRORNIC_COVERAGE"))
+            context_.coveragep()->write((std::string(folder) + "/stage-" +
+                                         std::to_string(getpid()) + "-" + std::to_string(number++) +
+                                         ".dat")
+                                            .c_str());
+    }
+#endif
 
     Model* operator->() { return model_.get(); }
 
