@@ -270,7 +270,7 @@ private:
         const bool stalls = random_.chance(50);
         event(PatternEvent{PatternEvent::Stream::mirror,
                            stalls ? PatternEvent::Kind::stalls : PatternEvent::Kind::every,
-                           stalls ? random_.between(500, 1500) : random_.between(3, 12)});
+                           stalls ? random_.between(1500, 5000) : random_.between(8, 60)});
     }
 
     void mirror_reset() {
