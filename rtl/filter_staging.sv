@@ -140,18 +140,21 @@ module filter_staging (
 
     assign list[offload::FilterWidth-1:offload::ListWidth] = {2{amazon_dns}};
 
-    // In groups of four rules, each with a select of its own: one for all would have too many loads.
+    // One select for all groups would have too many loads: half of them have the opposite of it.
+    logic egress, ingress;
+    always_ff @(posedge clk) begin
+        egress  <= next_egress;
+        ingress <= !next_egress;
+    end
+
     for (genvar i = 0; i < Groups; i++) begin : g_group
         (* ram_style = "distributed" *) logic [GroupWidth-1:0] rows [2];
-        (* keep *) logic egress;
-
         always_comb begin
             list[i*GroupWidth +: GroupWidth] = 'x;
-            if (take) list[i*GroupWidth +: GroupWidth] = rows[egress];
+            if (take) list[i*GroupWidth +: GroupWidth] = rows[i < Groups / 2 ? egress : !ingress];
         end
 
         always_ff @(posedge clk) begin
-            egress <= next_egress;
             for (int j = 0; j < 4; j++) begin
                 if (written && written_rule[offload::RuleBits-1:0] == offload::RuleBits'(4 * i + j)) begin
                     rows[written_rule[offload::RuleBits]][j*offload::FieldsWidth +: offload::FieldsWidth] <= fields;

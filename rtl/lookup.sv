@@ -170,7 +170,12 @@ module lookup (
     end
 
     assign next_egress  = !(token4.commit && token4.filter);
-    assign take_list    = (token5.commit && token5.filter) || (token6.commit && token6.filter);
+    // The lists are written in this cycle and the next. One register for all slots would have too many loads.
+    logic keep_list;
+    always_ff @(posedge clk) begin
+        take_list <= !rst && ((token4.commit && token4.filter) || (token5.commit && token5.filter));
+        keep_list <= rst || !((token4.commit && token4.filter) || (token5.commit && token5.filter));
+    end
     assign filter_index = filter6;
 
     for (genvar i = 0; i < map::Slots; i++) begin : g_slot
@@ -180,7 +185,7 @@ module lookup (
 
         filter_table filters (
             .clk,
-            .write(take_list),
+            .write(i == 0 ? take_list : !keep_list),
             .write_address({staged_filter_index, !(token5.commit && token5.filter)}),
             .write_word(staged_list),
             .read(used5[i] || fetch),

@@ -44,8 +44,9 @@ module match_services (
     };
     (* mem2reg *) logic [Width-1:0] entries [map::Services];
     logic [map::Services-1:0] parity;     // of each entry
-    // The entries' reset comes a cycle late, and in two copies, one for each half of them.
-    (* keep *) logic [1:0] late_rst;
+    // The entries' reset comes a cycle late, and one register for all would have too many loads: the upper half has the
+    // opposite of it.
+    logic late_rst, late_run;
 
     // Two steps of four: one of sixteen would be a gate for each.
     logic [4*Width-1:0] quarter;
@@ -150,10 +151,11 @@ module match_services (
             entries[index] <= write_entry;
             parity[index]  <= ^write_entry;
         end
-        late_rst <= {2{rst}};
+        late_rst <= rst;
+        late_run <= !rst;
         // One by one: Verilator 5.006 writes the wrong words of a wide constant that begins with zeros.
         for (int i = 0; i < map::Services; i++) begin
-            if (late_rst[2*i/map::Services]) begin
+            if (i < map::Services / 2 ? late_rst : !late_run) begin
                 entries[i] <= Defaults[i*Width +: Width];
                 parity[i]  <= ^Defaults[i*Width +: Width];
             end

@@ -92,7 +92,7 @@ module registers (
 
     typedef enum logic [3:0] {Idle, Check, Act, Clear, Token, Fetch, Settle, Pause, Respond} state_t;
     state_t state;
-    logic writing, posted, fetching;
+    logic writing, posted, fetching, mapped;
     logic [12:0] address;
     // A write: sixteen registers, which of them are written, and which with a part of their bytes only.
     logic [511:0] line;
@@ -110,6 +110,7 @@ module registers (
     logic amazon_dns, written, inconsistent_rule;
     logic [offload::RuleBits:0] rule;
     logic [offload::RuleWidth-1:0] rule_words;
+    assign refused = reasons != '0;
     assign written = state == Act && writing && !refused;
 
     filter_staging filter_staging (
@@ -132,20 +133,23 @@ module registers (
     assign irq = (interrupt_status & interrupt_mask) != '0;
 
     // Limits across fields, checked at the commit.
-    logic inconsistent_ports, inconsistent_commit;
+    logic inconsistent_line_ports, inconsistent_staged_ports, inconsistent_commit, inconsistent_fetch;
     logic [31:0] commit_bits, fetch_bits, token_bits;
-    logic [20:0] commit_ports;
+    logic [20:0] in_ports;
     assign commit_bits  = hits(map::ACommit) ? line[place(map::ACommit) +: 32] : '0;
     assign token_bits   = fetching ? fetch_bits : commit_bits;
     assign fetch_bits   = hits(map::AFetch) ? line[place(map::AFetch) +: 32] : '0;
-    assign commit_ports = hits(map::ASourcePorts) ? line[place(map::ASourcePorts) +: 21] : staged_source_ports;
-    assign inconsistent_ports = 18'(commit_ports[15:0]) + (18'd1 << commit_ports[20:16]) > 18'h10000;
+    assign in_ports     = s_line_valid ? s_line_data[place(map::ASourcePorts) +: 21] : s_axil_wdata[20:0];
+    // One bit at a time, and no commit beside it; bits above are refused as reserved.
+    assign inconsistent_fetch = (fetch_bits[0] && fetch_bits[3:1] != '0) || (fetch_bits[1] && fetch_bits[3:2] != '0) ||
+                                (fetch_bits[3:2] == '1) || (fetch_bits[3:0] != '0 && commit_bits != '0);
     assign inconsistent_commit =
         (commit_bits[map::CommitFilterLsb] &&
          (commit_bits[5:0] != 6'd1 << map::CommitFilterLsb || inconsistent_rule)) ||
         (commit_bits[map::CommitServiceLsb] && staged_service.has_ports &&
          staged_service.port_from > staged_service.port_to) ||
-        (commit_bits[map::CommitSourcePortsLsb] && inconsistent_ports);
+        (commit_bits[map::CommitSourcePortsLsb] &&
+         (hits(map::ASourcePorts) ? inconsistent_line_ports : inconsistent_staged_ports));
 
     // Why each register of the write is refused.
     logic padded, refused;
@@ -169,9 +173,7 @@ module registers (
                 if (error_reason != '0) refusals[3*CommitWord +: 3] = 3'(map::ReasonPendingError);
                 else if (inconsistent_commit) refusals[3*CommitWord +: 3] = 3'(map::ReasonInconsistent);
             end
-            if (refusals[3*FetchWord +: 3] == '0 &&
-                ((fetch_bits & (fetch_bits - 1'b1)) != '0 ||
-                 (fetch_bits != '0 && commit_bits != '0)))
+            if (refusals[3*FetchWord +: 3] == '0 && inconsistent_fetch)
                 refusals[3*FetchWord +: 3] = 3'(map::ReasonInconsistent);
         end
     end
@@ -296,18 +298,19 @@ module registers (
                     line    <= s_line_valid ? s_line_data : {16{s_axil_wdata}};
                     words   <= in_words;
                     parts   <= in_parts;
+                    inconsistent_line_ports <= 18'(in_ports[15:0]) + (18'd1 << in_ports[20:16]) > 18'h10000;
                     rule    <= s_line_valid ? {s_line_address[11], s_line_address[9:6]}
                                             : {s_axil_awaddr[11], s_axil_awaddr[9:6]};
                     state   <= Check;
                 end else if (s_axil_arvalid && s_axil_arready) begin
                     address <= s_axil_araddr;
+                    mapped  <= map::mapped(s_axil_araddr);
                     rule    <= {s_axil_araddr[11], s_axil_araddr[9:6]};
                     state   <= Act;
                 end
             end
             Check: begin
                 reasons  <= refusals;
-                refused  <= refusals != '0;
                 fetching <= fetch_bits != '0;
                 state    <= Act;
             end
@@ -315,8 +318,8 @@ module registers (
                 state <= Idle;
                 if (!writing) begin
                     s_axil_rvalid <= 1'b1;
-                    s_axil_rdata  <= map::mapped(address) ? read_data : '0;
-                    if (!map::mapped(address) && unmapped_reads != '1) unmapped_reads <= unmapped_reads + 1'b1;
+                    s_axil_rdata  <= mapped ? read_data : '0;
+                    if (!mapped && unmapped_reads != '1) unmapped_reads <= unmapped_reads + 1'b1;
                 end else begin
                     if (!posted) begin
                         s_axil_bvalid <= 1'b1;
@@ -363,7 +366,10 @@ module registers (
                             state      <= Clear;
                         end
                         if (hits(map::AFilterFlags))    amazon_dns <= line[place(map::AFilterFlags)];
-                        if (hits(map::ASourcePorts))    staged_source_ports <= line[place(map::ASourcePorts) +: 21];
+                        if (hits(map::ASourcePorts)) begin
+                            staged_source_ports       <= line[place(map::ASourcePorts) +: 21];
+                            inconsistent_staged_ports <= inconsistent_line_ports;
+                        end
                         if (hits(map::AInterfaceIndex))
                             staged_interface_index <= line[place(map::AInterfaceIndex) +: offload::InterfaceBits];
                         if (hits(map::AInterfaceResolver))
@@ -531,6 +537,7 @@ module registers (
             staged_service_index   <= '0;
             staged_service         <= '0;
             staged_source_ports    <= map::SourcePortsReset[20:0];
+            inconsistent_staged_ports <= 1'b0;
             session_counter_index  <= '0;
             error_address          <= '0;
             error_reason           <= '0;

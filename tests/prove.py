@@ -173,6 +173,7 @@ design -save whole
 CONE = """
 {change}
 flatten
+setattr -unset keep w:*
 delete -output mirror_offload/o:* mirror_offload/o:m_axis_forward_* %d mirror_offload/o:s_axis_tready %d
 opt_clean -purge
 tee -q -o {folder}/cells select -list t:*
