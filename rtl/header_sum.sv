@@ -9,11 +9,14 @@ module header_sum (
     input  offload::outer_t              in_outer,
     output logic [offload::SumWidth-1:0] out_sum
 );
+    function automatic logic [16:0] pair_sum(input logic [31:0] words);
+        pair_sum = 17'(offload::swap(words[15:0])) + 17'(offload::swap(words[31:16]));
+    endfunction
+
+    // As a tree of two. An IPv4 address is the two highest words.
     function automatic logic [18:0] address_sum(input logic [127:0] address, input logic v6);
-        address_sum = '0;
-        for (int i = 0; i < 8; i++) begin
-            if (v6 || i >= 6) address_sum = address_sum + 19'(offload::swap(address[16*i +: 16]));
-        end
+        address_sum = 19'(18'(pair_sum(address[31:0])) + 18'(pair_sum(address[63:32])));
+        address_sum = (v6 ? address_sum + 19'(pair_sum(address[95:64])) : '0) + 19'(pair_sum(address[127:96]));
     endfunction
 
     // IPv4: version and IHL, TTL and protocol. IPv6: the pseudo header's protocol, UDP's port, VXLAN flags and VNI.
