@@ -94,7 +94,7 @@ module checksum (
             sums3    = sums2 ^ carries2 ^ carries;
             carries3 = carry_words(sums2, carries2, carries);
             plain    = 17'(sums3) + 17'(carries3);
-            plus     = 17'(sums3) + 17'(carries3) + 17'd1;
+            plus     = 17'(({1'b0, sums3, 1'b1} + {1'b0, carries3, 1'b1}) >> 1);   // in one chain
             out_copy.outer       = outer2;
             out_copy.kept        = kept2;
             out_copy.source_port = port2;
