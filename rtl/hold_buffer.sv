@@ -29,14 +29,15 @@ module hold_buffer (
     logic [CheckBits+Width-1:0] raw;
     logic [CheckBits-1:0] check;
     logic [Width-1:0] word;
-    logic [Bits:0] next, start, visible, fetched, used;
+    logic [Bits:0] next, start, visible, fetched, used, limit;
     logic [Bits-1:0] place;
     logic write, raw_valid, fetch, take, flipped;
 
     assign used  = next - fetched;
     // The last place stays free: while one copy is sent and the beats of two more are on their way out, no more than
     // HoldBeats copies wait behind them.
-    assign room  = used < (Bits + 1)'(map::HoldBeats - 1);
+    // No beat enters without room: `next` meets `limit`, and does not pass it.
+    assign room  = next != limit;
     assign take  = raw_valid && (!out_valid || out_pop);
     assign fetch = visible != fetched && (!raw_valid || take);
 
@@ -67,6 +68,7 @@ module hold_buffer (
         if (fetch) begin
             raw     <= memory[fetched[Bits-1:0]];
             fetched <= fetched + 1'b1;
+            limit   <= limit + 1'b1;
         end
         if (take) out_data <= word;
         raw_valid   <= fetch || (raw_valid && !take);
@@ -77,6 +79,7 @@ module hold_buffer (
             start       <= '0;
             visible     <= '0;
             fetched     <= '0;
+            limit       <= (Bits + 1)'(map::HoldBeats - 1);
             write       <= 1'b0;
             raw_valid   <= 1'b0;
             out_valid   <= 1'b0;
@@ -87,7 +90,8 @@ module hold_buffer (
 `ifdef FORMAL
     always_ff @(posedge clk) begin
         if (!rst && keep && !cancel) fits: assert (room);
-        if (!rst) in_order: assert (used <= (Bits + 1)'(map::HoldBeats));
+        if (!rst) in_order: assert (used < (Bits + 1)'(map::HoldBeats));
+        if (!rst) one_free: assert (limit == fetched + (Bits + 1)'(map::HoldBeats - 1));
     end
 `endif
 endmodule
