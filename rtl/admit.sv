@@ -29,20 +29,22 @@ module admit (
     output logic                          between_frames
 );
     offload::verdict_t saved, verdict;
-    logic [offload::LengthWidth-1:0] saved_left, left, saved_kept, kept;
+    logic [offload::LengthWidth-1:0] saved_left, left, saved_kept, kept;   // of an accepted pass; left + kept: the limit
     logic [offload::FrameWidth-1:0] saved_bytes, bytes;
-    logic [6:0] take;
     logic saved_malformed, malformed, saved_bad, bad, saved_late, late, saved_done, done, saved_lost, lost;
     logic [3:0] saved_lost_cause, lost_cause;
-    logic selected, counts, cut, takes, covered, spoiled;
+    logic [offload::BeatBytes-1:0] blank;   // behind the copy's last byte
+    logic saved_selected, selected, counts, cut, takes, covered, spoiled;
 
     assign verdict  = in_beat.first ? in_verdict : saved;
-    assign selected = verdict.tap && verdict.ip && !verdict.fault && !verdict.excluded && verdict.accepted;
-    assign left     = !in_beat.first ? saved_left : selected ? verdict.limit : '0;
+    assign selected = !in_beat.first ? saved_selected : in_verdict.tap && in_verdict.ip && !in_verdict.fault &&
+                                                        !in_verdict.excluded && in_verdict.accepted;
+    assign left     = in_beat.first ? in_verdict.limit : saved_left;
     assign cut      = left <= offload::LengthWidth'(in_beat.bytes);   // the copy ends in this beat
-    assign take     = cut ? left[6:0] : in_beat.bytes;
+    assign blank    = (in_beat.bytes[6] ? '0 : {offload::BeatBytes{1'b1}} << in_beat.bytes[5:0]) |
+                      (left[offload::LengthWidth-1:6] != '0 ? '0 : {offload::BeatBytes{1'b1}} << left[5:0]);
     assign takes    = left != '0 && in_beat.bytes != '0;
-    assign kept     = (in_beat.first ? '0 : saved_kept) + offload::LengthWidth'(take);
+    assign kept     = cut ? verdict.limit : (in_beat.first ? '0 : saved_kept) + offload::LengthWidth'(in_beat.bytes);
     assign bytes    = (in_beat.first ? '0 : saved_bytes) + offload::FrameWidth'(in_beat.bytes);
     assign covered  = cut || in_beat.last;
 
@@ -77,10 +79,12 @@ module admit (
         out_commit <= commit;
         end_valid  <= in_valid && in_beat.last;
         if (keep) begin
-            for (int i = 0; i < 16; i++) begin
-                for (int j = 0; j < 4; j++) begin
-                    out_data[32*i+8*j +: 8] <=
-                        7'(4*i+j) < in_beat.bytes && offload::LengthWidth'(4*i+j) < left ? in_beat.data[32*i+8*j +: 8] : 8'd0;
+            out_data <= in_beat.data;
+            if (blank != '0) begin
+                for (int i = 0; i < 16; i++) begin
+                    for (int j = 0; j < 4; j++) begin
+                        if (blank[4*i+j]) out_data[32*i+8*j +: 8] <= 8'd0;
+                    end
                 end
             end
         end
@@ -89,7 +93,8 @@ module admit (
 
         if (in_valid) begin
             between_frames   <= in_beat.last;
-            saved_left       <= left - offload::LengthWidth'(take);
+            saved_selected   <= selected;
+            saved_left       <= cut ? '0 : left - offload::LengthWidth'(in_beat.bytes);
             saved_kept       <= kept;
             saved_bytes      <= bytes;
             saved_malformed  <= malformed;
