@@ -24,8 +24,9 @@ module encapsulate (
     localparam int Header6 = 70;
     localparam int Width = offload::LengthWidth + 1;
 
-    logic first, second, throwing, sink_ready, emit, throw, last, needs_beat;
-    logic [Width-1:0] saved_in, in_left, saved_out, out_left;   // bytes of the frame to take, of the copy to send
+    logic first, second, throwing, sink_ready, emit, throw, last, saved_last, needs_beat, saved_needs;
+    logic [Width-1:0] left, behind;       // bytes of the copy to send from its second beat on, and behind this beat
+    logic [6:0] lanes;                    // of the copy's last beat
     logic [15:0] udp_length;
     logic [8*Header4-1:0] header4;
     logic [offload::BeatWidth-1:0] header6, carried, taken, data;
@@ -51,10 +52,14 @@ module encapsulate (
                                 copy.source_port, 16'd4789, udp_length, copy.checksum, 16'h0800});
 
     assign throw      = first ? resetting : throwing;
-    assign in_left    = first ? Width'(copy.kept) : saved_in;
-    assign out_left   = first ? Width'(copy.kept) + (copy.outer.v6 ? Width'(Header6) : Width'(Header4)) : saved_out;
-    assign needs_beat = in_left != '0 && !(copy.outer.v6 && first);
-    assign last       = out_left <= Width'(offload::BeatBytes);
+    // What a later beat is and needs is known a cycle before. Behind the first beat the bytes of the frame that are still
+    // to be taken are those to be sent without the part of the header, or of a beat, that stands in front of them.
+    assign needs_beat = first ? copy.kept != '0 && !copy.outer.v6 : saved_needs;
+    assign last       = first ? copy.kept <= offload::LengthWidth'(offload::BeatBytes - Header4) && !copy.outer.v6 : saved_last;
+    assign behind     = !first          ? left - Width'(offload::BeatBytes)
+                        : copy.outer.v6 ? Width'(copy.kept) + Width'(Header6 - offload::BeatBytes)
+                                        : Width'(copy.kept) - Width'(offload::BeatBytes - Header4);
+    assign lanes      = first ? {3'd0, copy.kept[3:0]} + 7'(Header4) : left[6:0];
     assign emit       = copy_valid && (beat_valid || !needs_beat) && (throw || sink_ready);
     assign beat_pop   = emit && needs_beat;
     assign copy_pop   = emit && last;
@@ -69,16 +74,16 @@ module encapsulate (
                                     copy.outer.vni[23:16], 16'd0};
         else                data = {taken[8*58-1:0], carried[511:8*58]};
     end
-    assign keep = last ? ~({offload::BeatBytes{1'b1}} << out_left[6:0]) : '1;
+    assign keep = last ? ~({offload::BeatBytes{1'b1}} << lanes) : '1;
 
     always_ff @(posedge clk) begin
         if (emit) begin
-            first     <= last;
-            second    <= first;
-            throwing  <= throw;
-            saved_in  <= !needs_beat ? in_left : in_left < Width'(offload::BeatBytes) ? '0
-                                     : in_left - Width'(offload::BeatBytes);
-            saved_out <= out_left - Width'(offload::BeatBytes);
+            first       <= last;
+            second      <= first;
+            throwing    <= throw;
+            left        <= behind;
+            saved_last  <= behind <= Width'(offload::BeatBytes);
+            saved_needs <= behind > (copy.outer.v6 ? Width'(Header6 - offload::BeatBytes) : Width'(Header4));
         end
         if (beat_pop) carried <= beat;
         if (rst) first <= 1'b1;

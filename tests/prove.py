@@ -430,9 +430,9 @@ PROOFS = [
           ["encapsulate"],
           [("bytes move by one lane", "encapsulate", "data = {taken[8*58-1:0], carried[511:8*58]};",
             "data = {taken[8*58-1:0], carried[503:8*57]};"),
-           ("a last beat of one byte is left behind", "encapsulate", "in_left < Width'(offload::BeatBytes) ? '0",
-            "in_left <= Width'(offload::BeatBytes + 1) ? '0"),
-           ("a full last beat has no tkeep", "encapsulate", "out_left[6:0]", "out_left[5:0]")],
+           ("a last beat of one byte is left behind", "encapsulate", ": Width'(Header4));",
+            ": Width'(Header4 + 1));"),
+           ("a full last beat has no tkeep", "encapsulate", "left[6:0]", "left[5:0]")],
           constants={"LengthWidth": 9}, reduced="copies of up to 511 bytes of a frame; full beats", reach=12,
           before="strash; scorr; dc2", seconds=400, quick=False),
 ]
