@@ -29,7 +29,7 @@ module counters (
         wide = counts ? 64'(bytes) : 64'd0;
     endfunction
 
-    logic settled_selected, left, late_rst;
+    logic settled_selected, left, late_rst, later_rst;
     assign settled_selected = pass_settled && pass.outcome == offload::Dropped;
     assign left             = copy_settled && !copy_reset;
 
@@ -97,12 +97,14 @@ module counters (
         if (snapshot) begin
             for (int i = 0; i < map::Counters; i++) frozen[i] <= live[i];
         end
-        // The frozen values have a reset of their own, a cycle late: no snapshot and no read can come before.
-        late_rst <= rst;
-        if (late_rst) begin
+        // Resets of their own, one and two cycles late, so that no net has all these loads: no pass can be counted, and
+        // no snapshot or read can come, before.
+        late_rst  <= rst;
+        later_rst <= late_rst;
+        if (later_rst) begin
             for (int i = 0; i < map::Counters; i++) frozen[i] <= '0;
         end
-        if (rst) begin
+        if (late_rst) begin
             for (int i = 0; i < map::Counters; i++) live[i] <= '0;
         end
     end

@@ -19,6 +19,7 @@ public:
         stage_->received = stage_->forwarded = stage_->pass_settled = stage_->copy_settled = 0;
         stage_->snapshot = 0;
         stage_.reset();
+        stage_.tick();  // no pass comes in the first cycle
     }
 
     /// One cycle in which so much may happen; P23 read aloud.
