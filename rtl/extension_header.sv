@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // One step of the walk through IPv6 extension headers (P5; RFC 8200 section 4, RFC 4302 for AH). Latency 1 cycle.
 // A frame whose walk has ended, as every IPv4 frame's, passes unchanged.
-module extension_header (
+module extension_header #(
+    parameter bit First = 0              // right behind the fixed header: at position 10, 11 or 12
+) (
     input  logic           clk,
     input  logic           rst,
     input  logic           in_valid,
@@ -14,12 +16,22 @@ module extension_header (
     logic [9:0] more, next;
     logic extension, present, fragment, later;
 
-    assign head      = offload::word_at(in_walk.words, in_walk.position[4:0]);
+    if (First) begin : g_first
+        always_comb begin
+            unique case (in_walk.position[1:0])
+                2'd2:    head = offload::word_at(in_walk.words, 5'd10);
+                2'd3:    head = offload::word_at(in_walk.words, 5'd11);
+                default: head = offload::word_at(in_walk.words, 5'd12);
+            endcase
+        end
+    end else begin : g_later
+        assign head = offload::word_at(in_walk.words, in_walk.position[4:0]);
+    end
     assign extension = in_walk.open && offload::is_extension(in_walk.key.protocol);
     assign fragment  = in_walk.key.protocol == 8'd44;
     assign later     = extension && fragment && head[15:3] != '0;
     // The head's first 2 bytes, or 8 of a fragment header, lie in the frame; position 0 is byte 14.
-    assign present = fragment ? {1'b0, in_walk.position} + 7'd6 <= 7'((9'(in_walk.length) + 9'd2) >> 2)
+    assign present = fragment ? {{1'b0, in_walk.position} + 7'd5, 2'd2} <= {1'b0, in_walk.length}
                               : {1'b0, in_walk.position} + 7'd4 <= {1'b0, in_walk.length[7:2]};
 
     // `behind` stands by itself, so that one addition follows the search for the head.

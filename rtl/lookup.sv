@@ -17,7 +17,8 @@ module lookup (
     input  logic                             in_egress,
     input  logic [offload::InterfaceBits:0]  in_index,
     input  logic [2*offload::BeatWidth-1:0]  in_window,
-    input  logic [7:0]                       in_length,       // bytes of the frame in the window
+    input  logic [7:0]                       in_length,       // bytes of the frame in the window's first beat
+    input  logic [6:0]                       in_more,         // and in its second
     input  offload::token_t                  token,           // a change or fetch; waits for `token_taken`
     output logic                             token_taken,
     output logic                             token_done,      // it has passed all tables
@@ -66,6 +67,7 @@ module lookup (
     offload::token_t token1, token2, token3, token4, token5, token6, token7, token8;
     logic tap1, tap2, tap3, tap4, tap5, tap6, tap7;
     logic [7:0] length1;
+    logic [6:0] more1;
 
     assign token_taken = ready && (token.commit || (token.fetch && !in_valid));
     assign token_done  = token8.commit || token8.fetch;
@@ -82,7 +84,8 @@ module lookup (
         token8  <= token7;
         tap1    <= in_valid && in_tap;
         length1 <= in_length;
-        tap2    <= tap1 && length1 >= 8'd14;   // a shorter frame is at no tap (P2)
+        more1   <= in_more;
+        tap2    <= tap1 && length1 + {1'b0, more1} >= 8'd14;   // a shorter frame is at no tap (P2)
         tap3    <= tap2;
         tap4    <= tap3;
         tap5    <= tap4;
@@ -99,7 +102,7 @@ module lookup (
     offload::key_t key;
     parse parse (
         .clk, .rst,
-        .in_valid(in_valid && in_tap), .in_window, .in_length,
+        .in_valid(in_valid && in_tap), .in_window, .in_length, .in_more,
         .out_valid(key_valid), .out_key(key)
     );
 

@@ -69,13 +69,22 @@ module mirror_offload (
         .out_beat({m_axis_forward_tuser, m_axis_forward_tlast, m_axis_forward_tkeep, m_axis_forward_tdata})
     );
 
-    logic forwarded;
+    // Counted a cycle behind the handshake.
+    logic forwarded, forwarded_last;
+    logic [6:0] forwarded_lanes;
     logic [offload::FrameWidth-1:0] forwarded_before, forwarded_bytes;
-    assign forwarded       = m_axis_forward_tvalid && m_axis_forward_tready;
-    assign forwarded_bytes = forwarded_before + offload::FrameWidth'(offload::count_bytes(m_axis_forward_tkeep));
+    assign forwarded_bytes = forwarded_before + offload::FrameWidth'(forwarded_lanes);
     always_ff @(posedge clk) begin
-        if (forwarded) forwarded_before <= m_axis_forward_tlast ? '0 : forwarded_bytes;
-        if (rst) forwarded_before <= '0;
+        forwarded <= m_axis_forward_tvalid && m_axis_forward_tready;
+        if (m_axis_forward_tvalid) begin
+            forwarded_last  <= m_axis_forward_tlast;
+            forwarded_lanes <= offload::count_bytes(m_axis_forward_tkeep);
+        end
+        if (forwarded) forwarded_before <= forwarded_last ? '0 : forwarded_bytes;
+        if (rst) begin
+            forwarded        <= 1'b0;
+            forwarded_before <= '0;
+        end
     end
 
     // The tap: what is no tap is decided here (I2, P25).
@@ -84,12 +93,13 @@ module mirror_offload (
     offload::user_t window_user;
     logic [2*offload::BeatWidth-1:0] window;
     logic [7:0] window_length;
+    logic [6:0] window_more;
     logic [offload::FrameWidth-1:0] received_bytes;
     tap tap (
         .clk, .rst,
         .seen(s_axis_tvalid && s_axis_tready), .seen_data(s_axis_tdata), .seen_keep(s_axis_tkeep),
         .seen_last(s_axis_tlast), .seen_user(s_axis_tuser),
-        .window_valid, .window_user, .window, .window_length, .out_valid(tap_valid), .out_beat(tap_beat),
+        .window_valid, .window_user, .window, .window_length, .window_more, .out_valid(tap_valid), .out_beat(tap_beat),
         .received, .received_bytes, .busy(tap_busy)
     );
     assign tapped = ready && window_user.tap && window_user.index <= offload::IndexWidth'(map::Interfaces);
@@ -124,6 +134,7 @@ module mirror_offload (
         .clk, .rst,
         .in_valid(window_valid), .in_tap(tapped), .in_egress(window_user.egress),
         .in_index(window_user.index[offload::InterfaceBits:0]), .in_window(window), .in_length(window_length),
+        .in_more(window_more),
         .token, .token_taken, .token_done,
         .staged_interface_index, .staged_interface, .staged_filter_index, .next_egress, .take_list, .staged_list,
         .staged_session_index, .staged_cut, .staged_outer, .staged_service_index, .staged_service,
@@ -194,7 +205,7 @@ module mirror_offload (
     // P25: a reset of the mirror lasts until no copy is left inside.
     logic [15:0] copies_inside;
     always_ff @(posedge clk) begin
-        copies_inside <= copies_inside + 16'(commit) - 16'(fate_valid);
+        if (commit != fate_valid) copies_inside <= commit ? copies_inside + 1'b1 : copies_inside - 1'b1;
         resetting     <= mirror_reset || (resetting && copies_inside != '0);
         if (rst) begin
             copies_inside <= '0;
@@ -219,7 +230,7 @@ module mirror_offload (
     );
     counters counters (
         .clk, .rst,
-        .received, .received_bytes, .forwarded(forwarded && m_axis_forward_tlast), .forwarded_bytes,
+        .received, .received_bytes, .forwarded(forwarded && forwarded_last), .forwarded_bytes,
         .pass_settled, .pass, .copy_settled, .copy_reset, .copy_late_bad, .copy_bytes,
         .snapshot, .index(counter_index), .value(counter_value), .all_settled
     );
@@ -285,5 +296,5 @@ module mirror_offload (
     );
 
     assign idle = ready && all_settled && !tap_busy && !lookup_busy && !delay_busy && !end_valid && !checksum_busy &&
-                  !m_axis_forward_tvalid && !m_axis_mirror_tvalid && !resetting;
+                  !m_axis_forward_tvalid && !forwarded && !m_axis_mirror_tvalid && !resetting;
 endmodule

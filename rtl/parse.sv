@@ -6,7 +6,8 @@ module parse (
     input  logic                            rst,
     input  logic                            in_valid,
     input  logic [2*offload::BeatWidth-1:0] in_window,
-    input  logic [7:0]                      in_length,
+    input  logic [7:0]                      in_length,    // bytes of the frame in the window's first beat
+    input  logic [6:0]                      in_more,      // and in its second
     output logic                            out_valid,
     output offload::key_t                   out_key
 );
@@ -55,6 +56,7 @@ module parse (
     end
 
     logic fixed_valid;
+    logic [6:0] more;                     // not yet in fixed.length
     offload::walk_t fixed, whole;
 
     always_ff @(posedge clk) begin
@@ -62,6 +64,7 @@ module parse (
         if (in_valid) begin
             fixed.words              <= words;
             fixed.length             <= in_length;
+            more                     <= in_more;
             fixed.key.v6             <= v6;
             fixed.key.protocol_known <= 1'b1;
             fixed.key.has_ports        <= 1'b0;
@@ -92,16 +95,19 @@ module parse (
         if (rst) fixed_valid <= 1'b0;
     end
 
-    // The whole header lies in the frame. Positions are compared in words; position 0 is byte 14.
+    // The whole header lies in the frame. Position 0 is byte 14, in the middle of the frame's fourth word.
     always_comb begin
         whole        = fixed;
-        whole.key.ip = fixed.key.ip && {1'b0, fixed.position} + 7'd4 <= 7'((9'(fixed.length) + 9'd2) >> 2);
+        whole.length = fixed.length + {1'b0, more};
+        whole.key.ip = fixed.key.ip && {{1'b0, fixed.position} + 7'd3, 2'd2} <= {1'b0, whole.length};
     end
 
     logic valid1, valid2, valid3, valid4;
     offload::walk_t walk1, walk2, walk3, walk4;
 
-    extension_header header1 (.clk, .rst, .in_valid(fixed_valid), .in_walk(whole), .out_valid(valid1), .out_walk(walk1));
+    extension_header #(.First(1)) header1 (
+        .clk, .rst, .in_valid(fixed_valid), .in_walk(whole), .out_valid(valid1), .out_walk(walk1)
+    );
     extension_header header2 (.clk, .rst, .in_valid(valid1), .in_walk(walk1), .out_valid(valid2), .out_walk(walk2));
     extension_header header3 (.clk, .rst, .in_valid(valid2), .in_walk(walk2), .out_valid(valid3), .out_walk(walk3));
     extension_header header4 (.clk, .rst, .in_valid(valid3), .in_walk(walk3), .out_valid(valid4), .out_walk(walk4));
@@ -111,7 +117,7 @@ module parse (
     logic [31:0] ports;
     assign known     = walk4.key.protocol_known && !(walk4.open && offload::is_extension(walk4.key.protocol));
     assign has_ports = known && (walk4.key.protocol == 8'd6 || walk4.key.protocol == 8'd17) && !walk4.later &&
-                       {1'b0, walk4.position} + 7'd5 <= 7'((9'(walk4.length) + 9'd2) >> 2);
+                       {{1'b0, walk4.position} + 7'd4, 2'd2} <= {1'b0, walk4.length};
     assign ports     = offload::word_at(walk4.words, walk4.position[4:0]);
 
     always_ff @(posedge clk) begin

@@ -14,10 +14,11 @@ module tap (
     output logic                            window_valid, // a cycle before the frame's first beat is out
     output offload::user_t                  window_user,
     output logic [2*offload::BeatWidth-1:0] window,
-    output logic [7:0]                      window_length, // bytes of the frame in the window
+    output logic [7:0]                      window_length, // bytes of the frame in the window's first beat
+    output logic [6:0]                      window_more,   // and in its second: their sum is the receiver's
     output logic                            out_valid,
     output offload::beat_t                  out_beat,
-    output logic                            received,     // a frame's last beat was taken in this cycle
+    output logic                            received,     // a frame's last beat was taken in the cycle before
     output logic [offload::FrameWidth-1:0]  received_bytes,
     output logic                            busy
 );
@@ -27,7 +28,7 @@ module tap (
     offload::user_t held_user;
     logic [offload::FrameWidth-1:0] bytes_before;
     logic [6:0] seen_bytes;
-    logic seen_malformed, leaves;
+    logic seen_malformed, leaves, fresh;
 
     // I1: all ones before tlast, contiguous from lane 0 at tlast.
     assign seen_bytes     = offload::count_bytes(seen_keep);
@@ -36,9 +37,10 @@ module tap (
     assign window_valid   = leaves && held.first;
     assign window_user    = held_user;
     assign window         = {seen_data, held.data};
-    assign window_length  = {1'b0, held.bytes} + (held.last ? 8'd0 : {1'b0, seen_bytes});
-    assign received       = seen && seen_last;
-    assign received_bytes = bytes_before + offload::FrameWidth'(seen_bytes);
+    assign window_length  = {1'b0, held.bytes};
+    assign window_more    = held.last ? 7'd0 : seen_bytes;
+    assign received       = fresh && held.last;
+    assign received_bytes = bytes_before + offload::FrameWidth'(held.bytes);
     assign busy           = held_valid || out_valid || !between_frames;
 
     always_ff @(posedge clk) begin
@@ -51,8 +53,9 @@ module tap (
             held.data      <= seen_data;
             if (between_frames) held_user <= seen_user;
             between_frames <= seen_last;
-            bytes_before   <= seen_last ? '0 : received_bytes;
         end
+        fresh <= seen;
+        if (fresh) bytes_before <= held.last ? '0 : received_bytes;
         held_valid <= seen || (held_valid && !leaves);
 
         out_valid <= leaves;
@@ -60,6 +63,7 @@ module tap (
         if (rst) begin
             between_frames <= 1'b1;
             bytes_before   <= '0;
+            fresh          <= 1'b0;
             held_valid     <= 1'b0;
             out_valid      <= 1'b0;
         end

@@ -289,7 +289,9 @@ public:
                 window.put(8 * i, 8, inside ? frame->data[i] : random_.byte());
             }
             drive(stage_->in_window, window);
-            stage_->in_length = std::uint8_t(std::min<std::size_t>(frame->data.size(), 128));
+            stage_->in_length = std::uint8_t(std::min<std::size_t>(frame->data.size(), 64));
+            stage_->in_more =
+                std::uint8_t(std::min<std::size_t>(frame->data.size(), 128) - stage_->in_length);
         }
         stage_.eval();
         check_outputs();

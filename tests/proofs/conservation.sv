@@ -38,8 +38,9 @@ module proof (
     logic [offload::FrameWidth-1:0] bytes_before = '0, received_bytes;
     offload::beat_t beat, beat1, beat2;
     offload::verdict_t verdict, verdict1, verdict2;
-    assign received       = seen && seen_last;
-    assign received_bytes = bytes_before + offload::FrameWidth'(seen_bytes);
+    logic fresh = 1'b0;
+    assign received       = fresh && beat1.last;
+    assign received_bytes = bytes_before + offload::FrameWidth'(beat1.bytes);
     always_comb begin
         beat           = '0;
         beat.first     = seen_first;
@@ -58,8 +59,9 @@ module proof (
     always_ff @(posedge clk) begin
         if (seen) begin
             seen_first   <= seen_last;
-            bytes_before <= seen_last ? '0 : received_bytes;
         end
+        fresh <= seen;
+        if (fresh) bytes_before <= beat1.last ? '0 : received_bytes;
         valid1   <= seen;
         valid2   <= valid1;
         beat1    <= beat;
@@ -69,6 +71,7 @@ module proof (
         if (rst) begin
             seen_first   <= 1'b1;
             bytes_before <= '0;
+            fresh        <= 1'b0;
             valid1       <= 1'b0;
             valid2       <= 1'b0;
         end

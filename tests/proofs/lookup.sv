@@ -12,6 +12,7 @@ module parse (
     input  logic                            in_valid,
     input  logic [2*offload::BeatWidth-1:0] in_window,
     input  logic [7:0]                      in_length,
+    input  logic [6:0]                      in_more,
     output logic                            out_valid,
     output offload::key_t                   out_key
 );
@@ -185,6 +186,7 @@ module proof (
     lookup dut (
         .clk, .rst,
         .in_valid, .in_tap(1'b1), .in_egress, .in_index, .in_window('0), .in_length(short_frame ? 8'd13 : 8'd64),
+        .in_more('0),
         .token, .token_taken, .token_done,
         .staged_interface_index(interface_index), .staged_interface, .staged_filter_index(filter_index),
         .next_egress, .staged_list({list[2], list}), .staged_session_index(session_index), .staged_cut, .staged_outer,
