@@ -140,7 +140,8 @@ module filter_staging (
 
     assign list[offload::FilterWidth-1:offload::ListWidth] = {2{amazon_dns}};
 
-    // One select for all groups would have too many loads: half of them have the opposite of it.
+    // One select for all groups would have too many loads: half of them have the opposite of it, and the lists the other
+    // way round.
     logic egress, ingress;
     always_ff @(posedge clk) begin
         egress  <= next_egress;
@@ -151,15 +152,17 @@ module filter_staging (
         (* ram_style = "distributed" *) logic [GroupWidth-1:0] rows [2];
         always_comb begin
             list[i*GroupWidth +: GroupWidth] = 'x;
-            if (take) list[i*GroupWidth +: GroupWidth] = rows[i < Groups / 2 ? egress : !ingress];
+            if (take) list[i*GroupWidth +: GroupWidth] = rows[i < Groups / 2 ? egress : ingress];
         end
+
+        logic row;
+        assign row = written_rule[offload::RuleBits] ^ (i >= Groups / 2);
 
         always_ff @(posedge clk) begin
             for (int j = 0; j < 4; j++) begin
                 if (written && written_rule[offload::RuleBits-1:0] == offload::RuleBits'(4 * i + j)) begin
-                    rows[written_rule[offload::RuleBits]][j*offload::FieldsWidth +: offload::FieldsWidth] <= fields;
-                    rows[written_rule[offload::RuleBits]][4*offload::FieldsWidth+j*offload::MarksWidth +:
-                                                          offload::MarksWidth] <= {parity, marks};
+                    rows[row][j*offload::FieldsWidth +: offload::FieldsWidth] <= fields;
+                    rows[row][4*offload::FieldsWidth+j*offload::MarksWidth +: offload::MarksWidth] <= {parity, marks};
                 end
             end
         end
