@@ -156,7 +156,11 @@ module proof (
         end
     end
 
-    always_ff @(posedge clk) if (started && !rst) begin
+    // The counters are cleared up to two cycles after a reset.
+    logic [1:0] cleared = '0;
+    always_ff @(posedge clk) cleared <= rst ? '0 : {cleared[0], 1'b1};
+
+    always_ff @(posedge clk) if (started && !rst && cleared[1]) begin
         frames_close:   assert (&closes_frames);
         bytes_close:    assert (&closes_bytes);
         selected_close: assert (&closes_selected);
