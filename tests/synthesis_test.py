@@ -67,44 +67,45 @@ FLIP_FLOPS = {
     "protect": [0] * 9, "correct": [0] * 6, "column_parity": [0] * 2,
     # Written, fetched, two valid bits; the word that leaves.
     "fifo": [2 * 3 + 2 + 1, 2 * 10 + 2 + OUTER + 46, 2 * 11 + 2 + 64],
-    "tap": [2 * BEAT + 19 + 32 + 3],                            # two beats, tuser, bytes before, three flags
-    "parse": [1195 + KEY + 2],                                  # walk_t without its constant bits, key, two valid bits
-    "extension_header": [1024 + 8 + 1 + 1 + 6 + KEY + 1],       # walk_t, valid
+    "tap": [2 * BEAT + 19 + 32 + 4],                            # two beats, tuser, bytes before, four flags
+    "parse": [1195 + 7 + KEY + 2],                              # walk_t without its constant bits, second length, key, two valid bits
+    "extension_header": 2 * [1024 + 8 + 1 + 1 + 6 + KEY + 1],   # walk_t, valid
     "interface_table": [9 + 1],                                 # swept, empty
     "filter_table": [0], "list_parity": [0],
-    # A fetched rule as picked and as decoded, and that it is; the last write; rules that break a limit; selects.
-    "filter_staging": [400 + 350 + 2 + 6 + 32 + 4],
+    # A fetched rule as picked and as decoded, and that it is; the last write; rules that break a limit.
+    "filter_staging": [400 + 350 + 2 + 6 + 32],
     "session_table": [1],                                       # whether an outer header was read
     "match_rules": [16 + 16 + 2],                               # match, accept, dns, valid
     "match_services": [16 * (168 + 1) + 2 + 2 + 1 + 4],         # the entries, their resets, excluded, dns, faulty and which
     "flow_hash": [4 * 16 + 1],                                  # two CRCs, protocol, result, valid
     "choose": [VERDICT],
     # Tokens, passes in flight, a length, index and direction, versions, used slots, their filters and sessions, the
-    # session of the outer header, resolvers, source ports, two flags, four of faults.
-    "lookup": [8 * 8 + 7 + 8 + 4 * 9 + 5 + 5 * 16 + 2 * 3 + 2 * 24 + 3 * 30 + 10 + 2 * 33 + 21 + 2 + 4],
+    # session of the outer header, resolvers, source ports, two flags, four of faults, two of the lists' write.
+    "lookup": [8 * 8 + 7 + 8 + 7 + 4 * 9 + 5 + 5 * 16 + 2 * 3 + 2 * 24 + 3 * 30 + 10 + 2 * 33 + 21 + 2 + 4 + 2],
     "delay": [3 + 6 + 1 + BEAT],                                # place, waiting, valid, the beat that leaves
     # Verdict, lengths (left, kept, bytes), five marks and a cause; data, kept, port, five strobes; ending; decision.
-    "admit": [VERDICT + 14 + 14 + 32 + 5 + 4 + 512 + 14 + 16 + 5 + 64 + 62],
+    "admit": [VERDICT + 14 + 14 + 32 + 6 + 4 + 512 + 14 + 16 + 5 + 64 + 62],
     # Four pointers, place, write, two valid bits, mirror_room; the beat that leaves.
-    "hold_buffer": [4 * 10 + 9 + 4 + 512],
+    "hold_buffer": [5 * 10 + 9 + 4 + 512],
     "header_sum": [3 * 19 + SUM],                               # of either address and the rest, of all
     # Outer header, port and length in two stages; a beat's four partial sums, a copy's; header sums; four strobes.
     "checksum": [2 * (OUTER + 16 + 14) + 4 * 34 + 44 + SUM + 22 + 4],
-    "faults": [1 + 19 + 16],                                    # found; place and index of the first; count
-    "encapsulate": [512 + 2 * 15 + 3],                          # carried, lengths, first, second, throwing
+    "faults": [14 + 8 + 3 * 8 + 4 + 4 * 10 + 1 + 19 + 16],       # what is found, its indices; found; the first; count
+    "encapsulate": [512 + 15 + 5],                              # carried, what is left, first, second, throwing, last, needs a beat
     "settle": [3 * 16 + 3 * 16 + 1],                            # counts of copies, versions, tracking
-    "counters": [2 * 26 * 64 + 1],                              # live, frozen, its reset
+    "counters": [2 * 26 * 64 + 2],                              # live, frozen, their resets
     # Words whose marks count, epochs, indices, strobes; amounts, sum, value read.
     "session_counters": [64 + 3 * 48 + 2 * 10 + 4 + 2 * n * 32 + 48 + n * 64 + n * 64 for n in (2, 6)],
     # Bus: state, direction, port, fetch, address; a line, its registers that are written and in part, why each is
-    # refused, whether one is, and which is noted; read data, response, valid bits. Errors. Interrupt. Patience.
-    # Staged words and their indices, the two rule lists apart, whose rule is; token, strobes, counter index.
+    # refused, and which is noted; whether an address read is mapped; read data, response, valid bits. Errors. Interrupt.
+    # Patience. Whether the source ports of the line, and the staged ones, contradict.
+    # Staged words and their indices, the rule lists apart, whose rule is; token, strobes, counter index.
     "registers": [4 + 3 + 13 + 512 + 2 * 16 + 16 * 3 + 1 + 8 + 32 + 2 + 2 + (13 + 4 + 16 + 16) + (4 + 4 + 1) + 16 +
-                  (135 + 8) + (1 + 8) + (29 + OUTER + 10) + (168 + 4) + 21 + 5 + 8 + 4 + 10],
-    "mirror_offload": [32 + 16 + 1],                            # bytes forwarded, copies inside, resetting
+                  2 + (135 + 8) + (1 + 8) + (29 + OUTER + 10) + (168 + 4) + 21 + 5 + 8 + 4 + 10],
+    "mirror_offload": [32 + 7 + 2 + 16 + 1],                    # bytes forwarded, of the beat, its flags; copies inside, resetting
 }
 INSTANCES = {"filter_table": 3, "match_rules": 3, "extension_header": 4}
-PROPERTIES = {"stream_register": 2, "fifo": 3, "admit": 2, "hold_buffer": 2}   # of all parameterizations
+PROPERTIES = {"stream_register": 2, "fifo": 3, "admit": 2, "hold_buffer": 3}   # of all parameterizations
 
 
 def module_name(name):
