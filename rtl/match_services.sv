@@ -44,9 +44,8 @@ module match_services (
     };
     (* mem2reg *) logic [Width-1:0] entries [map::Services];
     logic [map::Services-1:0] parity;     // of each entry
-    // The entries' reset comes a cycle late, and one register for all would have too many loads: the upper half has the
-    // opposite of it.
-    logic late_rst, late_run;
+    // The entries' reset comes a cycle late, that of the upper half two: one register for all would have too many loads.
+    logic late_rst, later_rst;
 
     // Two steps of four: one of sixteen would be a gate for each.
     logic [4*Width-1:0] quarter;
@@ -151,11 +150,11 @@ module match_services (
             entries[index] <= write_entry;
             parity[index]  <= ^write_entry;
         end
-        late_rst <= rst;
-        late_run <= !rst;
+        late_rst  <= rst;
+        later_rst <= late_rst;
         // One by one: Verilator 5.006 writes the wrong words of a wide constant that begins with zeros.
         for (int i = 0; i < map::Services; i++) begin
-            if (i < map::Services / 2 ? late_rst : !late_run) begin
+            if (i < map::Services / 2 ? late_rst : later_rst) begin
                 entries[i] <= Defaults[i*Width +: Width];
                 parity[i]  <= ^Defaults[i*Width +: Width];
             end

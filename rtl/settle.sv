@@ -66,9 +66,9 @@ module settle (
 
     assign copy_ends = end_valid && ending.outcome == offload::Mirrored;
     assign lag       = newest - drained;
-    assign undrained = lag > 16'd255 ? 8'd255 : lag[7:0];
 
     always_ff @(posedge clk) begin
+        undrained <= lag[15:8] != '0 ? 8'd255 : lag[7:0];   // no register is read so soon behind a commit
         if (copy_ends) copies_in <= copies_in + 1'b1;
         if (copy_settled) copies_out <= copies_out + 1'b1;
         if (commit_done) newest <= version;
@@ -85,6 +85,7 @@ module settle (
             drained  <= tracked;
         end
         if (rst) begin
+            undrained  <= '0;
             copies_in  <= '0;
             copies_out <= '0;
             tracking   <= 1'b0;

@@ -35,7 +35,7 @@ public:
 
     void reset() {
         stage_.reset();
-        stage_.tick();  // the entries' reset comes a cycle late
+        for (int i = 0; i < 2; ++i) stage_.tick();  // the entries' reset comes late
     }
 
     void write(unsigned index, const ServiceWord& entry) {

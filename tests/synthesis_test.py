@@ -92,7 +92,7 @@ FLIP_FLOPS = {
     "checksum": [2 * (OUTER + 16 + 14) + 4 * 34 + 44 + SUM + 22 + 4],
     "faults": [14 + 8 + 3 * 8 + 4 + 4 * 10 + 1 + 19 + 16],       # what is found, its indices; found; the first; count
     "encapsulate": [512 + 15 + 5],                              # carried, what is left, first, second, throwing, last, needs a beat
-    "settle": [3 * 16 + 3 * 16 + 1],                            # counts of copies, versions, tracking
+    "settle": [3 * 16 + 3 * 16 + 8 + 1],                        # counts of copies, versions, undrained, tracking
     "counters": [2 * 26 * 64 + 2],                              # live, frozen, their resets
     # Words whose marks count, epochs, indices, strobes; amounts, sum, value read.
     "session_counters": [64 + 3 * 48 + 2 * 10 + 4 + 2 * n * 32 + 48 + n * 64 + n * 64 for n in (2, 6)],
