@@ -35,7 +35,9 @@ module cocotb_top;
     logic         s_axil_rready /*verilator public_flat_rw*/ = 1'b0;
     logic         idle /*verilator public_flat_rd*/;
 
+    wire line_ready;    // the line port is not used
     mirror_offload offload (
+        .s_line_valid(1'b0), .s_line_ready(line_ready), .s_line_address(7'd0), .s_line_data(512'd0), .s_line_strobes(64'd0),
         .clk(clk), .rst(rst),
         .s_axis_tvalid(s_axis_tvalid), .s_axis_tready(s_axis_tready), .s_axis_tdata(s_axis_tdata),
         .s_axis_tkeep(s_axis_tkeep), .s_axis_tlast(s_axis_tlast), .s_axis_tuser(s_axis_tuser),

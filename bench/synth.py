@@ -40,6 +40,7 @@ MAP_LUTS = ["opt_expr -mux_undef -noclkinv", "abc -lut 6", "clean", "techmap -ma
             "techmap -map +/xilinx/lut_map.v -map +/xilinx/cells_map.v -D LUT_WIDTH=6", "xilinx_dffopt",
             "opt_lut_ins -tech xilinx", "clean"]
 GOALS = {"levels": 8, "loads": 2000, "luts": 40000, "block_rams": 360}
+BUDGET = {**GOALS, "luts": 52000}  # what is kept until the goal is reached
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(ROOT / "tests"))
 import yosys  # noqa: E402
@@ -423,19 +424,19 @@ def total(figures):
     return dict(whole, **{key: max(own[key] for own in figures.values()) for key in ("levels", "loads")})
 
 
-def over_budget(figures):
-    """Sentences, one for each goal that is missed. A URAM holds as many bits as eight block RAMs."""
+def over(limits, figures):
+    """Sentences, one for each limit that is missed. A URAM holds as many bits as eight block RAMs."""
     whole, problems = total(figures), []
     for name, own in figures.items():
-        if own["levels"] > GOALS["levels"]:
-            problems.append(f"{module_name(name)} has a path of {own['levels']} levels, not at most {GOALS['levels']}")
-        if own["loads"] > GOALS["loads"]:
-            problems.append(f"{module_name(name)}: {own['net']} has {own['loads']} loads, not at most {GOALS['loads']}")
-    if whole["lut"] + whole["lutram"] >= GOALS["luts"]:
-        problems.append(f"{whole['lut']} LUTs and {whole['lutram']} as memory are not under {GOALS['luts']}")
-    if whole["bram36"] + 8 * whole["uram"] >= GOALS["block_rams"]:
+        if own["levels"] > limits["levels"]:
+            problems.append(f"{module_name(name)} has a path of {own['levels']} levels, not at most {limits['levels']}")
+        if own["loads"] > limits["loads"]:
+            problems.append(f"{module_name(name)}: {own['net']} has {own['loads']} loads, not at most {limits['loads']}")
+    if whole["lut"] + whole["lutram"] >= limits["luts"]:
+        problems.append(f"{whole['lut']} LUTs and {whole['lutram']} as memory are not under {limits['luts']}")
+    if whole["bram36"] + 8 * whole["uram"] >= limits["block_rams"]:
         problems.append(f"{whole['bram36']} block RAMs and {whole['uram']} URAMs are not under "
-                        f"{GOALS['block_rams']} block RAMs")
+                        f"{limits['block_rams']} block RAMs")
     return problems
 
 
@@ -448,6 +449,8 @@ def main():
     parser.add_argument("--stages", default="", help="of --ecp5: names with commas between, instead of all")
     parser.add_argument("--seeds", type=int, default=3, help="of --ecp5: runs of each stage")
     parser.add_argument("--patience", type=int, default=300, help="of --ecp5: seconds that one run may take")
+    parser.add_argument("--budget", action="store_true",
+                        help=f"hold it to {BUDGET['luts']} LUTs, which it keeps, instead of the goal of {GOALS['luts']}")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
@@ -483,8 +486,9 @@ def main():
     if arguments.json:
         arguments.json.parent.mkdir(parents=True, exist_ok=True)
         arguments.json.write_text(json.dumps(result, indent=1))
-    missed = over_budget(figures)
-    print(*[f"missed: {problem}" for problem in missed], sep="\n")
+    missed = over(BUDGET if arguments.budget else GOALS, figures)
+    for problem in missed:
+        print(f"missed: {problem}")
     return 1 if missed else 0
 
 

@@ -331,6 +331,6 @@ TEST_CASE("T4 a flipped bit of any entry, valid or not, shows with every key unt
     // A reset repairs, too.
     stage.flip("match_services", "entries", 3, 100);
     stage.flip("match_services", "parity", 0, 12);
-    stage.reset();
+    services.reset();
     services.look(keys[0]);
 }
