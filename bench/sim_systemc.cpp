@@ -162,6 +162,8 @@ private:
             PORT(s_axil_arvalid);
         PORT(s_axil_arready), PORT(s_axil_rdata), PORT(s_axil_rresp), PORT(s_axil_rvalid),
             PORT(s_axil_rready);
+        PORT(s_line_valid), PORT(s_line_ready), PORT(s_line_address), PORT(s_line_data),
+            PORT(s_line_strobes);  // not used
         PORT(irq), PORT(idle);
 #undef PORT
     }
@@ -171,12 +173,13 @@ private:
         m_axis_forward_tready, m_axis_forward_tlast, m_axis_mirror_tvalid, m_axis_mirror_tready,
         m_axis_mirror_tlast, mirror_room, m_decision_valid, s_axil_awvalid, s_axil_awready,
         s_axil_wvalid, s_axil_wready, s_axil_bvalid, s_axil_bready, s_axil_arvalid, s_axil_arready,
-        s_axil_rvalid, s_axil_rready, irq, idle;
+        s_axil_rvalid, s_axil_rready, s_line_valid, s_line_ready, irq, idle;
     sc_core::sc_signal<std::uint32_t> s_axis_tuser, m_axis_forward_tuser, s_axil_awaddr,
-        s_axil_wdata, s_axil_wstrb, s_axil_bresp, s_axil_araddr, s_axil_rdata, s_axil_rresp;
+        s_axil_wdata, s_axil_wstrb, s_axil_bresp, s_axil_araddr, s_axil_rdata, s_axil_rresp, s_line_address;
     sc_core::sc_signal<std::uint64_t> s_axis_tkeep, m_axis_forward_tkeep, m_axis_mirror_tkeep,
-        m_decision;
-    sc_core::sc_signal<sc_dt::sc_bv<512>> s_axis_tdata, m_axis_forward_tdata, m_axis_mirror_tdata;
+        m_decision, s_line_strobes;
+    sc_core::sc_signal<sc_dt::sc_bv<512>> s_axis_tdata, m_axis_forward_tdata, m_axis_mirror_tdata,
+        s_line_data;
     Vmirror_offload top;
 
     State state_ = State::resting;
