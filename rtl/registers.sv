@@ -190,16 +190,18 @@ module registers (
     end
 
     // Reads.
+    typedef enum logic [1:0] {Single, Counters, SessionCounters, Rules} section_t;
+    section_t section;                    // that the address read lies in
     logic [31:0] read_data;
     assign counter_index = CounterBits'(address[8:3]);
 
     always_comb begin
         read_data = '0;
-        if (address >= map::ARule) begin
+        if (section == Rules) begin
             if (address[5:2] < 4'(offload::RuleWords)) read_data = rule_words[32*address[5:2] +: 32];
-        end else if (address >= map::ASessionCounter) begin
+        end else if (section == SessionCounters) begin
             read_data = session_counter_values[32*address[5:2] +: 32];
-        end else if (address >= map::ACounter && address < map::ASessionCounterIndex) begin
+        end else if (section == Counters) begin
             read_data = address[2] ? counter_value[63:32] : counter_value[31:0];
         end else begin
             unique case (address)
@@ -305,6 +307,10 @@ module registers (
                 end else if (s_axil_arvalid && s_axil_arready) begin
                     address <= s_axil_araddr;
                     mapped  <= map::mapped(s_axil_araddr);
+                    section <= s_axil_araddr >= map::ARule             ? Rules
+                               : s_axil_araddr >= map::ASessionCounter ? SessionCounters
+                               : s_axil_araddr >= map::ACounter && s_axil_araddr < map::ASessionCounterIndex ? Counters
+                                                                                                             : Single;
                     rule    <= {s_axil_araddr[11], s_axil_araddr[9:6]};
                     state   <= Act;
                 end

@@ -97,11 +97,11 @@ FLIP_FLOPS = {
     # Words whose marks count, epochs, indices, strobes; amounts, sum, value read.
     "session_counters": [64 + 3 * 48 + 2 * 10 + 4 + 2 * n * 32 + 48 + n * 64 + n * 64 for n in (2, 6)],
     # Bus: state, direction, port, fetch, address; a line, its registers that are written and in part, why each is
-    # refused, and which is noted; whether an address read is mapped; read data, response, valid bits. Errors. Interrupt.
+    # refused, and which is noted; whether an address read is mapped, and its section; read data, response, valid bits. Errors. Interrupt.
     # Patience. Whether the source ports of the line, and the staged ones, contradict.
     # Staged words and their indices, the rule lists apart, whose rule is; token, strobes, counter index.
     "registers": [4 + 3 + 13 + 512 + 2 * 16 + 16 * 3 + 1 + 8 + 32 + 2 + 2 + (13 + 4 + 16 + 16) + (4 + 4 + 1) + 16 +
-                  2 + (135 + 8) + (1 + 8) + (29 + OUTER + 10) + (168 + 4) + 21 + 5 + 8 + 4 + 10],
+                  2 + 2 + (135 + 8) + (1 + 8) + (29 + OUTER + 10) + (168 + 4) + 21 + 5 + 8 + 4 + 10],
     "mirror_offload": [32 + 7 + 2 + 16 + 1],                    # bytes forwarded, of the beat, its flags; copies inside, resetting
 }
 INSTANCES = {"filter_table": 3, "match_rules": 3, "extension_header": 4}
