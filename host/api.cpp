@@ -119,6 +119,7 @@ void RequestQueue::perform(Requests& requests) {
     auto taken = std::exchange(requests_, {});
     if (taken.empty()) return;
     std::vector<Request> together;
+    together.reserve(taken.size());
     for (auto& [request, done] : taken) together.push_back(std::move(request));
     auto replies = requests.handle(together);
     for (std::size_t i = 0; i < taken.size(); ++i) taken[i].second(std::move(replies[i]));
