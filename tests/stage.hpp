@@ -570,6 +570,16 @@ inline Bits cidr_bits(const Address& address, std::uint64_t prefix) {
     return cidr;
 }
 
+/// Of a rule's even and odd bits.
+inline void put_rule_parity(Bits& list, int number) {
+    for (int odd = 0; odd < 2; ++odd) {
+        std::uint64_t parity = 0;
+        for (int i = odd; i < FieldsWidth; i += 2) parity ^= list.get(fields_at(number) + i, 1);
+        for (int i = odd; i < MarksWidth - 2; i += 2) parity ^= list.get(marks_at(number) + i, 1);
+        list.put(marks_at(number) + MarksWidth - 2 + odd, 1, parity);
+    }
+}
+
 inline void put_rule(Bits& list, int number, const RuleWord& rule) {
     Bits fields(FieldsWidth), marks(MarksWidth);
     fields.put(0, cidr_bits(rule.source, rule.source_prefix));
@@ -585,14 +595,9 @@ inline void put_rule(Bits& list, int number, const RuleWord& rule) {
     marks.put(4, 1, rule.has_source_ports);
     marks.put(5, 1, rule.has_destination_ports);
     marks.put(6, 8, rule.protocol);
-    for (int odd = 0; odd < 2; ++odd) {
-        std::uint64_t parity = 0;
-        for (int i = odd; i < FieldsWidth; i += 2) parity ^= fields.get(i, 1);
-        for (int i = odd; i < MarksWidth - 2; i += 2) parity ^= marks.get(i, 1);
-        marks.put(MarksWidth - 2 + odd, 1, parity);
-    }
     list.put(fields_at(number), fields);
     list.put(marks_at(number), marks);
+    put_rule_parity(list, number);
 }
 
 inline Bits filter_bits(const std::vector<RuleWord>& rules, bool amazon_dns) {

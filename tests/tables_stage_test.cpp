@@ -191,15 +191,7 @@ public:
         stage_->write_address = write.value_or(5);
         // Any bits, and the parity that makes them good.
         Bits word = random_.bits(FilterWidth);
-        for (int i = 0; i < 16; ++i) {
-            for (int odd = 0; odd < 2; ++odd) {
-                std::uint64_t parity = 0;
-                for (int j = odd; j < FieldsWidth; j += 2) parity ^= word.get(fields_at(i) + j, 1);
-                for (int j = odd; j < MarksWidth - 2; j += 2)
-                    parity ^= word.get(marks_at(i) + j, 1);
-                word.put(marks_at(i) + MarksWidth - 2 + odd, 1, parity);
-            }
-        }
+        for (int i = 0; i < 16; ++i) put_rule_parity(word, i);
         word.put(ListWidth + 1, 1, word.get(ListWidth, 1));
         drive(stage_->write_word, word);
         stage_->check = 1;
