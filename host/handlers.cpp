@@ -385,27 +385,30 @@ Effect delete_filter(const Context& c, const Json& p) {
              "TrafficMirrorFilterId: " + shown(filter.id) + " is used by " + sessions.front()->id);
     Effect effect{{{"TrafficMirrorFilterId", filter.id}}};
     for (const auto* rule : c.account.rules_of_filter(filter.id))
-        effect.change.erased.emplace_back(Kind::rule, rule->id);
-    effect.change.erased.emplace_back(Kind::filter, filter.id);
+        effect.change.erased.push_back({Kind::rule, rule->id, rule->sequence});
+    effect.change.erased.push_back({Kind::filter, filter.id, filter.sequence});
     return effect;
 }
 
 Effect delete_rule(const Context& c, const Json& p) {
-    const auto& id = rule_of(c, p).id;
-    return {{{"TrafficMirrorFilterRuleId", id}}, {{{Kind::rule, id}}, {}, {}, {}}};
+    const auto& rule = rule_of(c, p);
+    return {{{"TrafficMirrorFilterRuleId", rule.id}},
+            {{{Kind::rule, rule.id, rule.sequence}}, {}, {}, {}}};
 }
 
 Effect delete_session(const Context& c, const Json& p) {
-    const auto& id = session_of(c, p).id;
-    return {{{"TrafficMirrorSessionId", id}}, {{{Kind::session, id}}, {}, {}, {}}};
+    const auto& session = session_of(c, p);
+    return {{{"TrafficMirrorSessionId", session.id}},
+            {{{Kind::session, session.id, session.sequence}}, {}, {}, {}}};
 }
 
 Effect delete_target(const Context& c, const Json& p) {
-    const auto& id = target_of(c, p).id;
-    if (const auto sessions = c.account.sessions_of_target(id); !sessions.empty())
+    const auto& target = target_of(c, p);
+    if (const auto sessions = c.account.sessions_of_target(target.id); !sessions.empty())
         fail(ErrorCode::target_in_use,
-             "TrafficMirrorTargetId: " + shown(id) + " is used by " + sessions.front()->id);
-    return {{{"TrafficMirrorTargetId", id}}, {{{Kind::target, id}}, {}, {}, {}}};
+             "TrafficMirrorTargetId: " + shown(target.id) + " is used by " + sessions.front()->id);
+    return {{{"TrafficMirrorTargetId", target.id}},
+            {{{Kind::target, target.id, target.sequence}}, {}, {}, {}}};
 }
 
 // --- Tags ----------------------------------------------------------------------------------------

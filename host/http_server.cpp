@@ -42,6 +42,8 @@ struct HttpServer::State : std::enable_shared_from_this<State> {
 
 namespace {
 
+constexpr std::chrono::microseconds awake{100};
+
 HttpReply plain(unsigned status, const std::string& text) {
     return {status, "text/plain; charset=utf-8", text + "\n", {}};
 }
@@ -312,6 +314,11 @@ void HttpServer::every(std::chrono::milliseconds period, std::function<void()> o
 void HttpServer::poll() { state_->io.poll(); }
 
 void HttpServer::wait() {
+    // Who has just got a reply often asks again at once: waking up would cost more than looking.
+    const auto asleep = std::chrono::steady_clock::now() + awake;
+    do {
+        if (state_->io.poll() != 0) return;
+    } while (std::chrono::steady_clock::now() < asleep);
     state_->io.run_one();
     state_->io.poll();
 }

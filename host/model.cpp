@@ -158,7 +158,7 @@ void Account::put(Ordered<T>& objects, Kind kind, T& object, Change& inverse) {
         inverse.put.emplace_back(*old);
     } else {
         if (object.sequence == 0) object.sequence = next_;
-        inverse.erased.emplace_back(kind, object.id);
+        inverse.erased.push_back({kind, object.id, object.sequence});
     }
     next_ = std::max(next_, object.sequence + 1);
     index(object, true);
@@ -167,7 +167,7 @@ void Account::put(Ordered<T>& objects, Kind kind, T& object, Change& inverse) {
 
 Change Account::apply(Change& change) {
     Change inverse;
-    for (const auto& [kind, id] : change.erased) erase(kind, id, inverse);
+    for (const auto& each : change.erased) erase(each.kind, each.id, inverse);
     for (auto& object : change.put) {
         if (auto* target = std::get_if<TrafficMirrorTarget>(&object))
             put(targets_, Kind::target, *target, inverse);

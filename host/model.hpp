@@ -153,9 +153,16 @@ enum class Kind { target, filter, rule, session };
 using Object = std::variant<TrafficMirrorTarget, TrafficMirrorFilter, TrafficMirrorFilterRule,
                             TrafficMirrorSession>;
 
+/// An object that is to go, or has gone.
+struct Erased {
+    Kind kind;
+    std::string id;
+    Sequence sequence;
+};
+
 /// The effect of one request: erased first, then put. All of it happens or nothing.
 struct Change {
-    std::vector<std::pair<Kind, std::string>> erased;
+    std::vector<Erased> erased;
     std::vector<Object> put;  ///< new, or in the place of the object with this id
     std::vector<std::pair<std::string, std::string>> tokens_erased;  ///< action and token
     std::vector<TokenRecord> tokens_put;

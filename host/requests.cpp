@@ -245,9 +245,8 @@ std::vector<std::string> Requests::replace_network(const Account& network) {
     std::vector<std::string> deleted;
     batch.changes.emplace_back();
     for (const auto& [sequence, session] : account.sessions()) {
-        (void)sequence;
         if (account.interfaces().find(session.interface_id)) continue;
-        batch.changes.back().erased.emplace_back(Kind::session, session.id);
+        batch.changes.back().erased.push_back({Kind::session, session.id, sequence});
         deleted.push_back(session.id);
     }
     batch.inverses.push_back(account.apply(batch.changes.back()));

@@ -14,14 +14,14 @@
 namespace mirrornic {
 namespace {
 
-constexpr const char* schema_version = "1";
+constexpr const char* schema_version = "2";
 constexpr int application_id = 0x6d6e6963;  // "mnic", in the file's header
 constexpr int busy_milliseconds = 5000;     // a reader of the file may hold it that long
 
 constexpr const char* schema =
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;"
-    "CREATE TABLE objects (id TEXT PRIMARY KEY, kind INTEGER NOT NULL, sequence INTEGER NOT NULL,"
-    " body TEXT NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE objects (sequence INTEGER PRIMARY KEY, id TEXT NOT NULL, kind INTEGER NOT NULL,"
+    " body TEXT NOT NULL);"
     "CREATE TABLE tokens (action TEXT NOT NULL, token TEXT NOT NULL, parameters TEXT NOT NULL,"
     " reply TEXT NOT NULL, seconds INTEGER NOT NULL, PRIMARY KEY (action, token)) WITHOUT ROWID;";
 
@@ -346,19 +346,16 @@ Account SqliteStore::load() {
 }
 
 void SqliteStore::write(const Change& change) {
-    for (const auto& [kind, id] : change.erased) {
-        (void)kind;
-        (Statement(*this, "DELETE FROM objects WHERE id = ?") << id).next();
-    }
+    for (const auto& each : change.erased)
+        (Statement(*this, "DELETE FROM objects WHERE sequence = ?") << std::int64_t(each.sequence))
+            .next();
     for (const auto& object : change.put)
         std::visit(
             [&](const auto& each) {
                 Json body = body_of(each);
                 if (!each.tags.empty()) body["tags"] = each.tags;
-                (Statement(*this,
-                           "INSERT INTO objects VALUES (?, ?, ?, ?) ON CONFLICT (id) DO "
-                           "UPDATE SET sequence = excluded.sequence, body = excluded.body")
-                 << each.id << std::int64_t(object.index()) << std::int64_t(each.sequence)
+                (Statement(*this, "INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?)")
+                 << std::int64_t(each.sequence) << each.id << std::int64_t(object.index())
                  << to_text(body))
                     .next();
             },

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /// The account in an SQLite file: a change is on stable storage when commit() returns (S8).
 ///
-/// Tables: `objects` (id, kind, sequence, body), `tokens` (action, token, parameters, reply,
-/// seconds) and `meta` (key, value) with the schema's version, account and region. A body is JSON.
+/// Tables: `objects` (sequence, id, kind, body), where new ones stand at the end, so that a create
+/// writes one page; `tokens` (action, token, parameters, reply, seconds); `meta` (key, value) with
+/// the schema's version, account and region. A body is JSON.
 #pragma once
 
 #include <filesystem>

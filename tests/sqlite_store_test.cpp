@@ -118,7 +118,7 @@ public:
             std::set<std::string> ids;  // each is erased or put once
             if (const auto object = any(account); object && below(2)) {
                 erase(change, *object);
-                ids.insert(change.erased.front().second);
+                ids.insert(change.erased.front().id);
             }
             for (unsigned n = 1 + below(3); n > 0; --n) {
                 const Object put = object(account);
@@ -225,7 +225,9 @@ private:
     }
     static void erase(Change& change, const Object& object) {
         std::visit(
-            [&](const auto& each) { change.erased.emplace_back(Kind(object.index()), each.id); },
+            [&](const auto& each) {
+                change.erased.push_back({Kind(object.index()), each.id, each.sequence});
+            },
             object);
     }
 
@@ -525,7 +527,7 @@ TEST_CASE("a state file of another account, region or schema is refused, and say
     REQUIRE(sqlite3_exec(database, "UPDATE meta SET value = '7' WHERE key = 'schema'", nullptr,
                          nullptr, nullptr) == SQLITE_OK);
     sqlite3_close(database);
-    CHECK_THAT(error(owner), Contains("schema version 7") && Contains("knows version 1"));
+    CHECK_THAT(error(owner), Contains("schema version 7") && Contains("knows version 2"));
 }
 
 TEST_CASE("a file that is no state file is refused and stays as it is") {
