@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Load for `mirrornic serve`, and what SQLite alone does. Each prints one line of JSON.
-//   bench_api sessions HOST PORT CONNECTIONS COUNT TARGETS FILTER   creates COUNT sessions, then deletes them;
+//   bench_api sessions HOST PORT CONNECTIONS COUNT TARGETS FILTER   creates COUNT sessions, then
+//   deletes them;
 //     TARGETS are joined by commas, one for ten sources
-//   bench_api describe HOST PORT COUNT                             DescribeTrafficMirrorFilters, COUNT times
-//   bench_api page HOST PORT COUNT                                 DescribeTrafficMirrorSessions, MaxResults 1000
+//   bench_api describe HOST PORT COUNT                             DescribeTrafficMirrorFilters,
+//   COUNT times bench_api page HOST PORT COUNT DescribeTrafficMirrorSessions, MaxResults 1000
 //   bench_api call HOST PORT FORM                                  one request; its reply
-//   bench_api sqlite FILE COUNT                                    commits of one row each, WAL, synchronous=FULL
-// Requests are signed (Signature Version 4, key "bench", secret "bench-secret"), connections are kept.
+//   bench_api sqlite FILE COUNT                                    commits of one row each, WAL,
+//   synchronous=FULL
+// Requests are signed (Signature Version 4, key "bench", secret "bench-secret"), connections are
+// kept.
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <sqlite3.h>
@@ -49,8 +52,8 @@ std::string sha256(const std::string& text) {
 std::string hmac(const std::string& key, const std::string& text) {
     unsigned char digest[EVP_MAX_MD_SIZE];
     unsigned size = 0;
-    HMAC(EVP_sha256(), key.data(), int(key.size()), reinterpret_cast<const unsigned char*>(text.data()), text.size(),
-         digest, &size);
+    HMAC(EVP_sha256(), key.data(), int(key.size()),
+         reinterpret_cast<const unsigned char*>(text.data()), text.size(), digest, &size);
     return {reinterpret_cast<char*>(digest), size};
 }
 
@@ -74,17 +77,20 @@ public:
         std::strftime(date, sizeof date, "%Y%m%dT%H%M%SZ", &parts);
         const std::string day(date, 8), scope = day + "/us-east-1/ec2/aws4_request";
         const std::string type = "application/x-www-form-urlencoded";
-        const std::string canonical = "POST\n/\n\ncontent-type:" + type + "\nhost:" + host_ + "\nx-amz-date:" + date +
+        const std::string canonical = "POST\n/\n\ncontent-type:" + type + "\nhost:" + host_ +
+                                      "\nx-amz-date:" + date +
                                       "\n\ncontent-type;host;x-amz-date\n" + sha256(body);
         if (day != day_) {  // as SDKs do, the key is derived once a day
-            key_ = hmac(hmac(hmac(hmac("AWS4bench-secret", day), "us-east-1"), "ec2"), "aws4_request");
+            key_ =
+                hmac(hmac(hmac(hmac("AWS4bench-secret", day), "us-east-1"), "ec2"), "aws4_request");
             day_ = day;
         }
-        const std::string signature = hmac(key_, std::string("AWS4-HMAC-SHA256\n") + date + "\n" + scope + "\n" + sha256(canonical));
+        const std::string signature = hmac(key_, std::string("AWS4-HMAC-SHA256\n") + date + "\n" +
+                                                     scope + "\n" + sha256(canonical));
         const std::string request =
-            "POST / HTTP/1.1\r\nHost: " + host_ + "\r\nContent-Type: " + type + "\r\nX-Amz-Date: " + date +
-            "\r\nAuthorization: AWS4-HMAC-SHA256 Credential=bench/" + scope +
-            ", SignedHeaders=content-type;host;x-amz-date, Signature=" +
+            "POST / HTTP/1.1\r\nHost: " + host_ + "\r\nContent-Type: " + type +
+            "\r\nX-Amz-Date: " + date + "\r\nAuthorization: AWS4-HMAC-SHA256 Credential=bench/" +
+            scope + ", SignedHeaders=content-type;host;x-amz-date, Signature=" +
             hex(reinterpret_cast<const unsigned char*>(signature.data()), signature.size()) +
             "\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
         boost::asio::write(stream_.socket(), boost::asio::buffer(request));
@@ -114,8 +120,12 @@ Json report(double seconds, std::vector<double> milliseconds) {
     const auto quantile = [&](double part) {
         return milliseconds[std::size_t(part * double(milliseconds.size() - 1))];
     };
-    return {{"count", milliseconds.size()}, {"seconds", seconds}, {"per_second", double(milliseconds.size()) / seconds},
-            {"p50_ms", quantile(0.5)}, {"p99_ms", quantile(0.99)}, {"max_ms", quantile(1)}};
+    return {{"count", milliseconds.size()},
+            {"seconds", seconds},
+            {"per_second", double(milliseconds.size()) / seconds},
+            {"p50_ms", quantile(0.5)},
+            {"p99_ms", quantile(0.99)},
+            {"max_ms", quantile(1)}};
 }
 
 template <class Act>
@@ -128,8 +138,8 @@ double timed(Act act) {
 constexpr unsigned sources_per_target = 10;  // the quota
 
 /// Three sessions an interface, eni-00000000000000000 on.
-Json sessions(const std::string& host, const std::string& port, unsigned connections, unsigned count,
-              const std::vector<std::string>& targets, const std::string& filter) {
+Json sessions(const std::string& host, const std::string& port, unsigned connections,
+              unsigned count, const std::vector<std::string>& targets, const std::string& filter) {
     std::atomic<unsigned> next{0};
     std::mutex mutex;
     std::vector<double> milliseconds;
@@ -146,11 +156,12 @@ Json sessions(const std::string& host, const std::string& port, unsigned connect
                         std::snprintf(interface, sizeof interface, "eni-%017x", n / 3);
                         std::string reply;
                         const double took = timed([&] {
-                            reply = client.call("Action=CreateTrafficMirrorSession&NetworkInterfaceId=" +
-                                                std::string(interface) + "&TrafficMirrorTargetId=" +
-                                                targets.at(n / 3 / sources_per_target) +
-                                                "&TrafficMirrorFilterId=" + filter +
-                                                "&SessionNumber=" + std::to_string(n % 3 + 1));
+                            reply = client.call(
+                                "Action=CreateTrafficMirrorSession&NetworkInterfaceId=" +
+                                std::string(interface) +
+                                "&TrafficMirrorTargetId=" + targets.at(n / 3 / sources_per_target) +
+                                "&TrafficMirrorFilterId=" + filter +
+                                "&SessionNumber=" + std::to_string(n % 3 + 1));
                         });
                         const std::lock_guard lock(mutex);
                         milliseconds.push_back(took * 1e3);
@@ -166,11 +177,13 @@ Json sessions(const std::string& host, const std::string& port, unsigned connect
     if (!failure.empty()) throw std::runtime_error(failure);
     Json result = report(seconds, milliseconds);
     Client client(host, port);
-    for (const auto& id : created) client.call("Action=DeleteTrafficMirrorSession&TrafficMirrorSessionId=" + id);
+    for (const auto& id : created)
+        client.call("Action=DeleteTrafficMirrorSession&TrafficMirrorSessionId=" + id);
     return result;
 }
 
-Json repeated(const std::string& host, const std::string& port, unsigned count, const std::string& form) {
+Json repeated(const std::string& host, const std::string& port, unsigned count,
+              const std::string& form) {
     Client client(host, port);
     std::vector<double> milliseconds;
     std::size_t bytes = 0;
@@ -190,8 +203,11 @@ Json sqlite(const std::string& file, unsigned count) {
         if (sqlite3_exec(database, sql, nullptr, nullptr, nullptr) != SQLITE_OK)
             throw std::runtime_error(sqlite3_errmsg(database));
     };
-    if (sqlite3_open(file.c_str(), &database) != SQLITE_OK) throw std::runtime_error("cannot open " + file);
-    execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; CREATE TABLE IF NOT EXISTS t (id TEXT PRIMARY KEY, body TEXT)");
+    if (sqlite3_open(file.c_str(), &database) != SQLITE_OK)
+        throw std::runtime_error("cannot open " + file);
+    execute(
+        "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; CREATE TABLE IF NOT EXISTS t (id TEXT "
+        "PRIMARY KEY, body TEXT)");
     sqlite3_stmt* insert = nullptr;
     sqlite3_prepare_v2(database, "INSERT OR REPLACE INTO t VALUES (?, ?)", -1, &insert, nullptr);
     const std::string body(300, 'x');
@@ -199,12 +215,14 @@ Json sqlite(const std::string& file, unsigned count) {
     const double seconds = timed([&] {
         for (unsigned i = 0; i < count; ++i) {
             const std::string id = "tms-" + std::to_string(i);
-            milliseconds.push_back(1e3 * timed([&] {
-                sqlite3_bind_text(insert, 1, id.data(), int(id.size()), SQLITE_STATIC);
-                sqlite3_bind_text(insert, 2, body.data(), int(body.size()), SQLITE_STATIC);
-                if (sqlite3_step(insert) != SQLITE_DONE) throw std::runtime_error(sqlite3_errmsg(database));
-                sqlite3_reset(insert);
-            }));
+            milliseconds.push_back(
+                1e3 * timed([&] {
+                    sqlite3_bind_text(insert, 1, id.data(), int(id.size()), SQLITE_STATIC);
+                    sqlite3_bind_text(insert, 2, body.data(), int(body.size()), SQLITE_STATIC);
+                    if (sqlite3_step(insert) != SQLITE_DONE)
+                        throw std::runtime_error(sqlite3_errmsg(database));
+                    sqlite3_reset(insert);
+                }));
         }
     });
     sqlite3_finalize(insert);
@@ -227,13 +245,15 @@ int main(int argc, char* argv[]) {
         } else if (a.size() == 4 && a[0] == "describe") {
             result = repeated(a[1], a[2], number(3), "Action=DescribeTrafficMirrorFilters");
         } else if (a.size() == 4 && a[0] == "page") {
-            result = repeated(a[1], a[2], number(3), "Action=DescribeTrafficMirrorSessions&MaxResults=1000");
+            result = repeated(a[1], a[2], number(3),
+                              "Action=DescribeTrafficMirrorSessions&MaxResults=1000");
         } else if (a.size() == 4 && a[0] == "call") {
             result = {{"body", Client(a[1], a[2]).call(a[3])}};
         } else if (a.size() == 3 && a[0] == "sqlite") {
             result = sqlite(a[1], number(2));
         } else {
-            std::cerr << "usage: bench_api sessions|describe|page|call|sqlite ..., as the source says\n";
+            std::cerr
+                << "usage: bench_api sessions|describe|page|call|sqlite ..., as the source says\n";
             return 2;
         }
         std::cout << result << '\n';

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/// The verilated offload in a plain C++ loop: no SystemC, no checks, nothing between the caller and the pins. It is
-/// what cycle counts are read from, and the yardstick for the speed of the SystemC board.
+/// The verilated offload in a plain C++ loop: no SystemC, no checks, nothing between the caller and
+/// the pins. It is what cycle counts are read from, and the yardstick for the speed of the SystemC
+/// board.
 #pragma once
 
 #include <cstdint>
@@ -33,7 +34,8 @@ public:
     virtual void step() { edge(); }
 
     /// Puts a beat on s_axis. @param user as offload::user_t
-    void present(const std::uint8_t* data, std::size_t size, std::size_t offset, std::uint32_t user) {
+    void present(const std::uint8_t* data, std::size_t size, std::size_t offset,
+                 std::uint32_t user) {
         const std::size_t bytes = size - offset < 64 ? size - offset : 64;
         std::memcpy(&top.s_axis_tdata, data + offset, bytes);
         top.s_axis_tkeep = bytes == 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << bytes) - 1;
@@ -56,7 +58,8 @@ public:
         while (!top.s_axil_bvalid) step();
         step();
     }
-    void write_line(std::uint32_t address, const RegisterLine& words, std::uint16_t changed) override {
+    void write_line(std::uint32_t address, const RegisterLine& words,
+                    std::uint16_t changed) override {
         if (!lines) return RegisterAccess::write_line(address, words, changed);
         ++writes;
         top.s_line_address = static_cast<std::uint8_t>(address / sizeof words);

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Figures of the hardware, counted in clock cycles of the verilated offload: exact, and the same on every machine.
-// `bench_rtl` prints them as JSON. `bench_rtl capture FILE LENGTH COUNT` writes frames of one length, `bench_rtl mix FILE
-// COUNT CAPTURE ...` those of real captures in turn, again and again. `bench_rtl loop CONFIG FILE [lossless]` runs them
-// through the bare loop, at the taps where `mirrornic run --default-tap FIRST-INTERFACE:egress` has them, and prints the
-// seconds that it took, and the CPU's.
+// Figures of the hardware, counted in clock cycles of the verilated offload: exact, and the same on
+// every machine. `bench_rtl` prints them as JSON. `bench_rtl capture FILE LENGTH COUNT` writes
+// frames of one length, `bench_rtl mix FILE COUNT CAPTURE ...` those of real captures in turn,
+// again and again. `bench_rtl loop CONFIG FILE [lossless]` runs them through the bare loop, at the
+// taps where `mirrornic run --default-tap FIRST-INTERFACE:egress` has them, and prints the seconds
+// that it took, and the CPU's.
 #include <chrono>
 #include <ctime>
 #include <functional>
@@ -26,7 +27,7 @@ namespace {
 /// Feeds frames back to back and counts what happens until `cycles` have passed.
 struct Run {
     std::uint64_t production_gaps = 0, late_forwards = 0, starts = 0;
-    std::uint64_t mirror_beats = 0, mirror_cycles = 0, copies = 0;   // from the first copy on
+    std::uint64_t mirror_beats = 0, mirror_cycles = 0, copies = 0;  // from the first copy on
 };
 
 Run feed(BareOffload& offload, const Bytes& frame, std::uint32_t user, std::uint64_t cycles,
@@ -77,7 +78,9 @@ Json production() {
     const std::uint32_t user = BareOffload::user(device.interface_index("eni"), true);
     std::uint64_t gaps = 0, late = 0, lengths = 0;
     const std::function<bool(std::uint64_t)> loads[] = {
-        {}, [](std::uint64_t) { return false; }, [](std::uint64_t cycle) { return cycle % 3 == 0; }};
+        {},
+        [](std::uint64_t) { return false; },
+        [](std::uint64_t cycle) { return cycle % 3 == 0; }};
     for (std::size_t size = 1; size <= 9216; ++size) {
         const Bytes frame = frame_of(size);
         const std::uint64_t cycles = 3 * ((size + 63) / 64) + 2;
@@ -96,8 +99,11 @@ Json starts() {
     const std::uint32_t user = BareOffload::user(device.interface_index("eni"), true);
     const Run run = feed(offload, frame_of(60), user, 100000);
     const Counters counters = device.counters();
-    return {{"cycles", 100000}, {"frames_started", run.starts}, {"selected", counters.selected.frames},
-            {"mirrored", counters.mirrored.frames}, {"dropped", counters.dropped.frames}};
+    return {{"cycles", 100000},
+            {"frames_started", run.starts},
+            {"selected", counters.selected.frames},
+            {"mirrored", counters.mirrored.frames},
+            {"dropped", counters.dropped.frames}};
 }
 
 Json saturation() {
@@ -108,18 +114,24 @@ Json saturation() {
             const std::size_t length = short_copy ? 60 : size;
             BareOffload offload;
             MirrorDevice device(offload);
-            device.apply(full_tables(v6, short_copy ? std::optional<std::uint16_t>(15) : std::nullopt));
+            device.apply(
+                full_tables(v6, short_copy ? std::optional<std::uint16_t>(15) : std::nullopt));
             const std::uint32_t user = BareOffload::user(device.interface_index("eni"), true);
             const Run run = feed(offload, frame_of(length), user, 20000);
             const std::size_t kept = short_copy ? 15 : length;
             const double offered = static_cast<double>((kept + (v6 ? 70 : 50) + 63) / 64) /
                                    static_cast<double>((length + 63) / 64);
             const double limit = std::min(1.0, offered);
-            const double used = static_cast<double>(run.mirror_beats) / static_cast<double>(run.mirror_cycles);
-            rows.push_back({{"outer", v6 ? "IPv6" : "IPv4"}, {"length", length},
+            const double used =
+                static_cast<double>(run.mirror_beats) / static_cast<double>(run.mirror_cycles);
+            rows.push_back({{"outer", v6 ? "IPv6" : "IPv4"},
+                            {"length", length},
                             {"packet_length", short_copy ? Json(15) : Json(nullptr)},
-                            {"copies", run.copies}, {"cycles", run.mirror_cycles},
-                            {"beats_per_cycle", used}, {"limit", limit}, {"of_limit", used / limit}});
+                            {"copies", run.copies},
+                            {"cycles", run.mirror_cycles},
+                            {"beats_per_cycle", used},
+                            {"limit", limit},
+                            {"of_limit", used / limit}});
         }
     }
     return rows;
@@ -133,7 +145,9 @@ Json changes() {
         offload.writes = offload.reads = 0;
         const std::uint64_t before = offload.cycle;
         device.apply(state);
-        rows.push_back({{"change", what}, {"writes", offload.writes}, {"reads", offload.reads},
+        rows.push_back({{"change", what},
+                        {"writes", offload.writes},
+                        {"reads", offload.reads},
                         {"cycles", offload.cycle - before}});
     };
     TableState state = full_tables(true, {});
@@ -181,9 +195,11 @@ int loop(const std::string& config, const std::string& capture, bool lossless) {
     const auto& interfaces = configuration.account.interfaces();
     for (const auto& [sequence, interface] : interfaces) {
         (void)sequence;
-        taps.emplace(Bytes(interface.mac.begin(), interface.mac.end()), device.interface_index(interface.id));
+        taps.emplace(Bytes(interface.mac.begin(), interface.mac.end()),
+                     device.interface_index(interface.id));
     }
-    const std::uint32_t otherwise = BareOffload::user(device.interface_index((*interfaces.begin()).second.id), true);
+    const std::uint32_t otherwise =
+        BareOffload::user(device.interface_index((*interfaces.begin()).second.id), true);
     Bytes all;
     std::vector<Pass> passes;
     std::size_t frames = 0;
@@ -192,9 +208,12 @@ int loop(const std::string& config, const std::string& capture, bool lossless) {
         const std::size_t begin = all.size(), before = passes.size();
         all.insert(all.end(), frame.data, frame.data + frame.size);
         if (frame.size >= 14) {
-            const auto source = taps.find({frame.data + 6, frame.data + 12}), target = taps.find({frame.data, frame.data + 6});
-            if (source != taps.end()) passes.push_back({begin, all.size(), BareOffload::user(source->second, true)});
-            if (target != taps.end()) passes.push_back({begin, all.size(), BareOffload::user(target->second, false)});
+            const auto source = taps.find({frame.data + 6, frame.data + 12}),
+                       target = taps.find({frame.data, frame.data + 6});
+            if (source != taps.end())
+                passes.push_back({begin, all.size(), BareOffload::user(source->second, true)});
+            if (target != taps.end())
+                passes.push_back({begin, all.size(), BareOffload::user(target->second, false)});
         }
         if (passes.size() == before) passes.push_back({begin, all.size(), otherwise});
     }
@@ -225,8 +244,14 @@ int loop(const std::string& config, const std::string& capture, bool lossless) {
     while (!top.idle) edge();
     const double cpu = static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
     const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - started;
-    std::cout << Json{{"cpu_seconds", cpu}, {"elapsed_seconds", elapsed.count()}, {"frames", frames},
-                      {"passes", passes.size()}, {"cycles", offload.cycle - before}, {"copies", copies}, {"sum", sum}} << '\n';
+    std::cout << Json{{"cpu_seconds", cpu},
+                      {"elapsed_seconds", elapsed.count()},
+                      {"frames", frames},
+                      {"passes", passes.size()},
+                      {"cycles", offload.cycle - before},
+                      {"copies", copies},
+                      {"sum", sum}}
+              << '\n';
     return 0;
 }
 
@@ -244,7 +269,8 @@ int mix(const std::string& file, std::size_t count, const std::vector<std::strin
         const std::uint64_t begin = end;
         for (CaptureReader::Frame frame; reader.next(frame);) {
             if (!first) first = frame.timestamp_ns;
-            const std::uint64_t since = frame.timestamp_ns < *first ? 0 : frame.timestamp_ns - *first;
+            const std::uint64_t since =
+                frame.timestamp_ns < *first ? 0 : frame.timestamp_ns - *first;
             end = std::max(end, begin + since + 1000);
             frames.push_back({begin + since, Bytes(frame.data, frame.data + frame.size)});
         }
@@ -253,7 +279,8 @@ int mix(const std::string& file, std::size_t count, const std::vector<std::strin
     CaptureWriter writer(file);
     for (std::size_t i = 0; i < count; ++i) {
         const Recorded& frame = frames[i % frames.size()];
-        writer.write(1'000'000'000 + i / frames.size() * end + frame.time, frame.bytes.data(), frame.bytes.size());
+        writer.write(1'000'000'000 + i / frames.size() * end + frame.time, frame.bytes.data(),
+                     frame.bytes.size());
     }
     writer.close();
     return 0;
@@ -262,7 +289,8 @@ int mix(const std::string& file, std::size_t count, const std::vector<std::strin
 int capture(const std::string& file, std::size_t length, std::size_t count) {
     CaptureWriter writer(file);
     const Bytes frame = frame_of(length);
-    for (std::size_t i = 0; i < count; ++i) writer.write(1'000'000'000 + i * 1000, frame.data(), frame.size());
+    for (std::size_t i = 0; i < count; ++i)
+        writer.write(1'000'000'000 + i * 1000, frame.data(), frame.size());
     writer.close();
     return 0;
 }
@@ -270,15 +298,20 @@ int capture(const std::string& file, std::size_t length, std::size_t count) {
 }  // namespace
 
 int main(int argc, char* argv[]) {
-    if (argc == 5 && std::string(argv[1]) == "capture") return capture(argv[2], std::stoul(argv[3]), std::stoul(argv[4]));
-    if (argc >= 5 && std::string(argv[1]) == "mix") return mix(argv[2], std::stoul(argv[3]), {argv + 4, argv + argc});
+    if (argc == 5 && std::string(argv[1]) == "capture")
+        return capture(argv[2], std::stoul(argv[3]), std::stoul(argv[4]));
+    if (argc >= 5 && std::string(argv[1]) == "mix")
+        return mix(argv[2], std::stoul(argv[3]), {argv + 4, argv + argc});
     if ((argc == 4 || argc == 5) && std::string(argv[1]) == "loop")
         return loop(argv[2], argv[3], argc == 5 && std::string(argv[4]) == "lossless");
     if (argc != 1) {
-        std::cerr << "usage: bench_rtl [loop CONFIG FILE [lossless] | capture FILE LENGTH COUNT | mix FILE COUNT CAPTURE ...]\n";
+        std::cerr << "usage: bench_rtl [loop CONFIG FILE [lossless] | capture FILE LENGTH COUNT | "
+                     "mix FILE COUNT CAPTURE ...]\n";
         return 2;
     }
-    const Json figures{{"production", production()}, {"starts", starts()},
-                       {"saturation", saturation()}, {"changes", changes()}};
+    const Json figures{{"production", production()},
+                       {"starts", starts()},
+                       {"saturation", saturation()},
+                       {"changes", changes()}};
     std::cout << figures.dump(2) << '\n';
 }

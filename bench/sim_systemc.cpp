@@ -175,7 +175,8 @@ private:
         s_axil_wvalid, s_axil_wready, s_axil_bvalid, s_axil_bready, s_axil_arvalid, s_axil_arready,
         s_axil_rvalid, s_axil_rready, s_line_valid, s_line_ready, irq, idle;
     sc_core::sc_signal<std::uint32_t> s_axis_tuser, m_axis_forward_tuser, s_axil_awaddr,
-        s_axil_wdata, s_axil_wstrb, s_axil_bresp, s_axil_araddr, s_axil_rdata, s_axil_rresp, s_line_address;
+        s_axil_wdata, s_axil_wstrb, s_axil_bresp, s_axil_araddr, s_axil_rdata, s_axil_rresp,
+        s_line_address;
     sc_core::sc_signal<std::uint64_t> s_axis_tkeep, m_axis_forward_tkeep, m_axis_mirror_tkeep,
         m_decision, s_line_strobes;
     sc_core::sc_signal<sc_dt::sc_bv<512>> s_axis_tdata, m_axis_forward_tdata, m_axis_mirror_tdata,

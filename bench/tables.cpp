@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Table updates in clock cycles of the verilated offload, exact: rules and sessions on the table port, a filter's
-// replacement, and from a commit to its effect; beside traffic that starts a frame on every cycle, of which each must
-// be looked up, mirrored, and decided by the rule that its tables say. Prints JSON.
+// Table updates in clock cycles of the verilated offload, exact: rules and sessions on the table
+// port, a filter's replacement, and from a commit to its effect; beside traffic that starts a frame
+// on every cycle, of which each must be looked up, mirrored, and decided by the rule that its
+// tables say. Prints JSON.
 #include <algorithm>
 #include <deque>
 #include <functional>
@@ -28,13 +29,14 @@ using Bytes = std::vector<std::uint8_t>;
 
 /// A UDP frame over IPv4, 10.0.1.10 to 10.0.2.20, port 5000.
 Bytes frame_of(std::size_t size) {
-    Bytes frame{2, 0, 0, 0, 0, 0xb, 2, 0, 0, 0, 0, 0xa, 8, 0, 0x45, 0, 0, 0, 0, 0, 0, 0, 64, 17, 0, 0,
-                10, 0, 1, 10, 10, 0, 2, 20, 0x9c, 0x40, 0x13, 0x88, 0, 0, 0, 0};
+    Bytes frame{2, 0,  0,  0, 0, 0xb, 2, 0, 0,  0,  0, 0xa, 8,  0,    0x45, 0,    0,    0, 0, 0, 0,
+                0, 64, 17, 0, 0, 10,  0, 1, 10, 10, 0, 2,   20, 0x9c, 0x40, 0x13, 0x88, 0, 0, 0, 0};
     while (frame.size() < size) frame.push_back(static_cast<std::uint8_t>(frame.size() * 7));
     return frame;
 }
 
-/// The offload with frames back to back on one interface, egress and ingress in turn, while its registers are used.
+/// The offload with frames back to back on one interface, egress and ingress in turn, while its
+/// registers are used.
 class Loaded : public BareOffload {
 public:
     struct Decided {
@@ -59,7 +61,8 @@ public:
     void step() override {
         if ((running || offset_ != 0) && !top.s_axis_tvalid)
             present(frame_.data(), frame_.size(), offset_, user(interface_, started % 2 == 0));
-        if (top.m_axis_mirror_tvalid && top.m_axis_mirror_tready && top.m_axis_mirror_tlast) ++copies;
+        if (top.m_axis_mirror_tvalid && top.m_axis_mirror_tready && top.m_axis_mirror_tlast)
+            ++copies;
         if (top.m_decision_valid) decide();
         const bool taken_beat = top.s_axis_tvalid && top.s_axis_tready;
         if (running && !taken_beat) ++gaps;
@@ -82,15 +85,17 @@ public:
         wait_turn();
         BareOffload::write(address, value);
     }
-    void write_line(std::uint32_t address, const RegisterLine& words, std::uint16_t changed) override {
+    void write_line(std::uint32_t address, const RegisterLine& words,
+                    std::uint16_t changed) override {
         if (lines) wait_turn();
         BareOffload::write_line(address, words, changed);
     }
 
     bool running = false;
     std::uint64_t started = 0, decided = 0, mirrored = 0, copies = 0, gaps = 0;
-    std::map<std::uint16_t, std::map<unsigned, std::uint64_t>> by_version;  ///< mirrored, by the rule that accepted
-    std::deque<Decided> recent;                                            ///< decisions, newest last
+    std::map<std::uint16_t, std::map<unsigned, std::uint64_t>>
+        by_version;              ///< mirrored, by the rule that accepted
+    std::deque<Decided> recent;  ///< decisions, newest last
 
 private:
     void wait_turn() {
@@ -118,7 +123,8 @@ private:
     std::uint64_t spacing_ = 0, next_ = 0;
 };
 
-/// `count` rules in each direction; the one at `accepts` takes the frames above, the others match nothing of them.
+/// `count` rules in each direction; the one at `accepts` takes the frames above, the others match
+/// nothing of them.
 std::shared_ptr<const Filter> filter_of(unsigned count, unsigned accepts, std::uint8_t salt) {
     auto filter = std::make_shared<Filter>();
     for (unsigned i = 0; i < count; ++i) {
@@ -129,7 +135,8 @@ std::shared_ptr<const Filter> filter_of(unsigned count, unsigned accepts, std::u
         rule.source = Cidr::parse(i == accepts ? "10.0.1.10/32" : "192.0." + host + "/32");
         rule.destination = Cidr::parse(i == accepts ? "10.0.2.20/32" : "198.18." + host + "/32");
         rule.protocol = 17;
-        rule.source_ports = PortRange{static_cast<std::uint16_t>(i == accepts ? salt : i + salt), 60000};
+        rule.source_ports =
+            PortRange{static_cast<std::uint16_t>(i == accepts ? salt : i + salt), 60000};
         rule.destination_ports = PortRange{static_cast<std::uint16_t>(salt), 50000};
         filter->ingress.push_back(rule);
         rule.destination_ports->to = 50001;
@@ -177,7 +184,9 @@ Json rules(bool lines) {
     if (map::error_reason::reason.of(offload.read(map::error_reason::address())) != 0)
         throw std::runtime_error("a rule was refused");
     offload.stop();
-    return {{"port", lines ? "64-byte lines" : "32-bit"}, {"rules", count}, {"cycles", cycles},
+    return {{"port", lines ? "64-byte lines" : "32-bit"},
+            {"rules", count},
+            {"cycles", cycles},
             {"cycles_per_rule", static_cast<double>(cycles) / count}};
 }
 
@@ -224,20 +233,27 @@ Json changes(bool lines) {
         measure("modify a session");
         state.sessions.erase("t");
         measure("delete a session");
-        for (int k = 0; k < 200; ++k) offload.step();  // copies of the entry's last owner leave (P23)
+        for (int k = 0; k < 200; ++k)
+            offload.step();  // copies of the entry's last owner leave (P23)
     }
     offload.stop();
     if (offload.gaps != 0) throw std::runtime_error("traffic has a gap");
     const std::uint64_t lost = offload.started - std::min(offload.mirrored, offload.copies);
     for (const auto& [what, row] : seen)
-        rows.push_back({{"change", what}, {"frames_started", offload.started}, {"lost", lost}, {"port", lines ? "64-byte lines" : "32-bit"}, {"writes", row.writes},
-                        {"cycles_least", row.least}, {"cycles_most", row.most},
+        rows.push_back({{"change", what},
+                        {"frames_started", offload.started},
+                        {"lost", lost},
+                        {"port", lines ? "64-byte lines" : "32-bit"},
+                        {"writes", row.writes},
+                        {"cycles_least", row.least},
+                        {"cycles_most", row.most},
                         {"cycles_mean", static_cast<double>(row.sum) / rounds}});
     return rows;
 }
 
-/// 30 rules replaced by 30 others under traffic on every cycle. `spacing`: cycles of a write on the bus in front of the
-/// port; 0: none. `fresh`: nothing of the filter is in the staging registers before.
+/// 30 rules replaced by 30 others under traffic on every cycle. `spacing`: cycles of a write on the
+/// bus in front of the port; 0: none. `fresh`: nothing of the filter is in the staging registers
+/// before.
 Json replacement(bool lines, bool fresh, std::uint64_t spacing) {
     Loaded offload;
     TableState state = base_state();
@@ -252,7 +268,8 @@ Json replacement(bool lines, bool fresh, std::uint64_t spacing) {
         }
         offload.lines = lines;
         offload.by_version.clear();
-        const std::uint64_t started = offload.started, mirrored = offload.mirrored, copies = offload.copies;
+        const std::uint64_t started = offload.started, mirrored = offload.mirrored,
+                            copies = offload.copies;
         const unsigned before = 14 - round % 2, after = 13 + round % 2;
         offload.start(device->interface_index("eni"), 60);
         for (unsigned i = 0; i < 37 + round * 13; ++i) offload.step();
@@ -266,27 +283,36 @@ Json replacement(bool lines, bool fresh, std::uint64_t spacing) {
         writes = std::max(writes, offload.writes);
         for (int i = 0; i < 200; ++i) offload.step();
         const std::uint16_t version = offload.recent.back().version;
-        const auto first = std::find_if(offload.recent.rbegin(), offload.recent.rend(),
-                                        [&](const auto& decided) { return decided.version != version; });
-        if (first == offload.recent.rend()) throw std::runtime_error("no frame met the tables before the change");
+        const auto first =
+            std::find_if(offload.recent.rbegin(), offload.recent.rend(),
+                         [&](const auto& decided) { return decided.version != version; });
+        if (first == offload.recent.rend())
+            throw std::runtime_error("no frame met the tables before the change");
         most = std::max(most, first->start + 1 - from);
         most_bus = std::max(most_bus, bus);
         offload.stop();
         starts += offload.started - started;
-        lost += offload.started - started - std::min(offload.mirrored - mirrored, offload.copies - copies);
+        lost += offload.started - started -
+                std::min(offload.mirrored - mirrored, offload.copies - copies);
         if (offload.gaps != 0) throw std::runtime_error("traffic has a gap");
         // Each version has its one rule.
         for (const auto& [held, rules] : offload.by_version)
             for (const auto& [rule, frames] : rules)
                 if (rule != (held == version ? after : before)) lost += frames;
     }
-    return {{"port", lines ? "64-byte lines" : "32-bit"}, {"staged_before", fresh ? "nothing" : "another filter"},
-            {"cycles_per_bus_write", spacing}, {"writes", writes}, {"cycles_to_effect", most},
-            {"cycles_with_status_read", most_bus}, {"frames_started", starts}, {"lost", lost}};
+    return {{"port", lines ? "64-byte lines" : "32-bit"},
+            {"staged_before", fresh ? "nothing" : "another filter"},
+            {"cycles_per_bus_write", spacing},
+            {"writes", writes},
+            {"cycles_to_effect", most},
+            {"cycles_with_status_read", most_bus},
+            {"frames_started", starts},
+            {"lost", lost}};
 }
 
-/// Cycles from a commit's handshake to the first frame start that is handled by it, over all positions in traffic of
-/// one frame length: the least that is seen, and the most (of back-to-back frames, the last that met the old tables).
+/// Cycles from a commit's handshake to the first frame start that is handled by it, over all
+/// positions in traffic of one frame length: the least that is seen, and the most (of back-to-back
+/// frames, the last that met the old tables).
 Json latency(std::size_t size, bool filter) {
     Loaded offload;
     MirrorDevice device(offload);
@@ -298,7 +324,8 @@ Json latency(std::size_t size, bool filter) {
         offload.start(device.interface_index("eni"), size);
         for (unsigned i = 0; i < 200 + phase; ++i) offload.step();
         if (filter)
-            state.filters["f"] = filter_of(15, 13 + phase % 2, static_cast<std::uint8_t>(1 + phase % 200));
+            state.filters["f"] =
+                filter_of(15, 13 + phase % 2, static_cast<std::uint8_t>(1 + phase % 200));
         else
             state.sessions["s"].vni = 2000 + phase;
         device.apply(state);  // its last write is the commit
@@ -313,15 +340,20 @@ Json latency(std::size_t size, bool filter) {
             else if (decided.version == static_cast<std::uint16_t>(version - 1))
                 newest_old = std::max(newest_old, at);
         }
-        if (oldest_new < newest_old && !filter) throw std::runtime_error("a frame met older tables than one before it");
+        if (oldest_new < newest_old && !filter)
+            throw std::runtime_error("a frame met older tables than one before it");
         last_old = std::max(last_old, newest_old);
         first_new = std::min(first_new, oldest_new);
         most_new = std::max(most_new, oldest_new);
         offload.stop();
         offload.recent.clear();
     }
-    return {{"change", filter ? "filter" : "session"}, {"frame", size}, {"positions", 4 * beats},
-            {"first_new_least", first_new}, {"first_new_most", most_new}, {"last_old_most", last_old}};
+    return {{"change", filter ? "filter" : "session"},
+            {"frame", size},
+            {"positions", 4 * beats},
+            {"first_new_least", first_new},
+            {"first_new_most", most_new},
+            {"last_old_most", last_old}};
 }
 
 }  // namespace
@@ -335,9 +367,11 @@ int main() {
         for (const std::uint64_t spacing : {0, 75})
             for (const bool lines : {false, true})
                 for (const bool fresh : {false, true})
-                    if (lines || spacing == 0) figures["replacement"].push_back(replacement(lines, fresh, spacing));
+                    if (lines || spacing == 0)
+                        figures["replacement"].push_back(replacement(lines, fresh, spacing));
         for (const bool filter : {false, true})
-            for (const std::size_t size : {60, 64, 65, 128, 200, 1514}) figures["latency"].push_back(latency(size, filter));
+            for (const std::size_t size : {60, 64, 65, 128, 200, 1514})
+                figures["latency"].push_back(latency(size, filter));
         std::cout << figures.dump(2) << '\n';
     } catch (const std::exception& error) {
         std::cerr << "bench_tables: " << error.what() << '\n';

@@ -15,15 +15,15 @@ using Bytes = std::vector<std::uint8_t>;
 
 /// A UDP frame over IPv4 of at least 42 bytes; shorter ones are cut.
 inline Bytes frame_of(std::size_t size) {
-    Bytes frame{2, 0, 0, 0, 0, 0xb, 2, 0, 0, 0, 0, 0xa, 8, 0, 0x45, 0, 0, 0, 0, 0, 0, 0, 64, 17, 0, 0,
-                10, 0, 1, 10, 10, 0, 2, 20, 0x9c, 0x40, 0x13, 0x88, 0, 0, 0, 0};
+    Bytes frame{2, 0,  0,  0, 0, 0xb, 2, 0, 0,  0,  0, 0xa, 8,  0,    0x45, 0,    0,    0, 0, 0, 0,
+                0, 64, 17, 0, 0, 10,  0, 1, 10, 10, 0, 2,   20, 0x9c, 0x40, 0x13, 0x88, 0, 0, 0, 0};
     while (frame.size() < size) frame.push_back(static_cast<std::uint8_t>(frame.size() * 7));
     frame.resize(size);
     return frame;
 }
 
-/// Three sessions with full rule lists on one interface; only the last rule of the last one accepts, so that every
-/// frame goes through all there is.
+/// Three sessions with full rule lists on one interface; only the last rule of the last one
+/// accepts, so that every frame goes through all there is.
 inline TableState full_tables(bool v6, std::optional<std::uint16_t> packet_length) {
     TableState state;
     state.interfaces["eni"] = {};
@@ -36,7 +36,8 @@ inline TableState full_tables(bool v6, std::optional<std::uint16_t> packet_lengt
             entry.accept = accepts;
             entry.source = entry.destination = Cidr::parse(accepts ? "0.0.0.0/0" : "192.0.2.0/24");
             entry.protocol = 17;
-            if (!accepts) entry.destination_ports = PortRange{static_cast<std::uint16_t>(rule), 60000};
+            if (!accepts)
+                entry.destination_ports = PortRange{static_cast<std::uint16_t>(rule), 60000};
             filter->egress.push_back(entry);
             filter->ingress.push_back(entry);
         }

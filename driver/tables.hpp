@@ -25,9 +25,7 @@ struct IpAddress {
     /// @throws std::invalid_argument with a sentence that holds the text.
     static IpAddress parse(const std::string& text);
     std::string to_string() const;  ///< RFC 5952 for IPv6
-    bool operator==(const IpAddress& other) const {
-        return v6 == other.v6 && bytes == other.bytes;
-    }
+    bool operator==(const IpAddress& other) const { return v6 == other.v6 && bytes == other.bytes; }
     bool operator!=(const IpAddress& other) const { return !(*this == other); }
 };
 
@@ -44,7 +42,8 @@ struct Cidr {
     }
 };
 
-/// @throws std::invalid_argument unless the text is six hex pairs joined by ':' and a unicast address.
+/// @throws std::invalid_argument unless the text is six hex pairs joined by ':' and a unicast
+/// address.
 MacAddress parse_mac(const std::string& text);
 std::string to_string(const MacAddress& mac);
 
@@ -76,21 +75,23 @@ struct Filter {
 
 /// One traffic-mirroring session as the data plane knows it (P12, P14 to P19).
 struct Session {
-    std::string interface;             ///< key of the source in TableState::interfaces
-    std::string filter;                ///< key in TableState::filters
-    std::uint16_t number = 1;          ///< 1..32766, the lowest that accepts mirrors the frame
-    std::uint32_t vni = 0;             ///< 24 bits
-    std::optional<std::uint16_t> packet_length;  ///< bytes after the VXLAN header, 1..8500; absent: whole
+    std::string interface;     ///< key of the source in TableState::interfaces
+    std::string filter;        ///< key in TableState::filters
+    std::uint16_t number = 1;  ///< 1..32766, the lowest that accepts mirrors the frame
+    std::uint32_t vni = 0;     ///< 24 bits
+    std::optional<std::uint16_t>
+        packet_length;  ///< bytes after the VXLAN header, 1..8500; absent: whole
     MacAddress source_mac{};
     MacAddress target_mac{};
-    IpAddress source_address;          ///< of the same IP version as target_address
+    IpAddress source_address;  ///< of the same IP version as target_address
     IpAddress target_address;
-    std::uint16_t mtu = 9001;          ///< the target's, 576..9216
+    std::uint16_t mtu = 9001;  ///< the target's, 576..9216
 };
 
 /// One source interface.
 struct Interface {
-    std::optional<IpAddress> resolver;  ///< IPv4 address of its VPC's DNS resolver (P8), if its VPC is known
+    std::optional<IpAddress>
+        resolver;  ///< IPv4 address of its VPC's DNS resolver (P8), if its VPC is known
 };
 
 /// All that the data plane is to hold. Keys are the caller's ids. Filters and interfaces that no

@@ -24,7 +24,8 @@ private:
         transport(command, address, &value, sizeof value);
         return value;
     }
-    void transport(tlm::tlm_command command, std::uint32_t address, std::uint32_t* words, unsigned size) {
+    void transport(tlm::tlm_command command, std::uint32_t address, std::uint32_t* words,
+                   unsigned size) {
         tlm::tlm_generic_payload payload;
         payload.set_command(command);
         payload.set_address(address);
@@ -56,14 +57,16 @@ Board::Board(const Options& options, sc_core::sc_module_name name)
     forward_sink_.register_b_transport(this, &Board::take_forward);
     mirror_sink_.register_b_transport(this, &Board::take_copy);
     // The end of a run is no news.
-    sc_core::sc_report_handler::set_actions("/OSCI/SystemC", sc_core::SC_INFO, sc_core::SC_DO_NOTHING);
+    sc_core::sc_report_handler::set_actions("/OSCI/SystemC", sc_core::SC_INFO,
+                                            sc_core::SC_DO_NOTHING);
     SC_HAS_PROCESS(Board);
     SC_THREAD(thread);
     set_stack_size(8 << 20);
 }
 
 Board::~Board() {
-    // The offload has stopped while a frame was being fed: the payload must not delete what is the feeder's.
+    // The offload has stopped while a frame was being fed: the payload must not delete what is the
+    // feeder's.
     if (auto* extension = payload_.get_extension<Transfer>()) payload_.clear_extension(extension);
 }
 
@@ -111,14 +114,16 @@ void Board::feed(const std::uint8_t* data, std::size_t size, const Transfer& tra
 
 void Board::take_forward(tlm::tlm_generic_payload& payload, sc_core::sc_time&) {
     if (on_forward) {
-        on_forward({payload.get_data_ptr(), payload.get_data_length(), *payload.get_extension<Transfer>()});
+        on_forward({payload.get_data_ptr(), payload.get_data_length(),
+                    *payload.get_extension<Transfer>()});
     }
     payload.set_response_status(tlm::TLM_OK_RESPONSE);
 }
 
 void Board::take_copy(tlm::tlm_generic_payload& payload, sc_core::sc_time&) {
     if (on_copy) {
-        on_copy({payload.get_data_ptr(), payload.get_data_length(), *payload.get_extension<Transfer>()});
+        on_copy({payload.get_data_ptr(), payload.get_data_length(),
+                 *payload.get_extension<Transfer>()});
     }
     payload.set_response_status(tlm::TLM_OK_RESPONSE);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/// A board around the simulated offload: feeds passes, takes what comes out, and reaches the registers. All calls
-/// are made from the one function that `run` executes as a SystemC thread. One board a process (SystemC elaborates once).
+/// A board around the simulated offload: feeds passes, takes what comes out, and reaches the
+/// registers. All calls are made from the one function that `run` executes as a SystemC thread. One
+/// board a process (SystemC elaborates once).
 #pragma once
 
 #include <cstdint>

@@ -23,8 +23,8 @@ namespace mirrornic {
 namespace {
 
 constexpr std::size_t beat_bytes = 64;
-constexpr unsigned quantum = 256;                 // cycles between yields
-constexpr unsigned register_patience = 200'000;   // cycles that an access may take
+constexpr unsigned quantum = 256;                // cycles between yields
+constexpr unsigned register_patience = 200'000;  // cycles that an access may take
 
 std::uint64_t keep_of(std::size_t bytes) {
     return bytes >= beat_bytes ? ~std::uint64_t{0} : (std::uint64_t{1} << bytes) - 1;
@@ -92,7 +92,8 @@ struct Offload::Access {
     bool write, line;
     std::uint32_t address;
     std::uint32_t* value;  ///< of a read, and where its result goes
-    std::array<std::uint32_t, beat_bytes / 4> data;  ///< of a write; the first alone unless it is a line
+    std::array<std::uint32_t, beat_bytes / 4>
+        data;  ///< of a write; the first alone unless it is a line
     bool* done;
     bool sent;
     unsigned waited;
@@ -101,7 +102,7 @@ struct Offload::Access {
 /// A frame that leaves, and what the last beat was, to see that it holds still while it waits.
 struct Offload::Outgoing {
     const char* name;
-    bool is_copy;  ///< I1 and I3 hold; production forwards what it gets
+    bool is_copy;                    ///< I1 and I3 hold; production forwards what it gets
     std::vector<std::uint8_t> data;  ///< room for a beat more than `size` holds
     std::size_t size = 0;            ///< bytes of the frame so far
     Transfer transfer;
@@ -183,8 +184,14 @@ void Offload::access_register(tlm::tlm_generic_payload& payload, sc_core::sc_tim
     ++accesses_;
     std::uint32_t value = 0;
     bool done = false;
-    accesses_queue_.push_back({write, line, static_cast<std::uint32_t>(payload.get_address()), &value, {},
-                               write ? nullptr : &done, false, 0});
+    accesses_queue_.push_back({write,
+                               line,
+                               static_cast<std::uint32_t>(payload.get_address()),
+                               &value,
+                               {},
+                               write ? nullptr : &done,
+                               false,
+                               0});
     if (write) std::memcpy(accesses_queue_.back().data.data(), payload.get_data_ptr(), size);
     wake_up();
     if (!write) {
@@ -305,8 +312,7 @@ void Offload::present_beat() {
     const Transfer& transfer = frame.transfer;
     if (source_pattern && !source_pattern(cycle_)) return;
     const std::size_t offset = frame.next_beat * beat_bytes;
-    if (offset == 0 &&
-        (cycle_ < transfer.not_before || (transfer.when_room && !top.mirror_room))) {
+    if (offset == 0 && (cycle_ < transfer.not_before || (transfer.when_room && !top.mirror_room))) {
         return;
     }
     const std::size_t bytes = std::min(beat_bytes, frame.data.size() - offset);
@@ -349,12 +355,13 @@ void Offload::step() {
         ++frame.next_beat;
     }
     if (watch_forward && (top.m_axis_forward_tvalid || forwarded_->waiting)) {
-        collect(*forwarded_, top.m_axis_forward_tvalid, top.m_axis_forward_tready, top.m_axis_forward_tlast,
-                top.m_axis_forward_tkeep, &top.m_axis_forward_tdata, top.m_axis_forward_tuser);
+        collect(*forwarded_, top.m_axis_forward_tvalid, top.m_axis_forward_tready,
+                top.m_axis_forward_tlast, top.m_axis_forward_tkeep, &top.m_axis_forward_tdata,
+                top.m_axis_forward_tuser);
     }
     if (top.m_axis_mirror_tvalid || mirrored_->waiting || mirrored_->in_frame) {
-        collect(*mirrored_, top.m_axis_mirror_tvalid, top.m_axis_mirror_tready, top.m_axis_mirror_tlast,
-                top.m_axis_mirror_tkeep, &top.m_axis_mirror_tdata, 0);
+        collect(*mirrored_, top.m_axis_mirror_tvalid, top.m_axis_mirror_tready,
+                top.m_axis_mirror_tlast, top.m_axis_mirror_tkeep, &top.m_axis_mirror_tdata, 0);
     }
     if (top.m_decision_valid) decide();
     const bool frame_done = taken && top.s_axis_tlast;
@@ -368,14 +375,14 @@ void Offload::step() {
     }
 }
 
-void Offload::collect(Outgoing& out, bool valid, bool ready, bool last, std::uint64_t keep, const void* data,
-                      std::uint32_t user) {
+void Offload::collect(Outgoing& out, bool valid, bool ready, bool last, std::uint64_t keep,
+                      const void* data, std::uint32_t user) {
     const auto broken = [&out, this](const std::string& what) {
         throw SimulationError(std::string(out.name) + " broke the stream contract at cycle " +
                               std::to_string(cycle_) + ": " + what);
     };
-    if (out.waiting &&
-        (!valid || keep != out.keep || last != out.last || std::memcmp(data, out.beat, beat_bytes) != 0)) {
+    if (out.waiting && (!valid || keep != out.keep || last != out.last ||
+                        std::memcmp(data, out.beat, beat_bytes) != 0)) {
         broken("a beat changed while it waited for tready");
     }
     if (!valid) {
@@ -428,14 +435,15 @@ void Offload::finish_forward() {
     Transfer& transfer = forwarded_->transfer;
     const Forwarding& in = forwarding_.front();
     transfer.tag = in.tag;
-    transfer.latency = std::max(transfer.first_cycle - in.first_cycle, transfer.last_cycle - in.last_cycle);
+    transfer.latency =
+        std::max(transfer.first_cycle - in.first_cycle, transfer.last_cycle - in.last_cycle);
     forwarding_.pop();
     send_out(forward, *forwarded_);
 }
 
 void Offload::finish_copy() {
-    // Copies leave in the order of passes (P21): this one belongs to the oldest pass that was announced as
-    // mirrored, or to a pass whose last beat is still to come.
+    // Copies leave in the order of passes (P21): this one belongs to the oldest pass that was
+    // announced as mirrored, or to a pass whose last beat is still to come.
     Fed* fed = nullptr;
     if (!awaiting_copy_.empty()) {
         fed = &awaiting_copy_.front();
@@ -443,7 +451,8 @@ void Offload::finish_copy() {
         fed = &undecided_.front();
         fed->copy_left = true;
     } else {
-        throw SimulationError("m_axis_mirror sent a copy of no pass at cycle " + std::to_string(cycle_));
+        throw SimulationError("m_axis_mirror sent a copy of no pass at cycle " +
+                              std::to_string(cycle_));
     }
     const bool v6 = mirrored_->data[12] == 0x86;
     const std::size_t kept = mirrored_->size - (v6 ? 70 : 50);
@@ -461,7 +470,8 @@ void Offload::finish_copy() {
 void Offload::decide() {
     const Fed fed = undecided_.front();
     undecided_.pop();
-    const bool mirrored = (model_->top.m_decision & 3) == static_cast<unsigned>(DecisionRecord::Outcome::mirrored);
+    const bool mirrored =
+        (model_->top.m_decision & 3) == static_cast<unsigned>(DecisionRecord::Outcome::mirrored);
     if (mirrored && !fed.copy_left) awaiting_copy_.push(fed);
     if (on_decision) {
         DecisionRecord record = decode(model_->top.m_decision);
@@ -474,7 +484,8 @@ void Offload::step_registers() {
     auto& top = model_->top;
     Access& access = accesses_queue_.front();
     if (++access.waited > register_patience) {
-        throw SimulationError("the offload does not answer an access of register " + std::to_string(access.address));
+        throw SimulationError("the offload does not answer an access of register " +
+                              std::to_string(access.address));
     }
     if (access.line) return step_line();
     if (!access.sent) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/// Gives each file of a folder to a fuzzer's entry, where libFuzzer is not at hand: what was once found stays found.
+/// Gives each file of a folder to a fuzzer's entry, where libFuzzer is not at hand: what was once
+/// found stays found.
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
@@ -16,7 +17,8 @@ int main(int argc, char* argv[]) {
             std::ifstream in(entry.path(), std::ios::binary);
             const std::vector<char> bytes(std::istreambuf_iterator<char>(in), {});
             std::cout << entry.path().string() << std::endl;  // the last one is the one that fails
-            LLVMFuzzerTestOneInput(reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size());
+            LLVMFuzzerTestOneInput(reinterpret_cast<const std::uint8_t*>(bytes.data()),
+                                   bytes.size());
             ++count;
         }
     std::cout << count << " inputs\n";

@@ -49,7 +49,8 @@ public:
         }
         drive(stage_->in_window, window);
         stage_->in_length = std::uint8_t(std::min<std::size_t>(frame.size(), 64));
-        stage_->in_more = std::uint8_t(std::min<std::size_t>(frame.size(), 128) - stage_->in_length);
+        stage_->in_more =
+            std::uint8_t(std::min<std::size_t>(frame.size(), 128) - stage_->in_length);
         stage_->in_valid = 1;
         cycle(frame);
         stage_->in_valid = 0;

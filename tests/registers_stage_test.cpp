@@ -1189,8 +1189,8 @@ TEST_CASE("T3 the staged words are what was written to their registers") {
                 const std::uint32_t to = word(rule_destination_ports::address(direction, i));
                 rule.destination_port_from = to & 0xffff;
                 rule.destination_port_to = to >> 16;
-                rule.source = address(
-                    [&](std::uint32_t j) { return rule_source::address(direction, i, j); });
+                rule.source =
+                    address([&](std::uint32_t j) { return rule_source::address(direction, i, j); });
                 rule.destination = address(
                     [&](std::uint32_t j) { return rule_destination::address(direction, i, j); });
             }

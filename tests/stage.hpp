@@ -602,8 +602,7 @@ inline void put_rule(Bits& list, int number, const RuleWord& rule) {
 
 inline Bits filter_bits(const std::vector<RuleWord>& rules, bool amazon_dns) {
     Bits list(FilterWidth);
-    for (int i = 0; i < 16; ++i)
-        put_rule(list, i, i < int(rules.size()) ? rules[i] : RuleWord{});
+    for (int i = 0; i < 16; ++i) put_rule(list, i, i < int(rules.size()) ? rules[i] : RuleWord{});
     list.put(ListWidth, 2, amazon_dns ? 3 : 0);
     return list;
 }
