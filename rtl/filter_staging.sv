@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The staged filter: both rule lists, as the host writes them rule by rule and as a commit takes them, list by list.
-// Each rule is kept twice, as registers for reading back and as the filter table holds it. A write is in the list two
-// cycles later, and `inconsistent` with it. Rules have no reset: what has one writes zeros to all of them.
+// The staged filter: both rule lists as registers, which the host writes rule by rule, and as a commit takes them. For a
+// commit, `assemble` encodes all rules in order, one a cycle; a cycle behind the last one `list` is the ingress list, and
+// `next_egress` puts the egress list in its place. A write shows in `inconsistent` two cycles later. Rules have no reset:
+// what has one writes zeros to all of them.
 // A CIDR loses the address bits that its prefix does not cover; a fetched rule shows zeros there.
 module filter_staging (
     input  logic                            clk,
@@ -9,21 +10,26 @@ module filter_staging (
     input  logic                            write,
     input  logic [offload::RuleWords-1:0]   write_words,   // registers that are written
     input  logic [offload::RuleWidth-1:0]   write_rule,
+    input  logic                            clear,         // the rule is written as zeros
     output logic [offload::RuleWidth-1:0]   read_rule,
     input  logic                            fetched,       // the rule comes from this word of the table
     input  logic [offload::ListWidth-1:0]   fetched_list,
     output logic                            inconsistent,  // a staged rule breaks a limit across fields (T5)
     input  logic                            amazon_dns,
-    input  logic                            next_egress,   // the list that is out a cycle later
-    input  logic                            take,          // `list` counts
+    input  logic                            assemble,      // `rule` is taken
+    input  logic                            next_egress,
     output logic [offload::FilterWidth-1:0] list
 );
-    localparam int Groups = map::Rules / 4;
-    localparam int GroupWidth = offload::ListWidth / Groups;
+    localparam int Fields = offload::FieldsWidth;
+    localparam int Marks = offload::MarksWidth;
+    localparam int GroupWidth = offload::ListWidth / 4;
 
-    // Bits of an address that a prefix covers.
+    // Bits of an address that a prefix covers: of a byte all, where the prefix reaches beyond it, or the first ones.
     function automatic logic [127:0] mask_of(input logic [7:0] prefix);
-        mask_of = ~({128{1'b1}} >> prefix);
+        logic [7:0] first;
+        for (int j = 0; j < 8; j++) first[7-j] = prefix[2:0] > 3'(j);
+        for (int k = 0; k < 16; k++)
+            mask_of[8*(15-k) +: 8] = {8{prefix[7:3] > 5'(k)}} | ({8{prefix[7:3] == 5'(k)}} & first);
     endfunction
 
     function automatic offload::cidr_t encode(input logic [127:0] address, input logic [127:0] mask);
@@ -37,13 +43,17 @@ module filter_staging (
         covered[127:96] = covered[95:64] | cidr[127:96];
     endfunction
 
+    // Whole bytes, and the bits of the one byte that is covered in part.
     function automatic logic [7:0] length_of(input logic [127:0] mask);
-        logic [127:0] last;
-        last      = mask & ~{mask[126:0], 1'b0};
+        logic [7:0] part;
         length_of = '0;
-        for (int i = 0; i < 64; i++) begin
-            if (last[127-i]) length_of = length_of | 8'(i + 1);
-            if (last[63-i]) length_of = length_of | 8'(i + 65);
+        part      = '0;
+        for (int k = 0; k < 16; k++) begin
+            if (mask[8*(15-k)]) length_of = 8'(8 * (k + 1));
+            else part = part | mask[8*(15-k) +: 8];
+        end
+        for (int j = 0; j < 7; j++) begin
+            if (part[7-j]) length_of[2:0] = 3'(j + 1);
         end
     endfunction
 
@@ -56,10 +66,9 @@ module filter_staging (
     logic [GroupWidth-1:0] group;
     always_comb begin
         group = 'x;
-        for (int i = 0; i < Groups; i++) begin
-            if (fetched && rule[offload::RuleBits-1:2] == (offload::RuleBits - 2)'(i))
-                group = fetched_list[i*GroupWidth +: GroupWidth];
-        end
+        if (fetched)
+            group = rule[3] ? (rule[2] ? fetched_list[3*GroupWidth +: GroupWidth] : fetched_list[2*GroupWidth +: GroupWidth])
+                            : (rule[2] ? fetched_list[GroupWidth +: GroupWidth] : fetched_list[0 +: GroupWidth]);
     end
     assign picked_source      = covered(picked_fields.source);
     assign picked_destination = covered(picked_fields.destination);
@@ -67,11 +76,11 @@ module filter_staging (
     always_ff @(posedge clk) begin
         picked  <= fetched;
         decoded <= picked;
-        for (int i = 0; i < 4; i++) begin
-            if (fetched && rule[1:0] == 2'(i)) begin
-                picked_fields <= group[i*offload::FieldsWidth +: offload::FieldsWidth];
-                picked_marks  <= group[4*offload::FieldsWidth+i*offload::MarksWidth +: offload::MarksWidth];
-            end
+        if (fetched) begin
+            picked_fields <= rule[1] ? (rule[0] ? group[3*Fields +: Fields] : group[2*Fields +: Fields])
+                                     : (rule[0] ? group[Fields +: Fields] : group[0 +: Fields]);
+            picked_marks  <= rule[1] ? (rule[0] ? group[4*Fields+3*Marks +: Marks] : group[4*Fields+2*Marks +: Marks])
+                                     : (rule[0] ? group[4*Fields+Marks +: Marks] : group[4*Fields +: Marks]);
         end
         if (picked) begin
             decoded_rule <= {
@@ -87,18 +96,18 @@ module filter_staging (
     // As registers.
     (* ram_style = "distributed" *) logic [offload::RuleWidth-1:0] rules [2*map::Rules];
     logic [offload::RuleWidth-1:0] new_rule;
-    assign new_rule  = decoded ? decoded_rule : write_rule;
+    assign new_rule  = decoded ? decoded_rule : clear ? '0 : write_rule;
     assign read_rule = rules[rule];
 
     always_ff @(posedge clk) begin
         for (int i = 0; i < offload::RuleWords; i++) begin
-            if (decoded || (write && write_words[i])) rules[rule][32*i +: 32] <= new_rule[32*i +: 32];
+            if (decoded || clear || (write && write_words[i])) rules[rule][32*i +: 32] <= new_rule[32*i +: 32];
         end
     end
 
     // As the table holds it.
-    logic written;
-    logic [offload::RuleBits:0] written_rule;
+    logic written, encoding;
+    logic [offload::RuleBits:0] encoded_rule;
     offload::rule_t staged;
     offload::fields_t fields;
     logic [offload::MarksWidth-3:0] marks;
@@ -114,8 +123,8 @@ module filter_staging (
         bits   = 'x;
         parity = 'x;
         breaks = 1'bx;
-        if (written) begin
-            staged = rules[written_rule];
+        if (written || encoding) begin
+            staged = rules[encoded_rule];
             fields = {staged.destination_port_to, staged.destination_port_from, staged.source_port_to,
                       staged.source_port_from, encode(staged.destination, mask_of(staged.destination_prefix)),
                       encode(staged.source, mask_of(staged.source_prefix))};
@@ -133,36 +142,23 @@ module filter_staging (
 
     assign inconsistent = broken != '0;
     always_ff @(posedge clk) begin
-        written      <= write || decoded;
-        written_rule <= rule;
-        if (written) broken[written_rule] <= breaks;
+        written      <= write || decoded || clear;
+        encoding     <= assemble;
+        encoded_rule <= rule;
+        if (written) broken[encoded_rule] <= breaks;
     end
 
-    assign list[offload::FilterWidth-1:offload::ListWidth] = {2{amazon_dns}};
-
-    // One select for all groups would have too many loads: half of them have the opposite of it, and the lists the other
-    // way round.
-    logic egress, ingress;
+    // A rule's place in both lists is a shift register of two: all that is encoded passes through `egress`.
+    logic [offload::ListWidth-1:0] egress;
     always_ff @(posedge clk) begin
-        egress  <= next_egress;
-        ingress <= !next_egress;
-    end
-
-    for (genvar i = 0; i < Groups; i++) begin : g_group
-        (* ram_style = "distributed" *) logic [GroupWidth-1:0] rows [2];
-        always_comb begin
-            list[i*GroupWidth +: GroupWidth] = 'x;
-            if (take) list[i*GroupWidth +: GroupWidth] = rows[i < Groups / 2 ? egress : ingress];
-        end
-
-        logic row;
-        assign row = written_rule[offload::RuleBits] ^ (i >= Groups / 2);
-
-        always_ff @(posedge clk) begin
-            for (int j = 0; j < 4; j++) begin
-                if (written && written_rule[offload::RuleBits-1:0] == offload::RuleBits'(4 * i + j)) begin
-                    rows[row][j*offload::FieldsWidth +: offload::FieldsWidth] <= fields;
-                    rows[row][4*offload::FieldsWidth+j*offload::MarksWidth +: offload::MarksWidth] <= {parity, marks};
+        if (encoding || next_egress) begin
+            list[offload::FilterWidth-1:offload::ListWidth] <= {2{amazon_dns}};
+            for (int i = 0; i < map::Rules; i++) begin
+                if (next_egress || encoded_rule[offload::RuleBits-1:0] == offload::RuleBits'(i)) begin
+                    list[offload::fields_at(i) +: offload::FieldsWidth]   <= egress[offload::fields_at(i) +: offload::FieldsWidth];
+                    list[offload::marks_at(i) +: offload::MarksWidth]     <= egress[offload::marks_at(i) +: offload::MarksWidth];
+                    egress[offload::fields_at(i) +: offload::FieldsWidth] <= fields;
+                    egress[offload::marks_at(i) +: offload::MarksWidth]   <= {parity, marks};
                 end
             end
         end

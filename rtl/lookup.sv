@@ -25,8 +25,7 @@ module lookup (
     input  logic [offload::InterfaceBits-1:0] staged_interface_index,
     input  offload::interface_t              staged_interface,
     input  logic [offload::FilterBits-1:0]   staged_filter_index,
-    output logic                             next_egress,     // which of the staged lists is out a cycle later
-    output logic                             take_list,       // it counts
+    output logic                             next_egress,     // the staged list is the egress list a cycle later
     input  logic [offload::FilterWidth-1:0]  staged_list,
     input  logic [offload::SessionBits-1:0]  staged_session_index,
     input  offload::cut_t                    staged_cut,
@@ -172,12 +171,12 @@ module lookup (
         if (tap6) session7 <= session6;
     end
 
-    assign next_egress  = !(token4.commit && token4.filter);
     // The lists are written in this cycle and the next. One register for all slots would have too many loads.
-    logic keep_list;
+    assign next_egress = token5.commit && token5.filter;
+    logic take_list, keep_list;
     always_ff @(posedge clk) begin
-        take_list <= !rst && ((token4.commit && token4.filter) || (token5.commit && token5.filter));
-        keep_list <= rst || !((token4.commit && token4.filter) || (token5.commit && token5.filter));
+        take_list <= !rst && ((token4.commit && token4.filter) || next_egress);
+        keep_list <= rst || !((token4.commit && token4.filter) || next_egress);
     end
     assign filter_index = filter6;
 
@@ -189,7 +188,7 @@ module lookup (
         filter_table filters (
             .clk,
             .write(i == 0 ? take_list : !keep_list),
-            .write_address({staged_filter_index, !(token5.commit && token5.filter)}),
+            .write_address({staged_filter_index, !next_egress}),
             .write_word(staged_list),
             .read(used5[i] || fetch),
             .read_address(fetch ? {staged_filter_index, token5.fetch_egress}

@@ -110,7 +110,7 @@ module mirror_offload (
     logic [offload::InterfaceBits-1:0] staged_interface_index;
     offload::interface_t staged_interface, interface_word;
     logic [offload::FilterBits-1:0] staged_filter_index;
-    logic next_egress, take_list;
+    logic next_egress;
     logic [offload::FilterWidth-1:0] staged_list, filter_word;
     logic [offload::SessionBits-1:0] staged_session_index;
     offload::cut_t staged_cut, cut_word;
@@ -136,7 +136,7 @@ module mirror_offload (
         .in_index(window_user.index[offload::InterfaceBits:0]), .in_window(window), .in_length(window_length),
         .in_more(window_more),
         .token, .token_taken, .token_done,
-        .staged_interface_index, .staged_interface, .staged_filter_index, .next_egress, .take_list, .staged_list,
+        .staged_interface_index, .staged_interface, .staged_filter_index, .next_egress, .staged_list,
         .staged_session_index, .staged_cut, .staged_outer, .staged_service_index, .staged_service,
         .staged_source_ports,
         .ready, .fetched_interface, .interface_word, .fetched_filter, .filter_word,
@@ -282,7 +282,7 @@ module mirror_offload (
         .s_axil_rresp, .s_axil_rvalid, .s_axil_rready,
         .s_line_valid, .s_line_ready, .s_line_address, .s_line_data, .s_line_strobes, .irq,
         .token, .token_taken, .token_done,
-        .staged_interface_index, .staged_interface, .staged_filter_index, .next_egress, .take_list, .staged_list,
+        .staged_interface_index, .staged_interface, .staged_filter_index, .next_egress, .staged_list,
         .staged_session_index, .staged_cut, .staged_outer, .staged_service_index, .staged_service,
         .staged_source_ports,
         .fetched_interface, .interface_word, .fetched_filter, .filter_word, .fetched_cut, .cut_word,

@@ -49,7 +49,6 @@ module registers (
     output offload::interface_t               staged_interface,
     output logic [offload::FilterBits-1:0]    staged_filter_index,
     input  logic                              next_egress,
-    input  logic                              take_list,
     output logic [offload::FilterWidth-1:0]   staged_list,
     output logic [offload::SessionBits-1:0]   staged_session_index,
     output offload::cut_t                     staged_cut,
@@ -90,7 +89,7 @@ module registers (
     localparam int CommitWord = 32'(map::ACommit) / 4 % 16;
     localparam int FetchWord = 32'(map::AFetch) / 4 % 16;
 
-    typedef enum logic [3:0] {Idle, Check, Act, Clear, Token, Fetch, Settle, Pause, Respond} state_t;
+    typedef enum logic [3:0] {Idle, Check, Act, Clear, Assemble, Token, Fetch, Settle, Pause, Respond} state_t;
     state_t state;
     logic writing, posted, fetching, mapped;
     logic [12:0] address;
@@ -115,11 +114,10 @@ module registers (
 
     filter_staging filter_staging (
         .clk,
-        .rule, .write((written && address[12]) || state == Clear),
-        .write_words(state == Clear ? '1 : words[offload::RuleWords-1:0]),
-        .write_rule(state == Clear ? '0 : line[offload::RuleWidth-1:0]), .read_rule(rule_words),
+        .rule, .write(written && address[12]), .write_words(words[offload::RuleWords-1:0]),
+        .write_rule(line[offload::RuleWidth-1:0]), .clear(state == Clear), .read_rule(rule_words),
         .fetched(fetched_filter), .fetched_list(filter_word[offload::ListWidth-1:0]), .inconsistent(inconsistent_rule),
-        .amazon_dns, .next_egress, .take(take_list), .list(staged_list)
+        .amazon_dns, .assemble(state == Assemble), .next_egress, .list(staged_list)
     );
 
     // Errors (T5).
@@ -127,7 +125,7 @@ module registers (
     logic [3:0] error_reason;
     logic [15:0] error_count, unmapped_reads;
     logic [3:0] interrupt_status, interrupt_mask;
-    logic was_ready;
+    logic was_ready, taken, expired;
     logic [15:0] patience;
 
     assign irq = (interrupt_status & interrupt_mask) != '0;
@@ -288,6 +286,8 @@ module registers (
         clear_fault    <= 1'b0;
         clear_counters <= 1'b0;
         noting         <= 1'b0;
+        taken          <= token_taken;
+        expired        <= state == Token && patience == '1;
         if (s_axil_bready) s_axil_bvalid <= 1'b0;
         if (s_axil_rready) s_axil_rvalid <= 1'b0;
 
@@ -352,7 +352,7 @@ module registers (
                         if (hits(map::AInterruptMask)) interrupt_mask <= line[place(map::AInterruptMask) +: 4];
                         if (token_bits != '0) begin
                             rule                 <= '0;
-                            token.commit         <= !fetching;
+                            token.commit         <= !fetching && !token_bits[map::CommitFilterLsb];
                             token.fetch          <= fetching;
                             token.fetch_egress   <= 1'b0;
                             token.interface_word <= token_bits[map::CommitInterfaceLsb];
@@ -363,7 +363,7 @@ module registers (
                             clear_counters       <= !fetching && token_bits[map::CommitClearCountersLsb];
                             patience             <= '0;
                             if (!posted) s_axil_bvalid <= 1'b0;
-                            state                <= Token;
+                            state                <= !fetching && token_bits[map::CommitFilterLsb] ? Assemble : Token;
                         end
                         if (hits(map::AFilterClear)) begin
                             amazon_dns <= 1'b0;
@@ -447,15 +447,22 @@ module registers (
                 rule <= rule + 1'b1;
                 if (rule == '1) state <= Respond;
             end
-            // The token waits for its slot.
+            // All rules, before the filter is committed.
+            Assemble: begin
+                rule <= rule + 1'b1;
+                if (rule == '1) begin
+                    token.commit <= 1'b1;
+                    state        <= Token;
+                end
+            end
+            // The token waits for its slot. That it got one is known a cycle later, and so whether it waited too long.
             Token: begin
                 patience <= patience + 1'b1;
-                if (token_taken) begin
-                    token.commit <= 1'b0;
-                    token.fetch  <= 1'b0;
-                    state        <= token.fetch ? Fetch : Settle;
-                end else if (patience == '1) begin
-                    token.fetch   <= 1'b0;
+                if (token_taken) token.commit <= 1'b0;
+                if (token_taken || patience == '1) token.fetch <= 1'b0;
+                if (taken) begin
+                    state <= fetching ? Fetch : Settle;
+                end else if (expired) begin
                     if (!posted) begin
                         s_axil_bvalid <= 1'b1;
                         s_axil_bresp  <= 2'b10;

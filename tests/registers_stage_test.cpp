@@ -55,7 +55,6 @@ public:
         stage_->fetched_interface = stage_->fetched_filter = stage_->fetched_cut = 0;
         stage_->fetched_outer = 0;
         stage_->next_egress = 0;
-        stage_->take_list = 1;
         stage_->version = 0;
         stage_->undrained = 0;
         stage_->ready = stage_->idle = stage_->mirror_room = stage_->resetting = 0;
@@ -140,14 +139,11 @@ public:
     }
 
     void cycle() {
-        const bool egress = stage_->next_egress;  // the list that is out in this cycle
-        stage_->next_egress = !egress;
         drive_bus();
         stage_->dropped = drop_at == now_;
         stage_->fault_found = fault_at == now_;
         play_tables();
         stage_.eval();
-        lists_[egress] = sample(stage_->staged_list, FilterWidth);
         play_counters();
         check_bus();
         if (on_cycle) on_cycle();
@@ -201,6 +197,7 @@ public:
     struct Taken {
         TokenWord token;
         std::vector<Bits> staged;
+        std::array<Bits, 2> lists{Bits(FilterWidth), Bits(FilterWidth)};  ///< of a filter's commit
     };
     std::vector<Taken> tokens;
     // What a fetch gives.
@@ -213,12 +210,28 @@ public:
     bool irq() { return stage_->irq; }
     std::uint64_t first_refused() const { return accepts_.size(); }
 
-    /// Every staged port, when the lists have followed the last write.
+    /// Every staged port and, last, the rules' registers.
     std::vector<Bits> settled() {
-        wait(4);
-        return staged();
+        auto all = staged();
+        all.push_back(rules());
+        return all;
     }
-    /// The same as seen last.
+    Bits rules() {
+        Bits words(2 * int(sizes::rules) * RuleWord::width);
+        for (std::uint32_t i = 0; i < 2 * sizes::rules; ++i)
+            for (int j = 0; j < RuleWord::width / 32; ++j)
+                words.put(
+                    int(i) * RuleWord::width + 32 * j, 32,
+                    read(rule::address(i / sizes::rules, i % sizes::rules) + 4 * std::uint32_t(j)));
+        return words;
+    }
+    /// The lists, as a commit takes them.
+    std::array<Bits, 2> committed_lists() {
+        REQUIRE(write(commit::address(), commit::filter(1)) == Okay);
+        REQUIRE(tokens.back().token.filter == 1);
+        return tokens.back().lists;
+    }
+    /// The staged ports as seen last.
     std::vector<Bits> staged() {
         Bits indices(64);
         indices.put(0, 8, stage_->staged_interface_index);
@@ -227,8 +240,6 @@ public:
         indices.put(32, 4, stage_->staged_service_index);
         return {indices,
                 sample(stage_->staged_interface, InterfaceWord::width),
-                lists_[0],
-                lists_[1],
                 sample(stage_->staged_cut, CutWord::width),
                 sample(stage_->staged_outer, OuterWord::width),
                 sample(stage_->staged_service, ServiceWord::width),
@@ -360,7 +371,7 @@ private:
 
     /// The lookup: a token waits for its slot and is done 8 cycles behind it.
     void play_tables() {
-        stage_->token_taken = stage_->token_done = 0;
+        stage_->token_taken = stage_->token_done = stage_->next_egress = 0;
         stage_->fetched_interface = stage_->fetched_filter = stage_->fetched_cut = 0;
         stage_->fetched_outer = last_outer_ == now_ && now_ > 0;
         drive(stage_->outer_word, stage_->fetched_outer ? outer_word : Bits(OuterWord::width));
@@ -377,12 +388,17 @@ private:
             stage_->token_taken = 1;
             token_ = token;
             token_age_ = 0;
-            tokens.push_back({token, staged()});
+            tokens.emplace_back();
+            tokens.back().token = token;
+            tokens.back().staged = staged();
             return;
         }
         ++token_age_;
         if (token_->commit) {
             REQUIRE((staged() == tokens.back().staged));
+            stage_->next_egress = token_->filter && token_age_ == 5;
+            if (token_->filter && (token_age_ == 5 || token_age_ == 6))
+                tokens.back().lists[token_age_ - 5] = sample(stage_->staged_list, FilterWidth);
             if (token_age_ == 4) stage_->version = std::uint16_t(stage_->version + 1);
         } else {
             stage_->fetched_interface = token_->interface_word && token_age_ == 4;
@@ -428,7 +444,6 @@ private:
     unsigned token_age_ = 0;
     std::uint64_t last_outer_ = 0;
     std::deque<unsigned> session_indices_{0, 0, 0, 0};
-    std::array<Bits, 2> lists_{Bits(FilterWidth), Bits(FilterWidth)};
     std::uint64_t now_ = 1;
 };
 
@@ -973,7 +988,7 @@ TEST_CASE("T5 an error of a line holds back the commit, and one read tells of it
     device.start_write(commit::address(), commit::session(1));
     device.finish();
     REQUIRE(device.tokens.size() == 1);
-    CHECK(device.tokens.back().staged[5].get(352, 24) == 0x123456);
+    CHECK(device.tokens.back().staged[3].get(352, 24) == 0x123456);
 }
 
 TEST_CASE("T2 T5 a line commits, fetches and gives commands as 32-bit writes do") {
@@ -995,7 +1010,7 @@ TEST_CASE("T2 T5 a line commits, fetches and gives commands as 32-bit writes do"
         REQUIRE(device.tokens.size() == tokens + 1);
         CHECK(device.tokens.back().token.commit == 1);
         CHECK(device.tokens.back().token.source_ports == 1);
-        CHECK(device.tokens.back().staged[7].get(0, 16) == 1000);
+        CHECK(device.tokens.back().staged[5].get(0, 16) == 1000);
         CHECK(device.attempt_line(line, words(commit::source_ports(1), 0, 65535)) ==
               Reason::inconsistent);
         CHECK(device.refused_at == commit::address());
@@ -1045,8 +1060,7 @@ TEST_CASE("T2 T5 a line commits, fetches and gives commands as 32-bit writes do"
     filter[1] = filter_flags::amazon_dns(1);
     CHECK(device.attempt_line(filter_index::address(), filter) == Reason::none);
     CHECK(device.stage()->staged_filter_index == 9);
-    CHECK(device.settled()[2] == filter_bits({}, true));
-    CHECK(device.settled()[3] == filter_bits({}, true));
+    for (const Bits& list : device.committed_lists()) CHECK(list == filter_bits({}, true));
 }
 
 TEST_CASE(
@@ -1068,17 +1082,18 @@ TEST_CASE(
             CHECK(device.lines_taken[i] - device.lines_taken[i - 1] == 3);
         REQUIRE(device.tokens.size() == round + 1);
         for (std::uint32_t i = 0; i < 2 * sizes::rules; ++i)
-            CHECK(device.tokens.back().staged[2 + i / sizes::rules].get(
+            CHECK(device.tokens.back().lists[i / sizes::rules].get(
                       marks_at(int(i % sizes::rules)), MarksWidth - 2) == (1 | (i + round) << 6));
     }
     // What is staged for the next change while a commit waits for its slot is not in that commit.
     device.slot_after = 30;
     device.start_write(commit::address(), commit::filter(1));
     device.wait(5);
-    const auto before = device.settled();
+    const auto before = device.tokens.back().lists;
     device.start_line(rule::address(0, 0), {});
     device.finish();
-    CHECK((device.tokens.back().staged == before));
+    CHECK(device.tokens.size() == 4);
+    CHECK((device.tokens.back().lists == before));
     CHECK(device.read(rule::address(0, 0)) == 0);
     // A response that is not taken does not hold up the lines.
     device.slot_after = 0;
@@ -1163,6 +1178,7 @@ TEST_CASE("T3 the staged words are what was written to their registers") {
         service.put(0, 8, word(service_flags::address()));
         service.put(8, 32, word(service_ports::address()));
         CHECK(sample(stage->staged_service, ServiceWord::width) == service);
+        const auto lists = device.committed_lists();
         for (const std::uint32_t direction : {0u, 1u}) {
             std::vector<RuleWord> rules(sizes::rules);
             for (std::uint32_t i = 0; i < sizes::rules; ++i) {
@@ -1194,8 +1210,7 @@ TEST_CASE("T3 the staged words are what was written to their registers") {
                 rule.destination = address(
                     [&](std::uint32_t j) { return rule_destination::address(direction, i, j); });
             }
-            CHECK(device.settled()[2 + direction] ==
-                  filter_bits(rules, word(filter_flags::address()) != 0));
+            CHECK(lists[direction] == filter_bits(rules, word(filter_flags::address()) != 0));
         }
     }
     CHECK(device.write(filter_clear::address(), 1) == SlaveError);
@@ -1204,7 +1219,8 @@ TEST_CASE("T3 the staged words are what was written to their registers") {
     CHECK(device.write(filter_clear::address(), 0) == Okay);
     const auto after = device.settled();
     for (std::size_t i = 0; i < after.size(); ++i)
-        CHECK(after[i] == (i == 2 || i == 3 ? filter_bits({}, false) : before[i]));
+        CHECK(after[i] == (i + 1 == after.size() ? Bits(after[i].width()) : before[i]));
+    for (const Bits& list : device.committed_lists()) CHECK(list == filter_bits({}, false));
 }
 
 TEST_CASE("T2 T5 a commit is answered when it has passed all tables, and one read tells of it") {
@@ -1252,7 +1268,7 @@ TEST_CASE("T2 T5 a commit is answered when it has passed all tables, and one rea
     device.start_write(commit::address(), commit::session(1));
     device.start_write(session_vni::address(), 0x123456);
     device.finish();
-    CHECK(device.tokens.back().staged[5].get(352, 24) != 0x123456);
+    CHECK(device.tokens.back().staged[3].get(352, 24) != 0x123456);
     CHECK(device.stage()->staged_outer[11] ==
           0x123456u + (device.read(session_flags::address()) << 24));
 }
@@ -1328,8 +1344,9 @@ RuleWord random_rule(StageRandom& random) {
     rule.has_source_ports = random.below(2);
     rule.has_destination_ports = random.below(2);
     rule.protocol = random.byte();
-    rule.source_prefix = random.below(129);
-    rule.destination_prefix = random.below(129);
+    const int longest = rule.valid && !rule.v6 ? 32 : 128;
+    rule.source_prefix = random.below(longest + 1);
+    rule.destination_prefix = random.below(longest + 1);
     rule.source = random.address(true);
     rule.destination = random.address(true);
     rule.source_port_from = random.below(65536);
@@ -1347,6 +1364,7 @@ TEST_CASE("T5 a fetch loads the staging registers with the table's word, a filte
         for (int i = 0; i < bits.width(); ++i) bits.put(i, 1, random.below(2));
         return bits;
     };
+    std::uint32_t commits = 0;
     for (unsigned round = 0; round < 40; ++round) {
         device.slot_after = unsigned(random.below(5));
         device.interface_word = noise(device.interface_word);
@@ -1367,8 +1385,6 @@ TEST_CASE("T5 a fetch loads the staging registers with the table's word, a filte
         REQUIRE(device.write(fetch::address(), bits) == Okay);
         if (bits == fetch::interface(1)) expected[1] = device.interface_word;
         if (bits == fetch::filter(1)) {
-            expected[2] = device.filter_words[0];
-            expected[3] = device.filter_words[1];
             REQUIRE(device.tokens.size() == tokens + 2 * sizes::rules);
             for (std::size_t i = 0; i < 2 * sizes::rules; ++i)
                 CHECK(device.tokens[tokens + i].token.fetch_egress == i / sizes::rules);
@@ -1383,20 +1399,25 @@ TEST_CASE("T5 a fetch loads the staging registers with the table's word, a filte
                     }
                     const Bits words = pack(rule);
                     for (int j = 0; j < RuleWord::width / 32; ++j)
-                        CHECK(device.read(rule::address(direction, i) + 4 * std::uint32_t(j)) ==
-                              words.word(j));
+                        expected.back().put(
+                            int(direction * sizes::rules + i) * RuleWord::width + 32 * j, 32,
+                            words.word(j));
                 }
             }
         } else {
             REQUIRE(device.tokens.size() == tokens + 1);
         }
         if (bits == fetch::session(1)) {
-            expected[4] = device.cut_word;
-            expected[5] = device.outer_word;
+            expected[2] = device.cut_word;
+            expected[3] = device.outer_word;
         }
-        if (bits == fetch::service(1)) expected[6] = device.service_word;
+        if (bits == fetch::service(1)) expected[4] = device.service_word;
         CHECK((device.settled() == expected));
-        CHECK(device.read(commit_status::address()) == 0);  // no commit
+        CHECK(device.read(commit_status::address()) == commit_status::sequence(commits));  // none
+        if (bits == fetch::filter(1)) {
+            CHECK((device.committed_lists() == device.filter_words));
+            ++commits;
+        }
     }
 }
 
@@ -1414,8 +1435,12 @@ TEST_CASE("T5 a fetch that finds no slot in 65,536 cycles is refused and loads n
     device.wait(30);
     CHECK(device.tokens.empty());
     CHECK((device.settled() == staged));
-    device.slot_after = 65000;
+    device.slot_after = 65536;
+    CHECK(device.attempt(fetch::address(), fetch::interface(1)) == Reason::no_slot);
+    CHECK(device.tokens.empty());
+    device.slot_after = 65535;  // in the last cycle
     CHECK(device.attempt(fetch::address(), fetch::interface(1)) == Reason::none);
+    CHECK(device.tokens.size() == 1);
     CHECK(device.read(interface_resolver::address()) == 0x12345678);
     device.slot_after = 65000 / 11;  // each rule of a filter has its own 65,536 cycles
     CHECK(device.attempt(fetch::address(), fetch::filter(1)) == Reason::none);
