@@ -7,6 +7,11 @@ black boxes; the netlists are then put together again, and paths and loads are f
 path that crosses modules has its full length, but no logic is shared or removed across a module's border: sizes are
 upper bounds.
 
+LUT functions are what Yosys maps to, each of up to six inputs. A LUT of the device has two outputs and holds two functions
+that have at most five inputs together (LUT6_2; AMD UG574), and a vendor's report counts it once. So functions of one
+module that share an input are put into pairs, largest first, and LUTs are what is left: one for each pair and one for each
+other function. How far a vendor's tool goes in this depends on its placement.
+
 Levels of a path, from flip-flop, memory or port to the next: each LUT is one, a carry chain is one however long, a read
 of a LUT memory is one. Wide multiplexers of a slice are not used (-nowidelut). Loads are input pins behind one net.
 
@@ -261,17 +266,43 @@ class Netlist:
         return level, before, driver
 
 
+def in_pairs(functions):
+    """How many pairs of functions, sets of input nets, fit a LUT each: at most five inputs together, and one of them shared."""
+    small = sorted((i for i, inputs in enumerate(functions) if len(inputs) <= 5), key=lambda i: -len(functions[i]))
+    users = {}
+    for i in small:
+        for net in functions[i]:
+            users.setdefault(net, []).append(i)
+    taken, pairs = set(), 0
+    for i in small:
+        if i in taken:
+            continue
+        shared = Counter()
+        for net in functions[i]:
+            users[net] = [j for j in users[net] if j not in taken]
+            shared.update(j for j in users[net][-60:] if j != i)   # those that find no better partner stand last
+        fitting = [(shared[j], len(functions[j]), j) for j in shared if len(functions[i] | functions[j]) <= 5]
+        if fitting:
+            taken |= {i, max(fitting)[2]}
+            pairs += 1
+    return pairs
+
+
 def measure(modules, top=TOP):
     """Figures of each module (instances together), and of the whole."""
     netlist = Netlist(modules, top)
     level, before, driver = netlist.levels()
     loads = netlist.loads()
     count = modules_below(top, modules)
-    figures = {name: {"instances": count[name], "levels": 0, "lut": 0, "ff": 0, "lutram": 0, "bram36": 0.0, "uram": 0,
+    functions = {name: {} for name in modules}   # by instance
+    figures = {name: {"instances": count[name], "levels": 0, "function": 0, "lut": 0, "ff": 0, "lutram": 0, "bram36": 0.0, "uram": 0,
                       "carry": 0, "dsp": 0, "loads": 0, "net": "", "path": []} for name in modules}
     for what, cell, pins, outputs, path, name in netlist.cells:
         own = figures[name]
-        if what in ("lut", "ff", "carry"):
+        if what == "lut":
+            functions[name].setdefault(path, []).append(
+                {net for pin, nets in pins.items() if pin not in outputs for net in nets if net >= 0})
+        elif what in ("ff", "carry"):
             own[what] += 1
         elif what == "ram":
             own["lutram"] += lut_memory_size(cell)
@@ -293,6 +324,10 @@ def measure(modules, top=TOP):
             for net in pins.get(pin, ()):
                 if loads[net] > own["loads"]:
                     own["loads"], own["net"] = loads[net], netlist.name(net)
+    for name, instances in functions.items():
+        for inputs in instances.values():
+            figures[name]["function"] += len(inputs)
+            figures[name]["lut"] += len(inputs) - in_pairs(inputs)
     ports = max(((level.get(net, 0), net) for net in netlist.outputs), default=(0, -1))
     own = figures[top]
     if ports[0] > own["levels"]:
@@ -408,19 +443,19 @@ def place_and_route(design, chosen, seeds, jobs, patience):
 
 
 def print_xilinx(figures, paths):
-    print(f"{'module':17} {'times':>5} {'levels':>6} {'LUT':>6} {'LUTRAM':>6} {'FF':>6} {'BRAM36':>6} {'URAM':>4} {'loads':>6} net")
+    print(f"{'module':17} {'times':>5} {'levels':>6} {'functions':>9} {'LUT':>6} {'LUTRAM':>6} {'FF':>6} {'BRAM36':>6} {'URAM':>4} {'loads':>6} net")
     for name, own in figures.items():
-        print(f"{module_name(name):17} {own['instances']:5} {own['levels']:6} {own['lut']:6} {own['lutram']:6} "
+        print(f"{module_name(name):17} {own['instances']:5} {own['levels']:6} {own['function']:9} {own['lut']:6} {own['lutram']:6} "
               f"{own['ff']:6} {own['bram36']:6.1f} {own['uram']:4} {own['loads']:6} {own['net']}")
         if paths and own["path"]:
             print("      " + "\n      ".join(own["path"]))
     whole = total(figures)
-    print(f"{'whole':17} {'':5} {whole['levels']:6} {whole['lut']:6} {whole['lutram']:6} {whole['ff']:6} "
+    print(f"{'whole':17} {'':5} {whole['levels']:6} {whole['function']:9} {whole['lut']:6} {whole['lutram']:6} {whole['ff']:6} "
           f"{whole['bram36']:6.1f} {whole['uram']:4} {whole['loads']:6}")
 
 
 def total(figures):
-    whole = {key: sum(own[key] for own in figures.values()) for key in ("lut", "lutram", "ff", "bram36", "uram", "dsp")}
+    whole = {key: sum(own[key] for own in figures.values()) for key in ("function", "lut", "lutram", "ff", "bram36", "uram", "dsp")}
     return dict(whole, **{key: max(own[key] for own in figures.values()) for key in ("levels", "loads")})
 
 

@@ -12,7 +12,7 @@ module extension_header #(
     output offload::walk_t out_walk
 );
     logic [31:0] head;                    // next header, length, and a fragment header's offset and flags
-    logic [6:0] behind;                   // position behind a header of 8 bytes
+    logic [9:0] behind;                   // position behind a header of 8 bytes
     logic [9:0] more, next;
     logic extension, present, fragment, later;
 
@@ -31,13 +31,13 @@ module extension_header #(
     assign fragment  = in_walk.key.protocol == 8'd44;
     assign later     = extension && fragment && head[15:3] != '0;
     // The head's first 2 bytes, or 8 of a fragment header, lie in the frame; position 0 is byte 14.
-    assign present = fragment ? {{1'b0, in_walk.position} + 7'd5, 2'd2} <= {1'b0, in_walk.length}
-                              : {1'b0, in_walk.position} + 7'd4 <= {1'b0, in_walk.length[7:2]};
+    assign present = fragment ? {in_walk.position + 10'd5, 2'd2} <= {4'd0, in_walk.length}
+                              : in_walk.position + 10'd4 <= {4'd0, in_walk.length[7:2]};
 
     // `behind` stands by itself, so that one addition follows the search for the head.
-    assign behind = {1'b0, in_walk.position} + 7'd2;
+    assign behind = in_walk.position + 10'd2;
     assign more   = in_walk.key.protocol == 8'd51 ? {2'd0, head[23:16]} : {1'b0, head[23:16], 1'b0};
-    assign next   = fragment ? 10'(behind) : 10'(behind) + more;
+    assign next   = fragment ? behind : behind + more;
 
     always_ff @(posedge clk) begin
         out_valid <= in_valid;
@@ -49,7 +49,7 @@ module extension_header #(
             end else if (extension) begin
                 out_walk.open         <= !later;
                 out_walk.later        <= later;
-                out_walk.position     <= next[9:6] != '0 ? 6'd63 : next[5:0];
+                out_walk.position     <= next;
                 out_walk.key.protocol <= head[31:24];
                 out_walk.key.fragment <= in_walk.key.fragment || later || (fragment && head[0]);
             end

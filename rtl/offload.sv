@@ -55,7 +55,7 @@ package offload;
         logic [7:0] length;               // bytes of the frame in the window, from byte 0
         logic open;                       // the walk goes on
         logic later;                      // a fragment offset over 0 was met
-        logic [5:0] position;             // of the next header; 63: past the window
+        logic [9:0] position;             // of the next header, which may be past the window
         key_t key;
     } walk_t;
 

@@ -80,7 +80,7 @@ module parse (
                 fixed.key.fragment    <= 1'b0;
                 fixed.later           <= 1'b0;
                 fixed.open            <= 1'b1;
-                fixed.position        <= 6'(base) + 6'd10;
+                fixed.position        <= 10'(base) + 10'd10;
             end else begin
                 fixed.key.ip          <= v4 && word0[31:28] == 4'd4 && word0[27:24] >= 4'd5;
                 fixed.key.source      <= {header_word(header, 3), 96'd0};
@@ -89,7 +89,7 @@ module parse (
                 fixed.key.fragment    <= word1[12:0] != '0 || word1[13];
                 fixed.later           <= word1[12:0] != '0;
                 fixed.open            <= 1'b0;
-                fixed.position        <= 6'(base) + {2'd0, word0[27:24]};
+                fixed.position        <= 10'(base) + {6'd0, word0[27:24]};
             end
         end
         if (rst) fixed_valid <= 1'b0;
@@ -99,7 +99,7 @@ module parse (
     always_comb begin
         whole        = fixed;
         whole.length = fixed.length + {1'b0, more};
-        whole.key.ip = fixed.key.ip && {{1'b0, fixed.position} + 7'd3, 2'd2} <= {1'b0, whole.length};
+        whole.key.ip = fixed.key.ip && {fixed.position + 10'd3, 2'd2} <= {4'd0, whole.length};
     end
 
     logic valid1, valid2, valid3, valid4;
@@ -117,7 +117,7 @@ module parse (
     logic [31:0] ports;
     assign known     = walk4.key.protocol_known && !(walk4.open && offload::is_extension(walk4.key.protocol));
     assign has_ports = known && (walk4.key.protocol == 8'd6 || walk4.key.protocol == 8'd17) && !walk4.later &&
-                       {{1'b0, walk4.position} + 7'd4, 2'd2} <= {1'b0, walk4.length};
+                       {walk4.position + 10'd4, 2'd2} <= {4'd0, walk4.length};
     assign ports     = offload::word_at(walk4.words, walk4.position[4:0]);
 
     always_ff @(posedge clk) begin

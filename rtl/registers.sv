@@ -125,7 +125,7 @@ module registers (
     logic [3:0] error_reason;
     logic [15:0] error_count, unmapped_reads;
     logic [3:0] interrupt_status, interrupt_mask;
-    logic was_ready, taken, expired;
+    logic was_ready, was_idle, taken, expired;
     logic [15:0] patience;
 
     assign irq = (interrupt_status & interrupt_mask) != '0;
@@ -206,7 +206,7 @@ module registers (
                 map::AMagic:            read_data = map::Magic;
                 map::AVersion:          read_data = map::Version;
                 map::AMapHash:          read_data = map::Hash;
-                map::AStatus:           read_data = {28'd0, resetting, mirror_room, idle, ready};
+                map::AStatus:           read_data = {28'd0, resetting, mirror_room, was_idle, ready};
                 map::ASize:             read_data = map::Interfaces;
                 map::ASize + 13'h04:    read_data = map::Slots;
                 map::ASize + 13'h08:    read_data = map::Filters;
@@ -288,6 +288,7 @@ module registers (
         noting         <= 1'b0;
         taken          <= token_taken;
         expired        <= state == Token && patience == '1;
+        was_idle       <= idle;
         if (s_axil_bready) s_axil_bvalid <= 1'b0;
         if (s_axil_rready) s_axil_rvalid <= 1'b0;
 
