@@ -360,8 +360,8 @@ def module_name(name):
     return name.split("\\")[1] if name.startswith("$paramod") else name.lstrip("\\")
 
 
-def harness(name, ports):
-    """Verilog: the module between a shift register that feeds its inputs and registers that fold its outputs."""
+def harness(ports):
+    """Verilog: module `stage` between a shift register that feeds its inputs and registers that fold its outputs."""
     inputs = [(port, len(value["bits"])) for port, value in ports.items()
               if value["direction"] == "input" and port != "clk"]
     outputs = [(port, len(value["bits"])) for port, value in ports.items() if value["direction"] == "output"]
@@ -381,7 +381,7 @@ def harness(name, ports):
         declared.append(f"reg [{width - 1}:0] level{level};")
         clocked += [f"level{level}[{i}] <= ^level{level - 1}[{min(4 * i + 3, below - 1)}:{4 * i}];" for i in range(width)]
     return "\n".join(["module harness (input clk, input in, output out);", *declared, "always @(posedge clk) begin",
-                      *clocked, "end", f"assign out = level{level}[0];", f"{escape(name)} stage ({', '.join(pins)});",
+                      *clocked, "end", f"assign out = level{level}[0];", f"stage stage ({', '.join(pins)});",
                       "endmodule", ""])
 
 
@@ -413,8 +413,8 @@ def place_and_route(design, chosen, seeds, jobs, patience):
         own = re.sub(r"\W", "_", f"{list(design.count).index(name)}_{module_name(name)}")
         netlist = OUT / f"{own}.json"
         source = design.folder / f"{own}.v"
-        source.write_text(harness(name, design.modules[name]["ports"]))
-        design.yosys(name, [f"read_verilog {source}", "hierarchy -top harness", f"synth_ecp5 -top harness -json {netlist}"])
+        source.write_text(harness(design.modules[name]["ports"]))
+        design.yosys(name, [f"rename {escape(name)} stage", f"read_verilog {source}", "hierarchy -top harness", f"synth_ecp5 -top harness -json {netlist}"])
         used = size(json.loads(netlist.read_text())["modules"]["harness"])
         too_large = [f"{used[what]} {what} of {ECP5[what]}" for what in ECP5 if used[what] > ECP5[what]]
         results = []
