@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <set>
 #include <sstream>
 
@@ -318,8 +317,8 @@ void Rig::forwarded(const Received& received) {
     expect(!forwarding_.empty(), "P1 a frame was forwarded that was not sent");
     const Forwarding sent = std::move(forwarding_.front());
     forwarding_.pop_front();
-    expect(received.size == sent.frame->size() &&
-               std::memcmp(received.data, sent.frame->data(), received.size) == 0,
+    expect(std::equal(received.data, received.data + received.size, sent.frame->begin(),
+                      sent.frame->end()),
            "P1 pass ", sent.tag, " was not forwarded unchanged and in order");
     const Transfer& transfer = received.transfer;
     expect(transfer.tap == sent.tap && transfer.egress == sent.egress &&

@@ -100,7 +100,8 @@ class Verification(unittest.TestCase):
         self.check_column(2, "docs/coverage.md", 3, "cover point")
 
     def test_the_fuzz_targets_of_a_line_exist_and_have_inputs(self):
-        run = re.search(r"foreach\(name ([^)]*)\)\n +add_executable\(corpus_", self.built)[1].split()
+        run = re.findall(r"add_executable\(corpus_(\w+)", self.built)
+        run += re.search(r"foreach\(name ([^)]*)\)\n +add_executable\(corpus_", self.built)[1].split()
         for rule, cells in self.rows.items():
             for target in re.findall(r"`(\w+)`", cells[4]):
                 with self.subTest(rule):
