@@ -6,8 +6,8 @@ Interleaved rounds of four: the bare loop; `mirrornic run`, which reads a captur
 shards; the bare loop again (the A/A control). All have the same frames and session, and let no copy be dropped. The
 frames are those of real captures (tests/captures, and ../shared/captures where it is there), or of one length. The loop's
 time is that of the loop alone; what `run` needs to start, measured with a capture of one frame, is taken off beside the
-loop, but not where shards are compared with one process. Parts are shares of perf's samples; memory is ru_maxrss of the
-largest process.
+loop, but not where shards are compared with one process. Captures lie in memory (/dev/shm) where it has room, so that no
+disk is measured. Parts are shares of perf's samples; memory is ru_maxrss of the largest process.
 """
 import argparse
 import json
@@ -52,6 +52,12 @@ def run(folder, capture, *more):
     first = json.loads(CONFIG.read_text(encoding="utf-8"))["NetworkInterfaces"][0]["NetworkInterfaceId"]
     return [COMMAND, "run", "--quiet", "--config", CONFIG, "--default-tap", f"{first}:egress", "--in", capture,
             "--out", folder / "out.pcap", *more]
+
+
+def folder_in_memory():
+    """Where a capture and what is made of it fit; None: in the usual place."""
+    place = Path("/dev/shm")
+    return place if place.is_dir() and shutil.disk_usage(place).free > 8 << 30 else None
 
 
 def real_captures():
@@ -123,7 +129,8 @@ def main():
     parser.add_argument("--rounds", type=int, default=7, help="default 7")
     parser.add_argument("--frames", type=int, default=1_000_000, help="of the real mix (default 1000000)")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name:
+    place = folder_in_memory()
+    with tempfile.TemporaryDirectory(dir=place) as name:
         folder = Path(name)
         one, mix = folder / "one.pcap", folder / "mix.pcap"
         subprocess.run([BENCH, "capture", one, "64", "1"], check=True)
@@ -150,7 +157,7 @@ def main():
     if max(max(row["memory_mb"], row["shard_memory_mb"]) for row in rows.values()) >= GOALS["memory_mb"]:
         missed.append(f"a process took {GOALS['memory_mb']} MB or more")
     figures = {"machine": {"processor": models[0] if models else platform.machine(), "cpus": os.cpu_count()},
-               "captures": [str(p.relative_to(ROOT.parent)) for p in captures], "startup_seconds": round(start["elapsed"], 3),
+               "files": str(place or tempfile.gettempdir()), "captures": [str(p.relative_to(ROOT.parent)) for p in captures], "startup_seconds": round(start["elapsed"], 3),
                "rows": rows, "parts": shares, "goals": GOALS, "missed": missed}
 
     print("frames/s         bare loop        run  2 shards   run/loop (min..max)     of CPU time  shards/run (min..max)"
