@@ -11,45 +11,96 @@ module match_rules (
     output logic [map::Rules-1:0]           out_match,
     output logic [map::Rules-1:0]           out_accept
 );
-    // The columns of an address that differ from a CIDR's in a bit that it covers.
-    function automatic logic [31:0] differs(input logic [127:0] address, input offload::cidr_t cidr);
-        logic [31:0] covered1, covered2;
-        covered1 = cidr[31:0] | cidr[63:32];
-        covered2 = covered1 | cidr[95:64];
-        differs  = ((address[31:0] ^ cidr[63:32]) & cidr[31:0]) | ((address[63:32] ^ cidr[95:64]) & covered1) |
-                   ((address[95:64] ^ cidr[127:96]) & covered2) |
-                   ((address[127:96] ^ cidr[159:128]) & (covered2 | cidr[127:96]));
-    endfunction
-
+    // An address against a CIDR, a column (offload::cidr_t) in two LUTs: does it differ in a covered bit of the upper two
+    // words (`upper`), and does it differ at all. The columns have the same number of covered bits, or the last ones one
+    // more. So bit 64+i is covered if column 31 has three such bits or more (`deep`), or else if bit 32+i is the 1.
     offload::fields_t fields;
     offload::marks_t marks;
     logic [map::Rules-1:0] match, accept;
-    // Kept, so that a column takes three LUTs.
-    (* keep *) logic [32*map::Rules-1:0] source, destination;
+    logic [127:0] source, destination;
+    logic [2:0] deep_source, deep_destination;
+    logic [31:0] covered_source, covered_destination, upper_source, upper_destination;
+    logic [3:0] protocol;
+    logic [36:0] wrong_source;             // with the protocol
+    logic [32:0] wrong_destination;
+    logic [63:0] ports, limits, more, least, more3, least3, outside;
 
     always_comb begin
-        fields      = '0;
-        marks       = '0;
-        match       = '0;
-        accept      = '0;
-        source      = 'x;
-        destination = 'x;
+        fields              = '0;
+        marks               = '0;
+        match               = '0;
+        accept              = '0;
+        source              = 'x;
+        destination         = 'x;
+        deep_source         = 'x;
+        deep_destination    = 'x;
+        covered_source      = 'x;
+        covered_destination = 'x;
+        upper_source        = 'x;
+        upper_destination   = 'x;
+        protocol            = 'x;
+        wrong_source        = 'x;
+        wrong_destination   = 'x;
+        ports               = 'x;
+        limits              = 'x;
+        more                = 'x;
+        least               = 'x;
+        more3               = 'x;
+        least3              = 'x;
+        outside             = 'x;
         if (in_valid) begin
+            source      = in_key.source;
+            destination = in_key.destination;
+            ports       = {in_key.destination_port, ~in_key.destination_port, in_key.source_port, ~in_key.source_port};
             for (int i = 0; i < map::Rules; i++) begin
                 marks     = in_filter[offload::marks_at(i) +: offload::MarksWidth];
                 accept[i] = marks.accept;
                 if (marks.valid && marks.v6 == in_key.v6) begin
-                    fields                  = in_filter[offload::fields_at(i) +: offload::FieldsWidth];
-                    source[32*i +: 32]      = differs(in_key.source, fields.source);
-                    destination[32*i +: 32] = differs(in_key.destination, fields.destination);
-                    match[i] = source[32*i +: 32] == '0 && destination[32*i +: 32] == '0 &&
-                               (!marks.has_protocol || (in_key.protocol_known && marks.protocol == in_key.protocol)) &&
-                               (!marks.has_source_ports ||
-                                (in_key.has_ports && in_key.source_port >= fields.source_port_from &&
-                                 in_key.source_port <= fields.source_port_to)) &&
-                               (!marks.has_destination_ports ||
-                                (in_key.has_ports && in_key.destination_port >= fields.destination_port_from &&
-                                 in_key.destination_port <= fields.destination_port_to));
+                    fields = in_filter[offload::fields_at(i) +: offload::FieldsWidth];
+                    // An OR of two bits as a carry, which no LUT behind takes in.
+                    deep_source         = {1'b0, fields.source[63], fields.source[31]} + {2'b01, fields.source[31]};
+                    deep_destination    = {1'b0, fields.destination[63], fields.destination[31]} +
+                                          {2'b01, fields.destination[31]};
+                    covered_source      = fields.source[95:64] | {32{deep_source[2]}};
+                    covered_destination = fields.destination[95:64] | {32{deep_destination[2]}};
+                    upper_source =
+                        ((source[95:64] ^ fields.source[127:96]) & covered_source) |
+                        ((source[127:96] ^ fields.source[159:128]) & (covered_source | fields.source[127:96]));
+                    upper_destination =
+                        ((destination[95:64] ^ fields.destination[127:96]) & covered_destination) |
+                        ((destination[127:96] ^ fields.destination[159:128]) &
+                         (covered_destination | fields.destination[127:96]));
+                    protocol = ((marks.protocol[7:4] ^ in_key.protocol[7:4]) |
+                                (marks.protocol[3:0] ^ in_key.protocol[3:0]) | {4{!in_key.protocol_known}}) &
+                               {4{marks.has_protocol}};
+                    // Negated, they have a 1 on top if one is anywhere: a carry takes no LUTs.
+                    wrong_source = 37'd0 -
+                        {1'b0, protocol, ((source[31:0] ^ fields.source[63:32]) & fields.source[31:0]) |
+                         ((source[63:32] ^ fields.source[95:64]) & (fields.source[31:0] | fields.source[63:32])) |
+                         upper_source};
+                    wrong_destination = 33'd0 -
+                        {1'b0, ((destination[31:0] ^ fields.destination[63:32]) & fields.destination[31:0]) |
+                         ((destination[63:32] ^ fields.destination[95:64]) &
+                          (fields.destination[31:0] | fields.destination[63:32])) | upper_destination};
+                    if (!wrong_source[36] && !wrong_destination[32]) begin
+                        // Four compares in one word: bit 14 of each 16 says that the port is past that end. One addition
+                        // carries it up from the lowest three bits: bit 3, and then each three bits, start a carry
+                        // (greater), pass it on (equal) or stop it.
+                        outside = 'x;
+                        if (marks.has_source_ports || marks.has_destination_ports) begin
+                            limits  = {fields.destination_port_to, ~fields.destination_port_from,
+                                       fields.source_port_to, ~fields.source_port_from};
+                            more    = ports & ~limits;
+                            least   = ports | ~limits;
+                            more3   = (more >> 2 | (least >> 2 & (more >> 1 | (least >> 1 & more)))) & {4{16'h2491}};
+                            least3  = least >> 2 & least >> 1 & least & {4{16'h2490}};
+                            outside = (more3 | (ports & {4{16'h0008}})) +
+                                      (more3 | least3 | (~limits & {4{16'h0008}}) | {4{16'h1b66}});
+                        end
+                        match[i] = (!marks.has_source_ports || (in_key.has_ports && !outside[14] && !outside[30])) &&
+                                   (!marks.has_destination_ports ||
+                                    (in_key.has_ports && !outside[46] && !outside[62]));
+                    end
                 end
             end
         end
