@@ -47,79 +47,112 @@ module match_services (
     // The entries' reset comes a cycle late, that of the upper half two: one register for all would have too many loads.
     logic late_rst, later_rst;
 
-    // Two steps of four: one of sixteen would be a gate for each.
-    logic [4*Width-1:0] quarter;
+    // A choice among all entries would be large: those that were written since the reset are read back from a copy.
+    (* ram_style = "distributed" *) logic [Width-1:0] copies [map::Services];
+    logic [map::Services-1:0] written;
+    logic [Width-1:0] default_entry;
+    logic copied;
     always_comb begin
-        quarter = 'x;
-        entry   = 'x;
+        default_entry = 'x;
+        copied        = 1'bx;
+        entry         = 'x;
         if (read) begin
-            for (int i = 0; i < map::Services; i += 4) begin
-                if (index[3:2] == 2'(i / 4)) quarter = {entries[i+3], entries[i+2], entries[i+1], entries[i]};
+            for (int i = 0; i < map::Services; i++) begin
+                if (index == $clog2(map::Services)'(i)) begin
+                    default_entry = Defaults[i*Width +: Width];
+                    copied        = written[i];
+                end
             end
-            for (int i = 0; i < 4; i++) begin
-                if (index[1:0] == 2'(i)) entry = quarter[i*Width +: Width];
-            end
+            entry = copied ? copies[index] : default_entry;
         end
     end
 
     // Every entry against the frame: address on one side, port on that side or on either.
     offload::service_t service;
-    logic from, to, source_port, destination_port, hit, excluded, dns;
-    // Of each side's address, the bits that differ: of three words, and of the fourth. Kept, so that three bits take one
-    // LUT.
-    (* keep *) logic [32*map::Services-1:0] upper_source, upper_destination;
-    (* keep *) logic [11*map::Services-1:0] lower_source, lower_destination;
-
-    function automatic logic [31:0] upper(input logic [127:0] difference);
-        upper = difference[127:96] | difference[95:64] | difference[63:32];
-    endfunction
-
-    function automatic logic [10:0] lower(input logic [127:0] difference);
-        lower = difference[10:0] | difference[21:11] | {1'b0, difference[31:22]};
-    endfunction
+    logic tcp, udp, protocol, resolver, from, to, source_port, destination_port, hit, excluded, dns;
+    logic [map::Services-1:0] excludes, resolves;
+    logic [map::Services:0] any_excludes;
+    logic [map::Services+1:0] any_resolves;
+    logic [127:0] source, destination, differs;
+    // Three bits of an address in each. All that is wrong is negated, for then a 1 is on top if one is anywhere: a carry
+    // takes no LUTs.
+    logic [43:0] wrong_source, wrong_destination;
+    logic [63:0] ports, limits, more, least, more3, least3, outside;
 
     always_comb begin
         service           = 'x;
+        tcp               = 1'bx;
+        udp               = 1'bx;
+        protocol          = 1'bx;
+        resolver          = 1'bx;
         from              = 1'bx;
         to                = 1'bx;
         source_port       = 1'bx;
         destination_port  = 1'bx;
         hit               = 1'bx;
-        upper_source      = 'x;
-        upper_destination = 'x;
-        lower_source      = 'x;
-        lower_destination = 'x;
-        excluded          = 1'b0;
-        dns               = 1'b0;
+        excludes          = '0;
+        any_excludes      = 'x;
+        any_resolves      = 'x;
+        resolves          = '0;
+        source            = 'x;
+        destination       = 'x;
+        differs           = 'x;
+        wrong_source      = 'x;
+        wrong_destination = 'x;
+        ports             = 'x;
+        limits            = 'x;
+        more              = 'x;
+        least             = 'x;
+        more3             = 'x;
+        least3            = 'x;
+        outside           = 'x;
+        excluded          = 1'bx;
+        dns               = 1'bx;
         if (in_valid) begin
-            dns = in_has_resolver && !in_key.v6 && in_key.has_ports &&
-                  ((in_key.source[127:96] == in_resolver && in_key.source_port == 16'd53) ||
-                   (in_key.destination[127:96] == in_resolver && in_key.destination_port == 16'd53));
+            tcp         = in_key.protocol_known && in_key.protocol == 8'd6;
+            udp         = in_key.protocol_known && in_key.protocol == 8'd17;
+            source      = in_key.source;
+            destination = in_key.destination;
+            ports       = {in_key.destination_port, ~in_key.destination_port, in_key.source_port, ~in_key.source_port};
+            resolver    = in_has_resolver && !in_key.v6 && in_key.has_ports &&
+                          ((in_key.source[127:96] == in_resolver && in_key.source_port == 16'd53) ||
+                           (in_key.destination[127:96] == in_resolver && in_key.destination_port == 16'd53));
             for (int i = 0; i < map::Services; i++) begin
                 service = entries[i];
                 if (service.valid && service.v6 == in_key.v6) begin
-                    upper_source[32*i +: 32]      = upper(in_key.source ^ service.address);
-                    lower_source[11*i +: 11]      = lower(in_key.source ^ service.address);
-                    upper_destination[32*i +: 32] = upper(in_key.destination ^ service.address);
-                    lower_destination[11*i +: 11] = lower(in_key.destination ^ service.address);
-                    from = service.any_address ||
-                           (upper_source[32*i +: 32] == '0 && lower_source[11*i +: 11] == '0);
-                    to   = service.any_address ||
-                           (upper_destination[32*i +: 32] == '0 && lower_destination[11*i +: 11] == '0);
-                    source_port      = in_key.source_port >= service.port_from && in_key.source_port <= service.port_to;
-                    destination_port = in_key.destination_port >= service.port_from &&
-                                       in_key.destination_port <= service.port_to;
-                    hit = (from || to) &&
-                          ((!service.tcp && !service.udp) ||
-                           (in_key.protocol_known && ((service.tcp && in_key.protocol == 8'd6) ||
-                                                      (service.udp && in_key.protocol == 8'd17)))) &&
-                          (!service.has_ports ||
-                           (in_key.has_ports && (((service.either_side || from) && source_port) ||
-                                                 ((service.either_side || to) && destination_port))));
-                    excluded = excluded || (hit && !service.dns);
-                    dns      = dns || (hit && service.dns);
+                    differs           = source ^ service.address;
+                    wrong_source      = 44'd0 - {1'b0, differs[127:96] | differs[95:64] | differs[63:32],
+                                                 differs[10:0] | differs[21:11] | {1'b0, differs[31:22]}};
+                    differs           = destination ^ service.address;
+                    wrong_destination = 44'd0 - {1'b0, differs[127:96] | differs[95:64] | differs[63:32],
+                                                 differs[10:0] | differs[21:11] | {1'b0, differs[31:22]}};
+                    from              = service.any_address || !wrong_source[43];
+                    to                = service.any_address || !wrong_destination[43];
+                    // Four compares in one word, as in match_rules.
+                    outside = 'x;
+                    if (service.has_ports) begin
+                        limits  = {2{service.port_to, ~service.port_from}};
+                        more    = ports & ~limits;
+                        least   = ports | ~limits;
+                        more3   = (more >> 2 | (least >> 2 & (more >> 1 | (least >> 1 & more)))) & {4{16'h2491}};
+                        least3  = least >> 2 & least >> 1 & least & {4{16'h2490}};
+                        outside = (more3 | (ports & {4{16'h0008}})) +
+                                  (more3 | least3 | (~limits & {4{16'h0008}}) | {4{16'h1b66}});
+                    end
+                    protocol         = (!service.tcp && !service.udp) || (service.tcp && tcp) || (service.udp && udp);
+                    source_port      = !service.has_ports || (!outside[14] && !outside[30]);
+                    destination_port = !service.has_ports || (!outside[46] && !outside[62]);
+                    hit = protocol && (!service.has_ports || in_key.has_ports) &&
+                          ((from && (source_port || (service.either_side && destination_port))) ||
+                           (to && (destination_port || (service.either_side && source_port))));
+                    excludes[i] = hit && !service.dns;
+                    resolves[i] = hit && service.dns;
                 end
             end
+            any_excludes = (map::Services + 1)'(0) - {1'b0, excludes};
+            any_resolves = (map::Services + 2)'(0) - {1'b0, resolver, resolves};
+            excluded     = any_excludes[map::Services];
+            dns          = any_resolves[map::Services+1];
         end
     end
 
@@ -147,8 +180,14 @@ module match_services (
             out_faulty_index <= faulty_index;
         end
         if (write) begin
-            entries[index] <= write_entry;
-            parity[index]  <= ^write_entry;
+            copies[index] <= write_entry;
+            for (int i = 0; i < map::Services; i++) begin
+                if (index == $clog2(map::Services)'(i)) begin
+                    entries[i] <= write_entry;
+                    parity[i]  <= ^write_entry;
+                    written[i] <= 1'b1;
+                end
+            end
         end
         late_rst  <= rst;
         later_rst <= late_rst;
@@ -157,6 +196,7 @@ module match_services (
             if (i < map::Services / 2 ? late_rst : later_rst) begin
                 entries[i] <= Defaults[i*Width +: Width];
                 parity[i]  <= ^Defaults[i*Width +: Width];
+                written[i] <= 1'b0;
             end
         end
         if (rst) out_faulty <= 1'b0;

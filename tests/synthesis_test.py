@@ -53,13 +53,16 @@ MEMORIES = {
     ("session_counters", "saved", 1024, 2 * 64): 1,
     ("session_counters", "memory", 1024, 48 + 6 * 64): 1,
     ("session_counters", "saved", 1024, 6 * 64): 1,
+    # The service entries as they are read back.
+    ("match_services", "copies", 16, 168): 1,
     # Which entries were cleared, and which of those updated since, 16 a word.
     ("session_counters", "cleared", 64, 16): 2,
     ("session_counters", "updated", 64, 16): 2,
 }
 
 # Read without a clock: small ones in LUTs, of which what is read is used in the same cycle.
-UNCLOCKED = {("filter_staging", "rules"), ("delay", "ring"), ("session_counters", "cleared"), ("session_counters", "updated")}
+UNCLOCKED = {("filter_staging", "rules"), ("match_services", "copies"), ("delay", "ring"),
+             ("session_counters", "cleared"), ("session_counters", "updated")}
 
 # Bits of flip-flops of a module (of each of its parameterizations), without the output registers of its memories.
 FLIP_FLOPS = {
@@ -76,7 +79,7 @@ FLIP_FLOPS = {
     "filter_staging": [400 + 350 + 2 + 6 + 32],
     "session_table": [1],                                       # whether an outer header was read
     "match_rules": [16 + 16 + 2],                               # match, accept, dns, valid
-    "match_services": [16 * (168 + 1) + 2 + 2 + 1 + 4],         # the entries, their resets, excluded, dns, faulty and which
+    "match_services": [16 * (168 + 2) + 2 + 2 + 1 + 4],         # the entries, their resets, excluded, dns, faulty and which
     "flow_hash": [4 * 16 + 1],                                  # two CRCs, protocol, result, valid
     "choose": [VERDICT],
     # Tokens, passes in flight, a length, index and direction, versions, used slots, their filters and sessions, the
