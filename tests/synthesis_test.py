@@ -28,9 +28,8 @@ def corrected(width, columns=32):
 MEMORIES = {
     # Filter words: 2 directions x 256 filters; 16 rules of 398 bits and 2 of parity, amazon-dns twice; one copy a slot.
     ("filter_table", "memory", 512, FILTER): 3,
-    # The staged filter: its rules as registers, and its two lists as filter words, in four parts.
+    # The staged filter's rules.
     ("filter_staging", "rules", 32, 352): 1,
-    **{("filter_staging", f"g_group[{i}].rows", 2, FILTER // 4): 1 for i in range(4)},
     # Interface words: 3 slots of valid, number (15), filter (8), session (10); resolver and its flag; parity.
     ("interface_table", "memory", 256, 3 * 34 + 33 + 8): 1,
     # Length limits: outer IP version, MTU cut, PacketLength, parity; one copy a slot.
@@ -71,12 +70,13 @@ FLIP_FLOPS = {
     # Written, fetched, two valid bits; the word that leaves.
     "fifo": [2 * 3 + 2 + 1, 2 * 10 + 2 + OUTER + 46, 2 * 11 + 2 + 64],
     "tap": [2 * BEAT + 19 + 32 + 4],                            # two beats, tuser, bytes before, four flags
-    "parse": [1195 + 7 + KEY + 2],                              # walk_t without its constant bits, second length, key, two valid bits
-    "extension_header": 2 * [1024 + 8 + 1 + 1 + 6 + KEY + 1],   # walk_t, valid
+    "parse": [1199 + 7 + KEY + 2],                              # walk_t without its constant bits, second length, key, two valid bits
+    "extension_header": 2 * [1024 + 8 + 1 + 1 + 10 + KEY + 1],   # walk_t, valid
     "interface_table": [9 + 1],                                 # swept, empty
     "filter_table": [0], "list_parity": [0],
     # A fetched rule as picked and as decoded, and that it is; the last write; rules that break a limit.
-    "filter_staging": [400 + 350 + 2 + 6 + 32],
+    # Both lists, amazon-dns twice; a fetched rule twice, its strobes; the rule that is encoded, its strobes; broken rules.
+    "filter_staging": [2 * 6400 + 2 + 400 + 350 + 2 + 2 + 5 + 32],
     "session_table": [1],                                       # whether an outer header was read
     "match_rules": [16 + 16 + 2],                               # match, accept, dns, valid
     "match_services": [16 * (168 + 2) + 2 + 2 + 1 + 4],         # the entries, their resets, excluded, dns, faulty and which
@@ -101,9 +101,9 @@ FLIP_FLOPS = {
     "session_counters": [64 + 3 * 48 + 2 * 10 + 4 + 2 * n * 32 + 48 + n * 64 + n * 64 for n in (2, 6)],
     # Bus: state, direction, port, fetch, address; a line, its registers that are written and in part, why each is
     # refused, and which is noted; whether an address read is mapped, and its section; read data, response, valid bits. Errors. Interrupt.
-    # Patience. Whether the source ports of the line, and the staged ones, contradict.
+    # Patience, its end, whether a slot was given; idle. Whether the source ports of the line, and the staged ones, contradict.
     # Staged words and their indices, the rule lists apart, whose rule is; token, strobes, counter index.
-    "registers": [4 + 3 + 13 + 512 + 2 * 16 + 16 * 3 + 1 + 8 + 32 + 2 + 2 + (13 + 4 + 16 + 16) + (4 + 4 + 1) + 16 +
+    "registers": [4 + 3 + 13 + 512 + 2 * 16 + 16 * 3 + 1 + 8 + 32 + 2 + 2 + (13 + 4 + 16 + 16) + (4 + 4 + 1) + 16 + 3 +
                   2 + 2 + (135 + 8) + (1 + 8) + (29 + OUTER + 10) + (168 + 4) + 21 + 5 + 8 + 4 + 10],
     "mirror_offload": [32 + 7 + 2 + 16 + 1],                    # bytes forwarded, of the beat, its flags; copies inside, resetting
 }
