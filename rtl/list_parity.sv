@@ -6,17 +6,21 @@ module list_parity (
     input  logic [offload::FilterWidth-1:0] word,
     output logic                            faulty
 );
-    // Kept, so that each is one LUT for a bit.
+    // Kept, so that each bit is one LUT of six inputs. `left` are the bits that no such LUT has taken.
     (* keep *) logic [32*map::Rules-1:0] low, high;
-    logic [31:0] left;
-    logic [15:0] folded;
+    (* keep *) logic [12*map::Rules-1:0] twelve;
+    (* keep *) logic [2*map::Rules-1:0] two;
+    logic [15:0] marks;
+    logic [7:0] left;
     logic [1:0] odd;
 
     always_comb begin
         low    = 'x;
         high   = 'x;
+        twelve = 'x;
+        two    = 'x;
+        marks  = 'x;
         left   = 'x;
-        folded = 'x;
         odd    = '0;
         faulty = 1'b0;
         if (valid) begin
@@ -27,12 +31,13 @@ module list_parity (
                 high[32*i +: 32] = word[offload::fields_at(i)+192 +: 32] ^ word[offload::fields_at(i)+224 +: 32] ^
                                    word[offload::fields_at(i)+256 +: 32] ^ word[offload::fields_at(i)+288 +: 32] ^
                                    word[offload::fields_at(i)+320 +: 32] ^ word[offload::fields_at(i)+352 +: 32];
-                left = low[32*i +: 32] ^ high[32*i +: 32] ^ {16'd0, word[offload::marks_at(i) +: 16]};
-                folded = left[31:16] ^ left[15:0];
-                folded = folded ^ folded >> 8;
-                folded = folded ^ folded >> 4;
-                folded = folded ^ folded >> 2;
-                odd    = odd | folded[1:0];
+                marks = word[offload::marks_at(i) +: 16];
+                left  = {marks[15:12], high[32*i+28 +: 4]};
+                twelve[12*i +: 12] = low[32*i +: 12] ^ low[32*i+12 +: 12] ^ high[32*i +: 12] ^ high[32*i+12 +: 12] ^
+                                     {high[32*i+24 +: 4], low[32*i+24 +: 8]} ^ marks[11:0];
+                two[2*i +: 2] = twelve[12*i +: 2] ^ twelve[12*i+2 +: 2] ^ twelve[12*i+4 +: 2] ^ twelve[12*i+6 +: 2] ^
+                                twelve[12*i+8 +: 2] ^ twelve[12*i+10 +: 2];
+                odd = odd | (two[2*i +: 2] ^ left[1:0] ^ left[3:2] ^ left[5:4] ^ left[7:6]);
             end
             faulty = odd != '0 || word[offload::ListWidth] != word[offload::ListWidth+1];
         end
