@@ -23,7 +23,7 @@ module match_rules (
     logic [3:0] protocol;
     logic [36:0] wrong_source;             // with the protocol
     logic [32:0] wrong_destination;
-    logic [63:0] ports, limits, more, least, more3, least3, outside;
+    logic [63:0] ports, outside;
 
     always_comb begin
         fields              = '0;
@@ -42,11 +42,6 @@ module match_rules (
         wrong_source        = 'x;
         wrong_destination   = 'x;
         ports               = 'x;
-        limits              = 'x;
-        more                = 'x;
-        least               = 'x;
-        more3               = 'x;
-        least3              = 'x;
         outside             = 'x;
         if (in_valid) begin
             source      = in_key.source;
@@ -83,20 +78,10 @@ module match_rules (
                          ((destination[63:32] ^ fields.destination[95:64]) &
                           (fields.destination[31:0] | fields.destination[63:32])) | upper_destination};
                     if (!wrong_source[36] && !wrong_destination[32]) begin
-                        // Four compares in one word: bit 14 of each 16 says that the port is past that end. One addition
-                        // carries it up from the lowest three bits: bit 3, and then each three bits, start a carry
-                        // (greater), pass it on (equal) or stop it.
                         outside = 'x;
-                        if (marks.has_source_ports || marks.has_destination_ports) begin
-                            limits  = {fields.destination_port_to, ~fields.destination_port_from,
-                                       fields.source_port_to, ~fields.source_port_from};
-                            more    = ports & ~limits;
-                            least   = ports | ~limits;
-                            more3   = (more >> 2 | (least >> 2 & (more >> 1 | (least >> 1 & more)))) & {4{16'h2491}};
-                            least3  = least >> 2 & least >> 1 & least & {4{16'h2490}};
-                            outside = (more3 | (ports & {4{16'h0008}})) +
-                                      (more3 | least3 | (~limits & {4{16'h0008}}) | {4{16'h1b66}});
-                        end
+                        if (marks.has_source_ports || marks.has_destination_ports)
+                            outside = offload::outside(ports, {fields.destination_port_to, ~fields.destination_port_from,
+                                                               fields.source_port_to, ~fields.source_port_from});
                         match[i] = (!marks.has_source_ports || (in_key.has_ports && !outside[14] && !outside[30])) &&
                                    (!marks.has_destination_ports ||
                                     (in_key.has_ports && !outside[46] && !outside[62]));

@@ -77,7 +77,7 @@ module match_services (
     // Three bits of an address in each. All that is wrong is negated, for then a 1 is on top if one is anywhere: a carry
     // takes no LUTs.
     logic [43:0] wrong_source, wrong_destination;
-    logic [63:0] ports, limits, more, least, more3, least3, outside;
+    logic [63:0] ports, outside;
 
     always_comb begin
         service           = 'x;
@@ -100,11 +100,6 @@ module match_services (
         wrong_source      = 'x;
         wrong_destination = 'x;
         ports             = 'x;
-        limits            = 'x;
-        more              = 'x;
-        least             = 'x;
-        more3             = 'x;
-        least3            = 'x;
         outside           = 'x;
         excluded          = 1'bx;
         dns               = 1'bx;
@@ -128,17 +123,9 @@ module match_services (
                                                  differs[10:0] | differs[21:11] | {1'b0, differs[31:22]}};
                     from              = service.any_address || !wrong_source[43];
                     to                = service.any_address || !wrong_destination[43];
-                    // Four compares in one word, as in match_rules.
                     outside = 'x;
-                    if (service.has_ports) begin
-                        limits  = {2{service.port_to, ~service.port_from}};
-                        more    = ports & ~limits;
-                        least   = ports | ~limits;
-                        more3   = (more >> 2 | (least >> 2 & (more >> 1 | (least >> 1 & more)))) & {4{16'h2491}};
-                        least3  = least >> 2 & least >> 1 & least & {4{16'h2490}};
-                        outside = (more3 | (ports & {4{16'h0008}})) +
-                                  (more3 | least3 | (~limits & {4{16'h0008}}) | {4{16'h1b66}});
-                    end
+                    if (service.has_ports)
+                        outside = offload::outside(ports, {2{service.port_to, ~service.port_from}});
                     protocol         = (!service.tcp && !service.udp) || (service.tcp && tcp) || (service.udp && udp);
                     source_port      = !service.has_ports || (!outside[14] && !outside[30]);
                     destination_port = !service.has_ports || (!outside[46] && !outside[62]);

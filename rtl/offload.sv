@@ -279,6 +279,18 @@ package offload;
         word_at = {raw[7:0], raw[15:8], raw[23:16], raw[31:24]};
     endfunction
 
+    // Four ports, two pairs of a port and its complement, against the last and the complement of the first port of a range
+    // each: bit 14 of each 16 says that it lies outside. One addition carries it up from the lowest three bits: bit 3, and
+    // then each three bits, start a carry (greater), pass it on (equal) or stop it.
+    function automatic logic [63:0] outside(input logic [63:0] ports, input logic [63:0] limits);
+        logic [63:0] more, least, more3, least3;
+        more    = ports & ~limits;
+        least   = ports | ~limits;
+        more3   = (more >> 2 | (least >> 2 & (more >> 1 | (least >> 1 & more)))) & {4{16'h2491}};
+        least3  = least >> 2 & least >> 1 & least & {4{16'h2490}};
+        outside = (more3 | (ports & {4{16'h0008}})) + (more3 | least3 | (~limits & {4{16'h0008}}) | {4{16'h1b66}});
+    endfunction
+
     function automatic logic [6:0] count_bytes(input logic [BeatBytes-1:0] keep);
         count_bytes = 7'($countones(keep));
     endfunction
