@@ -4,8 +4,11 @@
 /// regression, whose tables, changes and patterns of the streams stay; the rest changes its passes,
 /// one after the other, and where the bytes end, the case ends. What guides libFuzzer is the
 /// reference model's code and the regression's cover points. A libFuzzer entry (./dev fuzz frames).
+#include <algorithm>
+#include <cstdint>
 #include <cstdlib>
 #include <iostream>
+#include <map>
 
 #include "regress_case.hpp"
 
