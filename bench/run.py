@@ -157,7 +157,8 @@ def main():
     if max(max(row["memory_mb"], row["shard_memory_mb"]) for row in rows.values()) >= GOALS["memory_mb"]:
         missed.append(f"a process took {GOALS['memory_mb']} MB or more")
     figures = {"machine": {"processor": models[0] if models else platform.machine(), "cpus": os.cpu_count()},
-               "files": str(place or tempfile.gettempdir()), "captures": [str(p.relative_to(ROOT.parent)) for p in captures], "startup_seconds": round(start["elapsed"], 3),
+               "files": str(place or tempfile.gettempdir()),
+               "captures": [str(p.relative_to(ROOT.parent)) for p in captures], "startup_seconds": round(start["elapsed"], 3),
                "rows": rows, "parts": shares, "goals": GOALS, "missed": missed}
 
     print("frames/s         bare loop        run  2 shards   run/loop (min..max)     of CPU time  shards/run (min..max)"
