@@ -11,15 +11,24 @@ module match_rules (
     output logic [map::Rules-1:0]           out_match,
     output logic [map::Rules-1:0]           out_accept
 );
-    // An address against a CIDR, a column (offload::cidr_t) in two LUTs: does it differ in a covered bit of the upper two
-    // words (`upper`), and does it differ at all. The columns have the same number of covered bits, or the last ones one
+    // The columns of an address that differ from a CIDR's in a covered bit (offload::cidr_t), each in two LUTs: in one of
+    // the upper two words (`upper`), and in any. The columns have the same number of covered bits, or the last ones one
     // more. So bit 64+i is covered if column 31 has three such bits or more (`deep`), or else if bit 32+i is the 1.
+    function automatic logic [31:0] differs(input logic [127:0] address, input offload::cidr_t cidr);
+        logic [2:0] deep;
+        logic [31:0] covered2, upper;
+        deep     = {1'b0, cidr[63], cidr[31]} + {2'b01, cidr[31]};   // an OR as a carry, which no LUT behind takes in
+        covered2 = cidr[95:64] | {32{deep[2]}};
+        upper    = ((address[95:64] ^ cidr[127:96]) & covered2) |
+                   ((address[127:96] ^ cidr[159:128]) & (covered2 | cidr[127:96]));
+        differs  = ((address[31:0] ^ cidr[63:32]) & cidr[31:0]) |
+                   ((address[63:32] ^ cidr[95:64]) & (cidr[31:0] | cidr[63:32])) | upper;
+    endfunction
+
     offload::fields_t fields;
     offload::marks_t marks;
     logic [map::Rules-1:0] match, accept;
     logic [127:0] source, destination;
-    logic [2:0] deep_source, deep_destination;
-    logic [31:0] covered_source, covered_destination, upper_source, upper_destination;
     logic [3:0] protocol;
     logic [36:0] wrong_source;             // with the protocol
     logic [32:0] wrong_destination;
@@ -32,12 +41,6 @@ module match_rules (
         accept              = '0;
         source              = 'x;
         destination         = 'x;
-        deep_source         = 'x;
-        deep_destination    = 'x;
-        covered_source      = 'x;
-        covered_destination = 'x;
-        upper_source        = 'x;
-        upper_destination   = 'x;
         protocol            = 'x;
         wrong_source        = 'x;
         wrong_destination   = 'x;
@@ -52,31 +55,12 @@ module match_rules (
                 accept[i] = marks.accept;
                 if (marks.valid && marks.v6 == in_key.v6) begin
                     fields = in_filter[offload::fields_at(i) +: offload::FieldsWidth];
-                    // An OR of two bits as a carry, which no LUT behind takes in.
-                    deep_source         = {1'b0, fields.source[63], fields.source[31]} + {2'b01, fields.source[31]};
-                    deep_destination    = {1'b0, fields.destination[63], fields.destination[31]} +
-                                          {2'b01, fields.destination[31]};
-                    covered_source      = fields.source[95:64] | {32{deep_source[2]}};
-                    covered_destination = fields.destination[95:64] | {32{deep_destination[2]}};
-                    upper_source =
-                        ((source[95:64] ^ fields.source[127:96]) & covered_source) |
-                        ((source[127:96] ^ fields.source[159:128]) & (covered_source | fields.source[127:96]));
-                    upper_destination =
-                        ((destination[95:64] ^ fields.destination[127:96]) & covered_destination) |
-                        ((destination[127:96] ^ fields.destination[159:128]) &
-                         (covered_destination | fields.destination[127:96]));
                     protocol = ((marks.protocol[7:4] ^ in_key.protocol[7:4]) |
                                 (marks.protocol[3:0] ^ in_key.protocol[3:0]) | {4{!in_key.protocol_known}}) &
                                {4{marks.has_protocol}};
                     // Negated, they have a 1 on top if one is anywhere: a carry takes no LUTs.
-                    wrong_source = 37'd0 -
-                        {1'b0, protocol, ((source[31:0] ^ fields.source[63:32]) & fields.source[31:0]) |
-                         ((source[63:32] ^ fields.source[95:64]) & (fields.source[31:0] | fields.source[63:32])) |
-                         upper_source};
-                    wrong_destination = 33'd0 -
-                        {1'b0, ((destination[31:0] ^ fields.destination[63:32]) & fields.destination[31:0]) |
-                         ((destination[63:32] ^ fields.destination[95:64]) &
-                          (fields.destination[31:0] | fields.destination[63:32])) | upper_destination};
+                    wrong_source      = 37'd0 - {1'b0, protocol, differs(source, fields.source)};
+                    wrong_destination = 33'd0 - {1'b0, differs(destination, fields.destination)};
                     if (!wrong_source[36] && !wrong_destination[32]) begin
                         outside = 'x;
                         if (marks.has_source_ports || marks.has_destination_ports)
