@@ -60,8 +60,8 @@ module admit (
         lost_cause = saved_lost_cause;
         if (!lost && !(saved_done && !in_beat.first)) begin
             lost = 1'b1;
-            if (resetting) lost_cause = offload::CauseReset;
-            else if (verdict.limit == '0) lost_cause = offload::CauseSessionFault;
+            if (verdict.limit == '0) lost_cause = offload::CauseSessionFault;
+            else if (resetting) lost_cause = offload::CauseReset;
             else if (takes && !room) lost_cause = offload::CauseOverflow;
             else lost = 1'b0;
         end

@@ -77,12 +77,12 @@ Expected judge(const Pass& pass) {
     std::uint64_t lost = CauseNone;
     for (std::size_t i = 0; i <= commit && lost == CauseNone; ++i) {
         const Beat& beat = pass.beats[i];
-        if (i > 0 && beat.gap > 0 && beat.reset_in_gap)
+        if (verdict.limit == 0)
+            lost = CauseSessionFault;
+        else if (i > 0 && beat.gap > 0 && beat.reset_in_gap)
             lost = CauseReset;
         else if (beat.resetting)
             lost = CauseReset;
-        else if (verdict.limit == 0)
-            lost = CauseSessionFault;
         else if (take[i] > 0 && !beat.room)
             lost = CauseOverflow;
     }
@@ -375,6 +375,27 @@ TEST_CASE("T4 a session entry that is faulty, a limit of 0, selects and drops") 
     admission.gap();
     CHECK(admission.outcomes_[Dropped] == 16);
     CHECK(admission.causes_[CauseSessionFault] == 16);
+}
+
+TEST_CASE("T4 a faulty session entry is the cause whatever else would drop the copy") {
+    StageRandom random;
+    Admission admission(random);
+    for (unsigned pattern = 0; pattern < 32; ++pattern) {
+        for (std::size_t bytes = 1; bytes <= 320; bytes += 21) {
+            Pass pass = pass_of(random, bytes, 0);
+            Beat& first = pass.beats.front();
+            first.resetting = pattern & 1;
+            first.malformed = pattern >> 1 & 1;  // without a limit no mark counts against the copy
+            first.error = pattern >> 2 & 1;
+            first.room = pattern >> 3 & 1;
+            pass.beats.back().reset_in_gap = pattern >> 4 & 1;
+            pass.beats.back().gap = pattern >> 4 & 1;
+            admission.send(pass);
+        }
+    }
+    admission.gap();
+    CHECK(admission.outcomes_[Dropped] == 32 * 16);
+    CHECK(admission.causes_[CauseSessionFault] == 32 * 16);
 }
 
 TEST_CASE("T4 a frame whose table words are faulty is not eligible, whatever else they say of it") {
