@@ -29,10 +29,17 @@ public:
         stage_.reset();
     }
 
+    /// A word of a beat: every bit of it changes from beat to beat and from word to word.
+    static std::uint32_t content(std::uint32_t beat, int word) {
+        std::uint32_t mixed = (beat * 16 + std::uint32_t(word) + 1) * 0x9e3779b1u;
+        mixed = (mixed ^ mixed >> 15) * 0x85ebca77u;
+        return mixed ^ mixed >> 13;
+    }
+
     void cycle(const Request& request) {
         Bits data(512);  // of the beat that was kept a cycle ago
         for (int word = 0; word < 16; ++word)
-            data.word(word, late_ ? std::uint32_t(*late_ * 16 + word) : 0xdead0000);
+            data.word(word, late_ ? content(*late_, word) : 0xdead0000);
         late_.reset();
         drive(stage_->in_data, data);
         stage_->keep = request.keep;
@@ -72,7 +79,7 @@ public:
             REQUIRE(!visible_.empty());
             const Bits out = sample(stage_->out_data, 512);
             for (int word = 0; word < 16; ++word)
-                REQUIRE(out.word(word) == std::uint32_t(visible_.front() * 16 + word));
+                REQUIRE(out.word(word) == content(visible_.front(), word));
         }
         // The two beats on their way out no longer take a place.
         REQUIRE(bool(stage_->room) == (inside() - shown_ - raw_ < Capacity));

@@ -109,6 +109,11 @@ private:
     const VerilatedVar& find(const std::string& place, const char* memory) {
         const VerilatedScope* scope = context_.scopeFind(("TOP." + place).c_str());
         const VerilatedVar* found = scope ? scope->varFind(memory) : nullptr;
+        if (const auto dot = place.rfind('.'); !found && dot != std::string::npos) {
+            // Yosys has no blocks: their names are part of a memory's (./dev mutate).
+            scope = context_.scopeFind(("TOP." + place.substr(0, dot)).c_str());
+            found = scope ? scope->varFind((place.substr(dot + 1) + "." + memory).c_str()) : nullptr;
+        }
         if (!found) throw std::logic_error("no memory " + place + "." + memory + " can be reached");
         return *found;
     }

@@ -6,9 +6,13 @@ That version does not resolve a package's references to another package: the siz
 into package offload before it is read. Where it does not understand a construct it often only warns and goes on with
 undefined bits, so every warning is an error here.
 
-From the command line: writes a stage as Yosys understands it, as plain Verilog for a simulation.
-    yosys.py MAP.sv netlist STAGE OUTPUT.v [-GParameter=value ...]
+From the command line: writes a module as Yosys understands it, as plain Verilog with faults for a simulation.
+    yosys.py MAP.sv MODULE OUTPUT.v --mutants N --first K [--also MODULE,...] [-GParameter=value ...]
+There are N faults for 100 lines of the module and of those named with --also: a bit of a cell's port is inverted or
+constant. The environment variable MUTANT chooses one when the simulation starts, from K up; OUTPUT.ys lists them.
+The modules below stay as they are, and are not in OUTPUT.v.
 """
+import argparse
 import re
 import subprocess
 import sys
@@ -22,19 +26,26 @@ class YosysError(Exception):
     pass
 
 
-def run(map_sv, commands, options=""):
-    """Reads the whole design and runs the commands; gives the log."""
+def run(map_sv, commands, options="", only=None, seconds=None):
+    """Reads the whole design, or `only` some modules with the others as black boxes, and runs the commands; gives the log."""
     with tempfile.TemporaryDirectory() as folder:
-        files = [map_sv]
+        packages, files, boxes = [map_sv], [], []
         for name in (RTL / "filelist.f").read_text().split():
-            files.append(RTL / name)
             if name == "offload.sv":
                 values = dict(re.findall(r"localparam int (\w+) = (\d+);", Path(map_sv).read_text()))
-                files[-1] = Path(folder) / name
-                files[-1].write_text(re.sub(r"map::(\w+)", lambda name: values.get(name[1], name[0]), (RTL / name).read_text()))
-        script = [f"read_verilog -sv {options} " + " ".join(map(str, files)), *commands]
-        result = subprocess.run(["yosys", "-p", "; ".join(script)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                text=True)
+                packages.append(Path(folder) / name)
+                packages[-1].write_text(re.sub(r"map::(\w+)", lambda name: values.get(name[1], name[0]),
+                                               (RTL / name).read_text()))
+            else:
+                (boxes if only and name.removesuffix(".sv") not in only else files).append(RTL / name)
+        script = [f"read_verilog -sv {options} " + " ".join(map(str, packages + files)), *commands]
+        if boxes:
+            script.insert(0, f"read_verilog -sv -lib {options} " + " ".join(map(str, packages + boxes)))
+        try:
+            result = subprocess.run(["yosys", "-p", "; ".join(script)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                    text=True, timeout=seconds)
+        except subprocess.TimeoutExpired:
+            raise YosysError(f"not done in {seconds} s") from None
     warnings = sorted({line for line in result.stdout.splitlines() if "Warning:" in line})
     if result.returncode != 0:
         raise YosysError("\n".join([line for line in result.stdout.splitlines() if "ERROR" in line] + warnings[:20]))
@@ -43,21 +54,67 @@ def run(map_sv, commands, options=""):
     return result.stdout
 
 
-def netlist(map_sv, stage, output, parameters):
+# The simulation reads the variable once; Verilator has no plusargs where a test gives it no arguments.
+CHOSEN = """reg [15:0] mutant;
+  initial mutant = 16'($c32("(std::getenv(\\"MUTANT\\") ? std::atoi(std::getenv(\\"MUTANT\\")) : 0)"));"""
+
+
+def module_alone(module, parameters):
+    """Commands after which the mutants of a module have their places."""
     sets = " ".join("-chparam {} {}".format(*p.removeprefix("-G").split("=")) for p in parameters)
-    run(map_sv, [f"hierarchy -check -top {stage} {sets}", "proc", "opt_expr", "opt_clean", "check -assert",
-                 f"rename -top {stage}", f"write_verilog -noattr {output}"])
+    return [f"hierarchy -check -top {module} {sets}", "proc", "opt_expr", "opt_clean", "check -assert", "opt_dff",
+            "opt_reduce", "opt_clean", f"rename -top {module}"]
 
 
-def main(arguments):
-    map_sv, what, stage, output, *parameters = arguments
-    if what != "netlist":
-        sys.exit(__doc__)
+def mutants(map_sv, module, also, output, parameters, percent, first):
+    only = {module, *also}
+    lines = sum(len((RTL / f"{name}.sv").read_text().splitlines()) for name in only)
+    listed = Path(output).with_suffix(".ys")
+    run(map_sv, module_alone(module, parameters) + [
+        f"mutate -list {max(12, lines * percent // 100)} -seed 1 -ctrl mutant 16 {first} -o {listed}", f"script {listed}",
+        f"write_verilog -noattr {output}"], only=only)
+    listed.write_text(f"# {module} {','.join(also)} {' '.join(parameters)}\n" + listed.read_text())
+    text = Path(output).read_text()
+    text = re.sub(r"^ *\.mutant\(mutant\),?\n", "", text, flags=re.M)
+    text = re.sub(r",\s+mutant\s*\);$", ");", text, flags=re.M).replace("  input [15:0] mutant;\n", "")
+    text = text.replace("  wire [15:0] mutant;\n", f"  {CHOSEN}\n")
+    # Verilator reads no more than 40,000 words of a line.
+    Path(output).write_text("".join(line.replace(", ", ",\n") if len(line) > 10000 else line
+                                    for line in text.splitlines(keepends=True)))
+
+
+def equivalent(map_sv, listed, number):
+    """Whether a mutant of the list is proved to do what the module does, for ever from the same registers."""
+    head, *lines = listed.read_text().splitlines()
+    _, module, also, *parameters = head.split(" ")
+    mutant = next(line for line in lines if f" -ctrl mutant 16 {number} " in line)
+    one = ["flatten", "memory -nordff -nomap", "opt_clean"]
     try:
-        netlist(map_sv, stage, output, parameters)
+        run(map_sv, module_alone(module, [p for p in parameters if p]) + [
+            "design -save whole", mutant.replace(f"-ctrl mutant 16 {number} ", ""), *one, f"rename {module} gate",
+            "design -stash gate", "design -load whole", *one, f"rename {module} gold", "design -stash gold",
+            "design -copy-from gold -as gold gold", "design -copy-from gate -as gate gate", "equiv_make gold gate equiv",
+            "hierarchy -top equiv", "opt_clean", "equiv_struct", "equiv_simple -undef -seq 1", "equiv_induct -seq 4",
+            "equiv_status -assert"], only={module, *filter(None, also.split(","))}, seconds=30)
+    except YosysError:
+        return False
+    return True
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("map_sv")
+    parser.add_argument("module")
+    parser.add_argument("output")
+    parser.add_argument("--mutants", type=int, required=True)
+    parser.add_argument("--first", type=int, required=True)
+    parser.add_argument("--also", type=lambda names: names.split(",") if names else [], default=[])
+    options, parameters = parser.parse_known_args()
+    try:
+        mutants(options.map_sv, options.module, options.also, options.output, parameters, options.mutants, options.first)
     except YosysError as error:
-        sys.exit(f"{stage}: {error}")
+        sys.exit(f"{options.module}: {error}")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()
