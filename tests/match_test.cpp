@@ -141,6 +141,36 @@ TEST_CASE("P11 port ranges are inclusive at both ends and match no frame without
     CHECK(rules.matched() > 0);
 }
 
+TEST_CASE("P11 port ranges of any bits, and ports around their ends") {
+    StageRandom random;
+    Rules rules;
+    for (unsigned round = 0; round < 500; ++round) {
+        std::array<RuleWord, 16> words;
+        for (int i = 0; i < 16; ++i) {
+            RuleWord& rule = words[i];
+            rule.valid = 1;
+            rule.has_source_ports = i % 3 != 0;
+            rule.has_destination_ports = i % 3 != 1;
+            rule.source_port_from = random.port();
+            rule.source_port_to = random.port_near(rule.source_port_from, 65535);
+            rule.destination_port_from = random.port();
+            rule.destination_port_to = random.port_near(rule.destination_port_from, 65535);
+            rules.set(i, rule);
+        }
+        for (unsigned i = 0; i < 64; ++i) {
+            const RuleWord& rule = random.pick(words);
+            Key key;
+            key.ip = key.protocol_known = key.has_ports = 1;
+            key.protocol = 17;
+            key.source_port = random.port_near(rule.source_port_from, rule.source_port_to);
+            key.destination_port =
+                random.port_near(rule.destination_port_from, rule.destination_port_to);
+            rules.check(key);
+        }
+    }
+    CHECK(rules.matched() > 10000);
+}
+
 TEST_CASE("P11 an unknown protocol matches no rule that names one, protocol 0 included") {
     Rules rules;
     RuleWord rule;

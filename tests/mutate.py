@@ -67,7 +67,7 @@ class Failed(Exception):
 
 def succeeds(command, seconds, mutant=0):
     """Whether it ends well in time. Random cases have failed when they say so, before they are made small."""
-    process = subprocess.Popen(command, env={**os.environ, "MUTANT": str(mutant)}, cwd=BUILD, text=True, errors="replace",
+    process = subprocess.Popen(command, env={**os.environ, "MUTANT": str(mutant), "MIRRORNIC_SEED": "1"}, cwd=BUILD, text=True, errors="replace",
                                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True)
     timer = threading.Timer(seconds, os.killpg, (process.pid, signal.SIGKILL))
     timer.start()

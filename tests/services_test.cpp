@@ -289,6 +289,51 @@ TEST_CASE("P9 random entries and keys: exclusion and DNS each from any entry") {
     CHECK(dns > 1000);
 }
 
+TEST_CASE("P9 entries of any address and ports, and keys one bit or one port from them") {
+    StageRandom random;
+    Services services;
+    unsigned found = 0;
+    for (unsigned round = 0; round < 400; ++round) {
+        std::array<ServiceWord, 16> entries;
+        for (unsigned i = 0; i < 16; ++i) {
+            ServiceWord& entry = entries[i];
+            entry.valid = 1;
+            entry.v6 = random.chance(50);
+            entry.dns = random.chance(50);
+            entry.any_address = random.chance(20);
+            entry.address = random.address(entry.v6);
+            entry.udp = random.chance(50);
+            entry.has_ports = random.chance(80);
+            entry.port_from = random.port();
+            entry.port_to = random.port_near(entry.port_from, 65535);
+            entry.either_side = random.chance(50);
+            services.write(i, entry);
+        }
+        for (unsigned i = 0; i < 16; ++i) REQUIRE(pack(services.read(i)) == pack(entries[i]));
+        for (unsigned i = 0; i < 100; ++i) {
+            const ServiceWord& entry = random.pick(entries);
+            Address near = entry.address;
+            if (random.chance(50)) {
+                const auto bit = random.below(entry.v6 ? 128 : 32);
+                near[bit / 8] ^= std::uint8_t(0x80 >> bit % 8);
+            }
+            Key key = key_of(entry.v6, near, random.address(entry.v6), random.pick({Tcp, Udp}),
+                             random.port_near(entry.port_from, entry.port_to),
+                             random.port_near(entry.port_from, entry.port_to));
+            if (random.chance(50)) key = reversed(key);
+            Result expected{false, false};
+            for (const auto& other : entries) {
+                if (hits(other, key)) (other.dns ? expected.dns : expected.excluded) = true;
+            }
+            const Result result = services.look(key);
+            REQUIRE(result.excluded == expected.excluded);
+            REQUIRE(result.dns == expected.dns);
+            found += result.excluded || result.dns;
+        }
+    }
+    CHECK(found > 10000);
+}
+
 TEST_CASE("T4 a flipped bit of any entry, valid or not, shows with every key until it is written") {
     StageRandom random;
     Services services;

@@ -82,6 +82,17 @@ public:
 
     Values live(unsigned index) const { return live_[index]; }
 
+    /// Turns bits of an entry's counters, as if they had counted for years. No update is on its
+    /// way.
+    void turn(unsigned index, std::uint64_t low, std::uint64_t high) {
+        for (unsigned bit = 0; bit < 64; ++bit) {
+            if (low >> bit & 1) stage_.flip("session_counters", "memory", index, bit);
+            if (high >> bit & 1) stage_.flip("session_counters", "memory", index, 64 + bit);
+        }
+        live_[index].low ^= low;
+        live_[index].high ^= high;
+    }
+
 private:
     Stage<Vsession_counters> stage_;
     std::vector<Values> live_, frozen_;
@@ -169,6 +180,27 @@ TEST_CASE("P23 counters are 64 bits") {
     CHECK(counters.live(0).low == 5ull * 0xffffffff);
 }
 
+TEST_CASE("P23 counters of any value go on, and are read, as 64 bits") {
+    StageRandom random;
+    SessionCounters counters;
+    for (unsigned round = 0; round < 300; ++round) {
+        const auto index = unsigned(random.below(sizes::sessions));
+        counters.add(index, unsigned(random.below(1u << 31)), unsigned(random.below(1u << 31)));
+        counters.wait(UpdateLatency);
+        counters.turn(index, random.bits(64).get(0, 64), random.bits(64).get(0, 64));
+        counters.snapshot();
+        counters.wait(UpdateLatency);
+        counters.check(index);
+        for (unsigned i = 0; i < 3; ++i)
+            counters.add(index, 0xffffffff, unsigned(random.below(9217)));
+        counters.wait(UpdateLatency);
+        counters.check(index);  // what was frozen
+        counters.snapshot();
+        counters.wait(UpdateLatency);
+        counters.check(index);
+    }
+}
+
 TEST_CASE("S8 an entry that is cleared starts at 0, and one that is hit again holds the new hits") {
     SessionCounters counters;
     for (const bool hit_before_snapshot : {true, false}) {
@@ -195,23 +227,23 @@ TEST_CASE("S8 an entry that is cleared starts at 0, and one that is hit again ho
 TEST_CASE("P23 random updates, snapshots, clears and reads at once") {
     StageRandom random;
     SessionCounters counters;
-    std::vector<unsigned> last_hit(4, 0);
+    std::vector<unsigned> last_hit(4, 0), entries{0, 1, 2, 3};
     unsigned now = 0, since_snapshot = 0;
     const auto traffic = [&](bool snapshot, bool clear) {
         Request request;
         ++now;
         ++since_snapshot;
         if (clear) {  // of an entry whose copies have left, as the driver does it
-            const unsigned index = unsigned(random.below(4));
-            if (last_hit[index] + 4 < now) request.clear = index;
+            const unsigned place = unsigned(random.below(4));
+            if (last_hit[place] + 4 < now) request.clear = entries[place];
         }
         if (random.chance(now / 500 % 2 ? 95 : 40)) {
-            const unsigned index = unsigned(random.below(random.chance(60) ? 2 : 4));
-            if (index != request.clear) {
-                request.add = index;
+            const unsigned place = unsigned(random.below(random.chance(60) ? 2 : 4));
+            if (entries[place] != request.clear) {
+                request.add = entries[place];
                 request.low = 1;
                 request.high = unsigned(random.between(1, 9216));
-                last_hit[index] = now;
+                last_hit[place] = now;
             }
         }
         if (snapshot) {
@@ -224,6 +256,13 @@ TEST_CASE("P23 random updates, snapshots, clears and reads at once") {
         for (unsigned j = unsigned(random.below(6)); j > 0; --j)
             counters.cycle(traffic(random.chance(20), random.chance(5)));
         while (since_snapshot < UpdateLatency + 1) counters.cycle(traffic(false, false));
-        counters.check(unsigned(random.below(4)), [&] { return traffic(false, false); });
+        counters.check(entries[random.below(4)], [&] { return traffic(false, false); });
+        if (i % 50 == 0) {  // four others, of one row or of several
+            counters.wait(UpdateLatency + 1);
+            const auto first = unsigned(random.below(sizes::sessions));
+            const unsigned step = random.pick({1u, 15u, 16u, 17u, 341u});
+            for (unsigned place = 0; place < 4; ++place)
+                entries[place] = (first + place * step) % sizes::sessions;
+        }
     }
 }

@@ -112,7 +112,8 @@ private:
         if (const auto dot = place.rfind('.'); !found && dot != std::string::npos) {
             // Yosys has no blocks: their names are part of a memory's (./dev mutate).
             scope = context_.scopeFind(("TOP." + place.substr(0, dot)).c_str());
-            found = scope ? scope->varFind((place.substr(dot + 1) + "." + memory).c_str()) : nullptr;
+            found =
+                scope ? scope->varFind((place.substr(dot + 1) + "." + memory).c_str()) : nullptr;
         }
         if (!found) throw std::logic_error("no memory " + place + "." + memory + " can be reached");
         return *found;
@@ -670,6 +671,16 @@ public:
         Address result{};
         for (int i = 0; i < (v6 ? 16 : 4); ++i) result[i] = byte();
         return result;
+    }
+    std::uint64_t port() { return below(65536); }
+    /// A port at an end of a range, next to it or one bit from it; else any.
+    std::uint64_t port_near(std::uint64_t from, std::uint64_t to) {
+        const std::uint64_t end = chance(50) ? from : to;
+        return (chance(30)   ? end
+                : chance(40) ? end + pick({1u, 65535u})
+                : chance(80) ? end ^ 1u << below(16)
+                             : port()) &
+               0xffff;
     }
     Bits bits(int width) {
         Bits result(width);
