@@ -119,6 +119,8 @@ def commands_of(part):
 
 
 def try_rtl(part, mutants, jobs, quick, progress):
+    if not any(map(Mutant.alive, mutants)):
+        return
     commands = []
     for name, command in commands_of(part):
         start = time.monotonic()
@@ -134,12 +136,12 @@ def try_rtl(part, mutants, jobs, quick, progress):
         progress(mutant)
 
     def prove(mutant):
-        if not mutant.found_by and not quick and yosys.equivalent(BUILD / "rtl/map.sv", list_of(part), mutant.number):
+        if not quick and yosys.equivalent(BUILD / "rtl/map.sv", list_of(part), mutant.number):
             mutant.why = PROVED
 
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-        list(pool.map(attempt, mutants))
-        list(pool.map(prove, mutants))
+        list(pool.map(attempt, filter(Mutant.alive, mutants)))
+        list(pool.map(prove, filter(Mutant.alive, mutants)))
 
 
 # ---- Driver ----
@@ -228,7 +230,7 @@ def try_driver(part, mutants, jobs, quick, progress):
         progress(mutant)
 
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-        list(pool.map(attempt, mutants))
+        list(pool.map(attempt, filter(Mutant.alive, mutants)))
 
 
 # ---- What no test can find ----
@@ -263,6 +265,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", nargs="*", help=f"stages, {TOP} or {DRIVER}; all of them unless named")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), metavar="J", help="mutants at a time; default: one a core")
+    parser.add_argument("--again", action="store_true", help="only those that lived in the run that FILE tells of")
     parser.add_argument("--quick", action="store_true", help="do not try to prove that what lives does the same")
     parser.add_argument("--json", default=ROOT / "out/mutate.json", type=Path, metavar="FILE")
     options = parser.parse_args()
@@ -271,8 +274,14 @@ def main():
         if part not in parts:
             parser.error(f"there is no part {part}: {', '.join(parts)}")
     parts = {part: mutants for part, mutants in parts.items() if not options.part or part in options.part}
+    if options.again:
+        before = {(m["part"], m["number"], m["change"]): m for m in json.loads(options.json.read_text())["mutants"]}
+        for mutant in (mutant for mutants in parts.values() for mutant in mutants):
+            was = before.get((mutant.part, mutant.number, mutant.change), {})
+            mutant.found_by = was.get("found_by", "")
+            mutant.why = PROVED if was.get("why") == PROVED else ""
     reasons = explained()
-    start, total, done = time.monotonic(), sum(map(len, parts.values())), 0
+    start, total, done = time.monotonic(), sum(m.alive() for mutants in parts.values() for m in mutants), 0
     lock = threading.Lock()
 
     def progress(mutant):

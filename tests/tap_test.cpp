@@ -95,10 +95,11 @@ public:
             while (random_.chance(gaps)) gap();
             Seen seen{random_.lanes(), ~std::uint64_t{0}, i + 1 == beats, user};
             if (seen.last && random_.chance(80)) seen.keep >>= random_.below(64);
-            if (random_.chance(5))
+            const std::uint64_t bit = std::uint64_t{1} << random_.below(64);
+            if (random_.chance(10))
                 seen.keep =
                     random_.pick({std::uint64_t{0}, std::uint64_t{2}, seen.keep << 1,
-                                  seen.keep & ~std::uint64_t{0x10}, ~std::uint64_t{0} >> 1});
+                                  seen.keep ^ bit, seen.keep ^ bit, ~std::uint64_t{0} >> 1});
             seen.user.error = random_.chance(10);
             see(seen);
         }
