@@ -367,6 +367,19 @@ TEST_CASE(
     CHECK(admission.causes_[CauseReset] > 100);
 }
 
+TEST_CASE("P14 long frames against limits of any bits up to 9216") {
+    StageRandom random;
+    Admission admission(random);
+    for (unsigned i = 0; i < 1000; ++i) {
+        const std::uint64_t limit = random.between(1, 9216);
+        const std::uint64_t bytes =
+            random.chance(50) ? random.between(1, 20000) : limit + random.below(3);
+        admission.send(pass_of(random, bytes, limit));
+    }
+    admission.gap();
+    CHECK(admission.outcomes_[Mirrored] == 1000);
+}
+
 TEST_CASE("T4 a session entry that is faulty, a limit of 0, selects and drops") {
     StageRandom random;
     Admission admission(random);

@@ -128,6 +128,17 @@ public:
     /// A copy that is given up after so many bytes.
     void abort(const Copy& copy, std::size_t bytes) { beats(copy, 0, bytes, false); }
 
+    void idle() { cycle(); }
+
+    /// One cycle of reset: what is inside is gone.
+    void reset_cycle() {
+        expected_.clear();
+        stage_->rst = 1;
+        cycle();
+        stage_->rst = 0;
+        REQUIRE_FALSE(stage_->busy);
+    }
+
     void drain() {
         for (unsigned i = 0; i < 2 * Latency; ++i) cycle();
         CHECK(expected_.empty());
@@ -357,6 +368,22 @@ TEST_CASE("P18 P22 a copy that was given up leaves nothing in the next one's sum
         checksums.copy(random_copy(random, true, random.between(1, 100)));
     }
     checksums.drain();
+}
+
+TEST_CASE("P25 one cycle of reset ends every copy inside, and the next one is right") {
+    StageRandom random;
+    Checksums checksums(random);
+    for (unsigned i = 0; i < 400; ++i) {
+        const bool v6 = i % 2;
+        for (unsigned j = 0; j < i / 2 % 3; ++j)
+            checksums.copy(random_copy(random, v6, random.between(1, 200)));
+        if (i % 5 == 0) checksums.abort(random_copy(random, v6, 300), random.between(1, 300));
+        for (unsigned j = 0; j < i / 6 % 4; ++j) checksums.idle();
+        checksums.reset_cycle();
+        for (unsigned j = 0; j < i / 24 % 3; ++j) checksums.idle();
+        checksums.copy(random_copy(random, v6, random.between(1, 200)));
+        checksums.drain();
+    }
 }
 
 TEST_CASE("P16 P18 random copies with gaps, and commits behind the last beat") {
