@@ -23,7 +23,7 @@ BUILD = ROOT / "build-coverage"
 OUT = ROOT / "out/coverage"
 WAIVERS = ROOT / "tests/coverage_waivers.txt"
 MINIMUM = ROOT / "tests/coverage_minimum.json"
-FIGURES = ("RTL lines", "RTL branches", "RTL toggles", "cover points", "C++ lines", "C++ branches")
+FIGURES = ("RTL lines", "RTL branches", "RTL toggles", "RTL control", "cover points", "C++ lines", "C++ branches")
 # Proofs, lint and synthesis run none of what is counted, and the other clients take the steps of boto3's. Random cases run
 # apart from the tests, without those that look for what is seeded.
 LEFT_OUT = "prove|lint|synthesis|bench|verification|regress"
@@ -168,14 +168,19 @@ def percent(counts):
 
 
 def figures_of(files):
-    """By figure: reached and all."""
+    """By figure: reached and all. Control: signals of one bit, that is what is valid, ready, first, enabled and the like."""
     total = {}
-    for language, name in (("rtl", "RTL"), ("c++", "C++")):
-        here = [counts for path, counts in files.items() if path.startswith("rtl/") == (language == "rtl")]
+
+    def add_figure(name, values):
+        if values:
+            total[name] = (sum(1 for count in values if count), len(values))
+
+    for rtl, name in ((True, "RTL"), (False, "C++")):
+        here = [counts for path, counts in files.items() if path.startswith("rtl/") == rtl]
         for kind in ("lines", "branches", "toggles"):
-            values = [count for counts in here for count in getattr(counts, kind).values()]
-            if values:
-                total[f"{name} {kind}"] = (sum(1 for count in values if count), len(values))
+            add_figure(f"{name} {kind}", [count for counts in here for count in getattr(counts, kind).values()])
+        add_figure(f"{name} control", [count for counts in here for (_, signal), count in counts.toggles.items()
+                                       if "[" not in signal])
     return total
 
 

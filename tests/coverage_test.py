@@ -30,6 +30,11 @@ class Sums(unittest.TestCase):
     def test_what_is_not_reached_lowers_the_figure(self):
         self.assertEqual(coverage.figures_of(files()), {"C++ lines": (2, 4), "C++ branches": (1, 2)})
 
+    def test_signals_of_one_bit_are_control(self):
+        counts = coverage.Counts()
+        counts.toggles = collections.Counter({(1, "valid"): 1, (2, "word[0]"): 0, (2, "word[1]"): 1, (3, "last"): 0})
+        self.assertEqual(coverage.figures_of({"rtl/a.sv": counts}), {"RTL toggles": (2, 4), "RTL control": (1, 2)})
+
     def test_a_waiver_takes_the_statement_and_no_more(self):
         waived = files()
         self.assertEqual(coverage.waived(waived, "# why\nsim/a.cpp | throw Error | never\n", lambda _: SOURCE), [])

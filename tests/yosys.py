@@ -14,6 +14,7 @@ The modules below stay as they are, and are not in OUTPUT.v.
 """
 import argparse
 import re
+import resource
 import subprocess
 import sys
 import tempfile
@@ -27,7 +28,8 @@ class YosysError(Exception):
 
 
 def run(map_sv, commands, options="", only=None, seconds=None):
-    """Reads the whole design, or `only` some modules with the others as black boxes, and runs the commands; gives the log."""
+    """Reads the whole design, or `only` some modules with the others as black boxes, and runs the commands; gives the log.
+    `seconds`: of processor time, at most."""
     with tempfile.TemporaryDirectory() as folder:
         packages, files, boxes = [map_sv], [], []
         for name in (RTL / "filelist.f").read_text().split():
@@ -41,11 +43,9 @@ def run(map_sv, commands, options="", only=None, seconds=None):
         script = [f"read_verilog -sv {options} " + " ".join(map(str, packages + files)), *commands]
         if boxes:
             script.insert(0, f"read_verilog -sv -lib {options} " + " ".join(map(str, packages + boxes)))
-        try:
-            result = subprocess.run(["yosys", "-p", "; ".join(script)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                    text=True, timeout=seconds)
-        except subprocess.TimeoutExpired:
-            raise YosysError(f"not done in {seconds} s") from None
+        limit = seconds and (lambda: resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds)))
+        result = subprocess.run(["yosys", "-p", "; ".join(script)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                text=True, preexec_fn=limit)
     warnings = sorted({line for line in result.stdout.splitlines() if "Warning:" in line})
     if result.returncode != 0:
         raise YosysError("\n".join([line for line in result.stdout.splitlines() if "ERROR" in line] + warnings[:20]))
