@@ -112,7 +112,7 @@ TEST_CASE(
     for (const unsigned busy : {30, 100}) {
         Counters counters;
         counters.check();  // 0 after a reset
-        for (unsigned i = 0; i < 3000; ++i) {
+        for (unsigned i = 0; i < 100'000; ++i) {
             const bool snapshot = random.chance(10);
             counters.cycle(random, busy, snapshot);
             if (snapshot) counters.check();
