@@ -89,14 +89,14 @@ def equivalent(map_sv, listed, number):
     head, *lines = listed.read_text().splitlines()
     _, module, also, *parameters = head.split(" ")
     mutant = next(line for line in lines if f" -ctrl mutant 16 {number} " in line)
-    cut = ["flatten", "memory -nordff -nomap", "dffunmap", "opt_clean", "expose -evert", "expose -evert-dff", "opt_clean"]
+    cut = ["flatten", "memory -nordff -nomap", "dffunmap", "opt_expr", "opt_clean", "expose -evert", "expose -evert-dff", "opt_clean"]
     try:
         run(map_sv, module_alone(module, [p for p in parameters if p]) + [
             "design -save whole", mutant.replace(f"-ctrl mutant 16 {number} ", ""), *cut, f"rename {module} gate",
             "design -stash gate", "design -load whole", *cut, f"rename {module} gold", "design -stash gold",
             "design -copy-from gold -as gold gold", "design -copy-from gate -as gate gate", "equiv_make gold gate equiv",
             "hierarchy -top equiv", "opt_clean", "equiv_struct", "equiv_simple -seq 1", "equiv_status -assert"],
-            only={module, *filter(None, also.split(","))}, seconds=30, strict=False)
+            only={module, *filter(None, also.split(","))}, seconds=120, strict=False)
     except YosysError:
         return False
     return True
