@@ -31,9 +31,7 @@ public:
 
     /// A word of a beat: every bit of it changes from beat to beat and from word to word.
     static std::uint32_t content(std::uint32_t beat, int word) {
-        std::uint32_t mixed = (beat * 16 + std::uint32_t(word) + 1) * 0x9e3779b1u;
-        mixed = (mixed ^ mixed >> 15) * 0x85ebca77u;
-        return mixed ^ mixed >> 13;
+        return scrambled(beat * 16 + std::uint32_t(word) + 1);
     }
 
     void cycle(const Request& request) {

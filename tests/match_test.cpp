@@ -79,8 +79,6 @@ private:
     unsigned matched_ = 0;
 };
 
-void flip(Address& address, unsigned bit) { address[bit / 8] ^= std::uint8_t(0x80 >> bit % 8); }
-
 }  // namespace
 
 TEST_CASE("P11 a prefix of every length covers its bits and no bit more") {

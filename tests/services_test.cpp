@@ -313,10 +313,7 @@ TEST_CASE("P9 entries of any address and ports, and keys one bit or one port fro
         for (unsigned i = 0; i < 100; ++i) {
             const ServiceWord& entry = random.pick(entries);
             Address near = entry.address;
-            if (random.chance(50)) {
-                const auto bit = random.below(entry.v6 ? 128 : 32);
-                near[bit / 8] ^= std::uint8_t(0x80 >> bit % 8);
-            }
+            if (random.chance(50)) flip(near, unsigned(random.below(entry.v6 ? 128 : 32)));
             Key key = key_of(entry.v6, near, random.address(entry.v6), random.pick({Tcp, Udp}),
                              random.port_near(entry.port_from, entry.port_to),
                              random.port_near(entry.port_from, entry.port_to));

@@ -190,6 +190,17 @@ Bits sample(const Port& port, int width) {
 using Address = std::array<std::uint8_t, 16>;  ///< the first byte on top; IPv4 over zeros
 using Lanes = std::array<std::uint8_t, 64>;    ///< the first byte lowest
 
+inline void flip(Address& address, unsigned bit) {
+    address[bit / 8] ^= std::uint8_t(0x80 >> bit % 8);
+}
+
+/// A word for a number, of which every bit changes from number to number.
+inline std::uint32_t scrambled(std::uint32_t number) {
+    number *= 0x9e3779b1u;
+    number = (number ^ number >> 15) * 0x85ebca77u;
+    return number ^ number >> 13;
+}
+
 /// Puts members one below the other, from the top, in the order of their declaration.
 class Packer {
 public:

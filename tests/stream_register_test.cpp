@@ -19,7 +19,7 @@ public:
     void cycle(bool offer, bool ready) {
         offering_ = offering_ || offer;
         stage_->in_valid = offering_;
-        stage_->in_beat = offering_ ? content(next_) : ~content(next_);
+        stage_->in_beat = offering_ ? scrambled(next_) : ~scrambled(next_);
         stage_->out_ready = !ready;
         stage_.eval();
         const bool taken = stage_->in_ready;
@@ -36,7 +36,7 @@ public:
             if (ready) queue_.pop_front();
         }
         if (offering_ && taken) {
-            queue_.push_back(content(next_++));
+            queue_.push_back(scrambled(next_++));
             offering_ = false;
             ++sent_;
         }
@@ -53,12 +53,6 @@ public:
     unsigned sent() const { return sent_; }
 
 private:
-    /// Every bit changes from beat to beat.
-    static std::uint32_t content(std::uint32_t beat) {
-        beat *= 0x9e3779b1u;
-        return (beat ^ beat >> 15) * 0x85ebca77u;
-    }
-
     Stage<Vstream_register> stage_;
     std::deque<std::uint32_t> queue_;
     std::uint32_t next_ = 1;
