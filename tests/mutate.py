@@ -40,7 +40,8 @@ DRIVER = "driver"
 LEFT_OUT = {"services_test": ["~T4 a flipped bit of any entry*"],
             "registers_stage_test": ["~T5 a line writes what writes of its registers would*", "~T5 an address that is no register*"]}
 DRIVER_SOURCES = ("encoding",)
-DRIVER_TESTS = ("tables_test", "mirror_device_test", "register_file_test")
+SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+DRIVER_TESTS = ("encoding_test", "mirror_device_test", "register_file_test")
 
 
 @dataclass
@@ -135,13 +136,13 @@ def try_rtl(part, mutants, jobs, quick, progress):
                 break
         progress(mutant)
 
-    def prove(mutant):
-        if not quick and yosys.equivalent(BUILD / "rtl/map.sv", list_of(part), mutant.number):
-            mutant.why = PROVED
-
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
         list(pool.map(attempt, filter(Mutant.alive, mutants)))
-        list(pool.map(prove, filter(Mutant.alive, mutants)))
+    living = [mutant for mutant in mutants if mutant.alive()]
+    proved = yosys.equivalent(BUILD / "rtl/map.sv", list_of(part), [m.number for m in living]) if living and not quick else ()
+    for mutant in living:
+        if mutant.number in proved:
+            mutant.why = PROVED
 
 
 # ---- Driver ----
@@ -210,7 +211,7 @@ def try_driver(part, mutants, jobs, quick, progress):
             arguments = [argument for argument in arguments if argument != "-Werror"]
             arguments[arguments.index("-o") + 1] = str(folder / f"{name}.cpp.o")
             arguments[arguments.index("-c") + 1] = str(folder / f"{name}.cpp")
-            arguments += ["-w", "-O0", "-D_GLIBCXX_ASSERTIONS", f"-I{ROOT}/driver"]
+            arguments += ["-w", "-O0", "-D_GLIBCXX_ASSERTIONS", *SANITIZERS, f"-I{ROOT}/driver"]
             if subprocess.run(arguments, cwd=compiled[name]["directory"], capture_output=True).returncode != 0:
                 mutant.found_by = "the compiler"
                 return progress(mutant)
@@ -220,7 +221,7 @@ def try_driver(part, mutants, jobs, quick, progress):
                 linked = " ".join(shlex.quote(word) for word in command)
                 linked = linked.replace("driver/libdriver.a", str(folder / "libdriver.a")).replace(
                     f"-o tests/{test}", f"-o {folder}/{test}")
-                linked = linked.replace("'&&'", "&&").split("&&")[1]
+                linked = " ".join([linked.replace("'&&'", "&&").split("&&")[1], *SANITIZERS])
                 done = subprocess.run(linked, shell=True, cwd=BUILD, capture_output=True, text=True)
                 if done.returncode != 0:
                     raise Failed(f"{test} does not link: {done.stderr[-300:]}")

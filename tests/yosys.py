@@ -14,7 +14,6 @@ The modules below stay as they are, and are not in OUTPUT.v.
 """
 import argparse
 import re
-import resource
 import subprocess
 import sys
 import tempfile
@@ -27,9 +26,9 @@ class YosysError(Exception):
     pass
 
 
-def run(map_sv, commands, options="", only=None, seconds=None, strict=True):
+def run(map_sv, commands, options="", only=None, strict=True):
     """Reads the whole design, or `only` some modules with the others as black boxes, and runs the commands; gives the log.
-    `seconds`: of processor time, at most; `strict`: a warning is an error."""
+    `strict`: a warning is an error."""
     with tempfile.TemporaryDirectory() as folder:
         packages, files, boxes = [Path(map_sv).resolve()], [], []
         for name in (RTL / "filelist.f").read_text().split():
@@ -43,9 +42,8 @@ def run(map_sv, commands, options="", only=None, seconds=None, strict=True):
         script = [f"read_verilog -sv {options} " + " ".join(map(str, packages + files)), *commands]
         if boxes:
             script.insert(0, f"read_verilog -sv -lib {options} " + " ".join(map(str, packages + boxes)))
-        limit = seconds and (lambda: resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds)))
         result = subprocess.run(["yosys", "-p", "; ".join(script)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                text=True, preexec_fn=limit, cwd=folder)
+                                text=True, cwd=folder)
     warnings = sorted({line for line in result.stdout.splitlines() if "Warning:" in line})
     if result.returncode != 0:
         raise YosysError("\n".join([line for line in result.stdout.splitlines() if "ERROR" in line] + warnings[:20]))
@@ -83,23 +81,57 @@ def mutants(map_sv, module, also, output, parameters, percent, first):
                                     for line in text.splitlines(keepends=True)))
 
 
-def equivalent(map_sv, listed, number):
-    """Whether a mutant of the list is proved to do what the module does: each output, each flip-flop's next value and what
-    goes to each memory and module below are the same function of inputs, flip-flops and what comes from there."""
+def circuit_of(map_sv, listed, folder):
+    """The module of the list with all its mutants as combinational logic: (inputs, outputs, BLIF lines of gates and
+    flip-flops). What goes to memories and modules below is an output, what comes from there an input."""
     head, *lines = listed.read_text().splitlines()
     _, module, also, *parameters = head.split(" ")
-    mutant = next(line for line in lines if f" -ctrl mutant 16 {number} " in line)
-    cut = ["flatten", "memory -nordff -nomap", "dffunmap", "opt_expr", "opt_clean", "expose -evert", "expose -evert-dff", "opt_clean"]
-    try:
-        run(map_sv, module_alone(module, [p for p in parameters if p]) + [
-            "design -save whole", mutant.replace(f"-ctrl mutant 16 {number} ", ""), *cut, f"rename {module} gate",
-            "design -stash gate", "design -load whole", *cut, f"rename {module} gold", "design -stash gold",
-            "design -copy-from gold -as gold gold", "design -copy-from gate -as gate gate", "equiv_make gold gate equiv",
-            "hierarchy -top equiv", "opt_clean", "equiv_struct", "equiv_simple -seq 1", "equiv_status -assert"],
-            only={module, *filter(None, also.split(","))}, seconds=120, strict=False)
-    except YosysError:
-        return False
-    return True
+    (folder / "mutants.ys").write_text("\n".join(lines) + "\n")
+    run(map_sv, module_alone(module, [p for p in parameters if p]) + [
+        f"script {folder}/mutants.ys", "flatten", "memory -nordff -nomap", "dffunmap", "opt_clean", "setundef -zero", "techmap",
+        "opt_clean", "delete =A:blackbox", f"write_blif {folder}/all.blif"], only={module, *filter(None, also.split(","))}, strict=False)
+    inputs, outputs, kept, of_boxes, driven = [], [], [], [], set()
+    for line in (folder / "all.blif").read_text().splitlines():
+        kind, *nets = line.split() or [""]
+        if kind == ".inputs":
+            inputs += [net for net in nets if not net.startswith("mutant[")]
+        elif kind == ".outputs":
+            outputs += nets
+        elif kind in (".subckt", ".gate"):
+            of_boxes += [net.split("=", 1)[1] for net in nets[1:]]
+        else:
+            driven |= {nets[-1]} if kind == ".names" else {nets[1]} if kind == ".latch" else set()
+            kept.append(line)
+    driven.update(inputs)
+    for net in dict.fromkeys(of_boxes):
+        (outputs if net in driven else inputs).append(net)
+    return inputs, list(dict.fromkeys(outputs)), [line for line in kept if not line.startswith((".model", ".end", "#"))]
+
+
+def abc(commands):
+    result = subprocess.run(["yosys-abc", "-c", commands], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if result.returncode != 0 or "Cannot open" in result.stdout:
+        raise YosysError(result.stdout)
+    return result.stdout
+
+
+def equivalent(map_sv, listed, numbers):
+    """Those of the list's mutants that are proved to do what the module does: each output, each flip-flop's next value and what
+    goes to each memory and module below are the same function of inputs, flip-flops and what comes from there."""
+    with tempfile.TemporaryDirectory() as folder:
+        folder = Path(folder)
+        inputs, outputs, lines = circuit_of(map_sv, listed, folder)
+
+        def chosen(number):
+            path = folder / f"{number}.blif"
+            choice = [f".names mutant[{bit}]" + ("\n1" if number >> bit & 1 else "") for bit in range(16)]
+            path.write_text("\n".join([".model top", ".inputs " + " ".join(inputs), ".outputs " + " ".join(outputs), *choice,
+                                       *lines, ".end"]) + "\n")
+            return path
+
+        abc(f"read_blif {chosen(0)}; strash; write_aiger {folder}/whole.aig")
+        return {number for number in numbers
+                if "Networks are equivalent" in abc(f"read_blif {chosen(number)}; strash; cec -T 60 -n {folder}/whole.aig")}
 
 
 def main():
