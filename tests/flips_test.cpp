@@ -281,3 +281,61 @@ TEST_CASE("T4 P23 a flipped bit of a copy's fate is corrected while it waits for
         rig.check_counters();
     });
 }
+
+TEST_CASE(
+    "T4 a fault is told and repaired in every slot, wherever in the tables its entry stands") {
+    Rig rig;
+    rig.run([&] {
+        TableState state;
+        const TableState simple = simple_state(false, 100);
+        for (unsigned i = 0; i < 80; ++i) {
+            const std::string interface = "eni-" + std::to_string(i);
+            state.interfaces[interface] = {};
+            for (unsigned slot = 0; slot < 3; ++slot) {
+                const std::string id = interface + "-" + std::to_string(slot);
+                auto filter = std::make_shared<Filter>();
+                Rule rule = any_rule(false, slot == 2, id);
+                rule.protocol = std::uint8_t(i);  // no two filters are one
+                filter->ingress = {rule, any_rule(false, slot == 2, "any")};
+                state.filters[id] = filter;
+                Session session = simple.sessions.at("s");
+                session.interface = interface;
+                session.filter = id;
+                session.number = std::uint16_t(1 + slot);
+                state.sessions[id] = session;
+            }
+        }
+        rig.apply(state);
+        const TableDump dump = rig.device().dump();
+        std::uint32_t fill = 0, filters = 0, sessions = 0;
+        const auto pass = [&](const std::string& interface) {
+            rig.send(plain_frame(150, ++fill), Rig::Tapping{interface, Direction::ingress});
+            rig.wait();
+        };
+        const auto flip = [&](const std::string& interface, Memory memory, unsigned copy,
+                              unsigned word) {
+            INFO(interface << ", memory " << int(memory) << ", copy " << copy << ", word " << word);
+            rig.offload().flip(memory, copy, word, fill % Offload::size(memory).bits);
+            rig.allow_faults(true);
+            pass(interface);
+            rig.allow_faults(false);
+            if (!rig.repair()) FAIL("nothing is found");
+            pass(interface);
+            if (rig.repair()) FAIL("still faulty");
+        };
+        for (const auto& [id, unused] : state.interfaces) {
+            const std::uint32_t index = rig.device().interface_index(id);
+            flip(id, Memory::interfaces, 0, index);
+            const auto& slots = dump.interfaces.at(index).slots;
+            for (unsigned i = 0; i < slots.size(); ++i) {
+                flip(id, Memory::filters, i, 2 * slots.at(i).filter);
+                flip(id, Memory::session_limits, i, slots.at(i).session);
+                filters |= slots.at(i).filter;
+                sessions |= slots.at(i).session;
+            }
+            flip(id, Memory::session_headers, 0, slots.at(2).session);
+        }
+        CHECK(filters == 255);
+        CHECK(sessions >= 255);
+    });
+}

@@ -457,14 +457,16 @@ TEST_CASE("P2 a frame of 1 to 13 bytes is forwarded and is at no tap") {
 }
 
 TEST_CASE(
-    "P2 P14 a frame of 20,001 bytes up to a megabyte is forwarded whole and its copy is cut") {
+    "P2 P14 P23 a frame of 20,001 bytes up to five million is forwarded whole, cut and counted") {
     Rig rig;
     rig.run([&] {
         rig.apply(simple_state(false, {}, 9216));
-        for (const std::size_t size : {20001, 65535, 65536, 65537, 131072, 1048576}) {
+        for (const std::size_t size : {20001, 65535, 65536, 65537, 131072, 1048576, 5000000}) {
             rig.send(plain_frame(size), egress, Rig::when_room());
             rig.send(plain_frame(60), egress, Rig::when_room());
         }
+        rig.wait();
+        rig.check_counters();
     });
-    CHECK(rig.copies() == 12);
+    CHECK(rig.copies() == 14);
 }

@@ -2,7 +2,9 @@
 // The service table: its defaults (P7, P8) and what can be written to it (P9).
 #include <Vmatch_services.h>
 
+#include <algorithm>
 #include <optional>
+#include <vector>
 
 #include "stage.hpp"
 
@@ -216,6 +218,53 @@ TEST_CASE("P8 an interface's own resolver is the VPC's base plus two, and IPv4 o
     }
 }
 
+TEST_CASE("P7 P8 P9 after a reset the entries read as the defaults, and the rest as no entry") {
+    const auto entry = [](bool v6, const std::optional<Address>& address, unsigned tcp,
+                          unsigned udp, unsigned from, unsigned to) {
+        ServiceWord word;
+        word.valid = 1;
+        word.v6 = v6;
+        word.any_address = !address;
+        word.address = address.value_or(Address{});
+        word.tcp = tcp;
+        word.udp = udp;
+        word.has_ports = word.either_side = from != 0;
+        word.port_from = from;
+        word.port_to = to;
+        return word;
+    };
+    std::vector<ServiceWord> expected = {
+        entry(false, std::nullopt, 0, 1, 67, 68),
+        entry(true, std::nullopt, 0, 1, 546, 547),
+        entry(false, link_local(254), 0, 0, 0, 0),
+        entry(true, ec2(0x02, 0x54), 0, 0, 0, 0),
+        entry(false, link_local(123), 0, 1, 123, 123),
+        entry(true, ec2(0x01, 0x23), 0, 1, 123, 123),
+        entry(false, link_local(250), 1, 0, 1688, 1688),
+        entry(false, link_local(251), 1, 0, 1688, 1688),
+        entry(false, link_local(253), 1, 1, 53, 53),
+        entry(true, ec2(0x02, 0x53), 1, 1, 53, 53),
+    };
+    for (std::size_t i = 8; i < 10; ++i) {
+        expected[i].dns = 1;
+        expected[i].either_side = 0;
+    }
+    expected.resize(16);
+    Services services;
+    const auto check = [&] {
+        std::vector<ServiceWord> found;
+        for (unsigned i = 0; i < 16; ++i) found.push_back(services.read(i));
+        CHECK(std::is_permutation(found.begin(), found.end(), expected.begin(), expected.end(),
+                                  [](auto& a, auto& b) { return pack(a) == pack(b); }));
+    };
+    check();
+    StageRandom random;
+    for (unsigned i = 0; i < 16; ++i)
+        services.write(i, unpack<ServiceWord>(random.bits(ServiceWord::width)));
+    services.reset();
+    check();
+}
+
 TEST_CASE("P9 a default that is overwritten is gone, and comes back with a reset") {
     Services services;
     const Key key = key_of(false, other4, link_local(254), Tcp);
@@ -329,6 +378,30 @@ TEST_CASE("P9 entries of any address and ports, and keys one bit or one port fro
         }
     }
     CHECK(found > 10000);
+}
+
+TEST_CASE("P9 one bit of an address that differs, at either side, is another address") {
+    StageRandom random;
+    Services services;
+    for (unsigned i = 0; i < 16; ++i) services.write(i, {});
+    for (unsigned i = 0; i < 16; ++i) {
+        for (const bool v6 : {false, true}) {
+            ServiceWord entry;
+            entry.valid = 1;
+            entry.v6 = v6;
+            entry.address = random.address(v6);
+            services.write(i, entry);
+            for (unsigned bit = 0; bit < (v6 ? 128u : 32u); ++bit) {
+                Address near = entry.address;
+                flip(near, bit);
+                Key key = key_of(v6, near, near, Tcp);
+                REQUIRE_FALSE(services.look(key).excluded);
+                (bit % 2 ? key.source : key.destination) = entry.address;
+                REQUIRE(services.look(key).excluded);
+            }
+        }
+        services.write(i, {});
+    }
 }
 
 TEST_CASE("T4 a flipped bit of any entry, valid or not, shows with every key until it is written") {

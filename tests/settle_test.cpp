@@ -206,6 +206,33 @@ TEST_CASE(
     CHECK(settling.undrained() == 0);
 }
 
+TEST_CASE(
+    "T3 P23 a change waits for the copies before it alone, however far their count has come") {
+    StageRandom random;
+    Settling settling;
+    std::uint64_t version = 0;
+    const auto quiet = [&](Inputs inputs) {  // what comes later is half admitted, or not
+        inputs.between_frames = random.chance(50);
+        settling.cycle(inputs);
+    };
+    std::uint64_t waiting = 0;
+    while (settling.copies_settled() < 70'000) {  // the count goes round once
+        for (; waiting < 3; ++waiting) settling.cycle(end(ending_of(random, Mirrored)));
+        settling.cycle(commit(++version));
+        settling.wait(1);
+        const std::uint64_t later = random.below(3);
+        for (std::uint64_t i = 0; i < later; ++i) quiet(end(ending_of(random, Mirrored)));
+        for (; waiting > 0; --waiting) {
+            for (int i = 0; i < 2; ++i) quiet({});
+            REQUIRE(settling.undrained() == 1);
+            quiet(fate(false));
+        }
+        for (int i = 0; i < 8; ++i) quiet({});
+        REQUIRE(settling.undrained() == 0);
+        waiting = later;
+    }
+}
+
 TEST_CASE("T3 a frame that is half admitted at the change is waited for") {
     StageRandom random;
     Settling settling;
