@@ -7,8 +7,8 @@ RTL: Yosys inverts a bit of a cell's port or makes it constant. All mutants of a
 random cases and the system tests run. Driver: an operator, a number or a statement of the source is changed, and the
 tests of the driver are built and run again.
 
-For one of the RTL that lives Yosys then tries to prove that it does the same. What is left fails this command, unless
-tests/mutants.txt says why no test can find it.
+Mutants of the RTL that are proved to do the same are not tried. What is left fails this command, unless tests/mutants.txt
+says why no test can find it.
 """
 import argparse
 import concurrent.futures
@@ -33,7 +33,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 BUILD = ROOT / "build-mutate"
 EXPLAINED = HERE / "mutants.txt"
-PROVED = "proved equivalent"
+PROVED = "proved equivalent: "
 TOP = "mirror_offload"
 DRIVER = "driver"
 # Yosys makes sixteen registers of the service entries, in which that test finds no memory; the others take minutes.
@@ -53,10 +53,13 @@ class Mutant:
     source: str    # the line
     edited: str = ""    # the driver's: the whole file with the fault
     found_by: str = ""  # "" while it lives
-    why: str = ""       # no test can find it; PROVED or a reason of mutants.txt
+    why: str = ""       # no test can find it: how that was proved, or a reason of mutants.txt
 
     def alive(self):
         return not self.found_by and not self.why
+
+    def proved(self):
+        return self.why.startswith(PROVED)
 
     def name(self):
         return f"{self.place.split(':')[0]} | {self.source} | {self.change}"
@@ -119,7 +122,7 @@ def commands_of(part):
     return [(test, [f"tests/{test}", "--abort", *LEFT_OUT.get(test, [])]) for test in tests]
 
 
-def try_rtl(part, mutants, jobs, quick, progress):
+def try_rtl(part, mutants, jobs, progress):
     if not any(map(Mutant.alive, mutants)):
         return
     commands = []
@@ -136,13 +139,17 @@ def try_rtl(part, mutants, jobs, quick, progress):
                 break
         progress(mutant)
 
-    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+    def prove(how, proof):
+        for mutant in filter(Mutant.alive, mutants):
+            if proof(mutant.number):
+                mutant.why = PROVED + how
+                progress(mutant)
+
+    with tempfile.TemporaryDirectory() as folder, concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+        circuits = yosys.Mutants(BUILD / "rtl/map.sv", list_of(part), folder)
+        prove("combinational", circuits.same_logic)
         list(pool.map(attempt, filter(Mutant.alive, mutants)))
-    living = [mutant for mutant in mutants if mutant.alive()]
-    proved = yosys.equivalent(BUILD / "rtl/map.sv", list_of(part), [m.number for m in living]) if living and not quick else ()
-    for mutant in living:
-        if mutant.number in proved:
-            mutant.why = PROVED
+        prove("sequential", circuits.never_differs)
 
 
 # ---- Driver ----
@@ -190,7 +197,7 @@ def driver_mutants():
     return listed
 
 
-def try_driver(part, mutants, jobs, quick, progress):
+def try_driver(part, mutants, jobs, progress):
     commands = {name: next(shlex.split(line) for line in reversed(subprocess.run(
         ["ninja", "-t", "commands", f"tests/{name}"], cwd=BUILD, capture_output=True, text=True,
         check=True).stdout.splitlines()) if " -o " in line) for name in DRIVER_TESTS}
@@ -258,8 +265,8 @@ def row(*cells):
 
 
 def counts(mutants):
-    return (len(mutants), sum(1 for m in mutants if m.found_by), sum(1 for m in mutants if m.why == PROVED),
-            sum(1 for m in mutants if m.why not in ("", PROVED)), sum(1 for m in mutants if m.alive()))
+    return (len(mutants), sum(1 for m in mutants if m.found_by), sum(1 for m in mutants if m.proved()),
+            sum(1 for m in mutants if m.why and not m.proved()), sum(1 for m in mutants if m.alive()))
 
 
 def main():
@@ -267,7 +274,6 @@ def main():
     parser.add_argument("part", nargs="*", help=f"stages, {TOP} or {DRIVER}; all of them unless named")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), metavar="J", help="mutants at a time; default: one a core")
     parser.add_argument("--again", action="store_true", help="only those that lived in the run that FILE tells of")
-    parser.add_argument("--quick", action="store_true", help="do not try to prove that what lives does the same")
     parser.add_argument("--json", default=ROOT / "out/mutate.json", type=Path, metavar="FILE")
     options = parser.parse_args()
     parts = {**rtl_mutants(), DRIVER: driver_mutants()}
@@ -280,7 +286,7 @@ def main():
         for mutant in (mutant for mutants in parts.values() for mutant in mutants):
             was = before.get((mutant.part, mutant.number, mutant.change), {})
             mutant.found_by = was.get("found_by", "")
-            mutant.why = PROVED if was.get("why") == PROVED else ""
+            mutant.why = was.get("why", "") if was.get("why", "").startswith(PROVED) else ""
     reasons = explained()
     start, total, done = time.monotonic(), sum(m.alive() for mutants in parts.values() for m in mutants), 0
     lock = threading.Lock()
@@ -294,7 +300,7 @@ def main():
 
     row("part", "mutants", "found", "proved equivalent", "explained", "alive")
     for part, mutants in parts.items():
-        (try_driver if part == DRIVER else try_rtl)(part, mutants, options.jobs, options.quick, progress)
+        (try_driver if part == DRIVER else try_rtl)(part, mutants, options.jobs, progress)
         for mutant in mutants:
             if mutant.alive():
                 mutant.why = reasons.get(mutant.name(), "")
@@ -311,7 +317,7 @@ def main():
         {"part": m.part, "number": m.number, "place": m.place, "source": m.source, "change": m.change,
          "found_by": m.found_by, "why": m.why} for m in every]}, indent=1) + "\n")
     print(f"written: {options.json}")
-    living = {mutant.name() for mutant in every if not mutant.found_by and mutant.why != PROVED}
+    living = {mutant.name() for mutant in every if not mutant.found_by and not mutant.proved()}
     useless = [] if options.part else [name for name in reasons if name not in living]
     for name in useless:
         print(f"{EXPLAINED.name} explains what does not live: {name}", file=sys.stderr)

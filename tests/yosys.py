@@ -81,33 +81,6 @@ def mutants(map_sv, module, also, output, parameters, percent, first):
                                     for line in text.splitlines(keepends=True)))
 
 
-def circuit_of(map_sv, listed, folder):
-    """The module of the list with all its mutants as combinational logic: (inputs, outputs, BLIF lines of gates and
-    flip-flops). What goes to memories and modules below is an output, what comes from there an input."""
-    head, *lines = listed.read_text().splitlines()
-    _, module, also, *parameters = head.split(" ")
-    (folder / "mutants.ys").write_text("\n".join(lines) + "\n")
-    run(map_sv, module_alone(module, [p for p in parameters if p]) + [
-        f"script {folder}/mutants.ys", "flatten", "memory -nordff -nomap", "dffunmap", "opt_clean", "setundef -zero", "techmap",
-        "opt_clean", "delete =A:blackbox", f"write_blif {folder}/all.blif"], only={module, *filter(None, also.split(","))}, strict=False)
-    inputs, outputs, kept, of_boxes, driven = [], [], [], [], set()
-    for line in (folder / "all.blif").read_text().splitlines():
-        kind, *nets = line.split() or [""]
-        if kind == ".inputs":
-            inputs += [net for net in nets if not net.startswith("mutant[")]
-        elif kind == ".outputs":
-            outputs += nets
-        elif kind in (".subckt", ".gate"):
-            of_boxes += [net.split("=", 1)[1] for net in nets[1:]]
-        else:
-            driven |= {nets[-1]} if kind == ".names" else {nets[1]} if kind == ".latch" else set()
-            kept.append(line)
-    driven.update(inputs)
-    for net in dict.fromkeys(of_boxes):
-        (outputs if net in driven else inputs).append(net)
-    return inputs, list(dict.fromkeys(outputs)), [line for line in kept if not line.startswith((".model", ".end", "#"))]
-
-
 def abc(commands):
     result = subprocess.run(["yosys-abc", "-c", commands], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if result.returncode != 0 or "Cannot open" in result.stdout:
@@ -115,23 +88,59 @@ def abc(commands):
     return result.stdout
 
 
-def equivalent(map_sv, listed, numbers):
-    """Those of the list's mutants that are proved to do what the module does: each output, each flip-flop's next value and what
-    goes to each memory and module below are the same function of inputs, flip-flops and what comes from there."""
-    with tempfile.TemporaryDirectory() as folder:
-        folder = Path(folder)
-        inputs, outputs, lines = circuit_of(map_sv, listed, folder)
+class Mutants:
+    """The mutants of a list as circuits, for proofs that one does what the module does. Memories and modules below are cut
+    out: what goes to them is an output, what comes from them an input."""
 
-        def chosen(number):
-            path = folder / f"{number}.blif"
-            choice = [f".names mutant[{bit}]" + ("\n1" if number >> bit & 1 else "") for bit in range(16)]
-            path.write_text("\n".join([".model top", ".inputs " + " ".join(inputs), ".outputs " + " ".join(outputs), *choice,
-                                       *lines, ".end"]) + "\n")
-            return path
+    def __init__(self, map_sv, listed, folder):
+        self.folder = Path(folder)
+        head, *lines = listed.read_text().splitlines()
+        _, module, also, *parameters = head.split(" ")
+        (self.folder / "mutants.ys").write_text("\n".join(lines) + "\n")
+        run(map_sv, module_alone(module, [p for p in parameters if p]) + [
+            f"script {folder}/mutants.ys", "flatten", "memory -nordff -nomap", "dffunmap", "opt_clean", "setundef -zero", "techmap",
+            "opt_clean -purge", "delete =A:blackbox", f"write_blif {folder}/all.blif"],
+            only={module, *filter(None, also.split(","))}, strict=False)
+        self.inputs, self.outputs, self.lines, boxes, driven = [], [], [], [], set()
+        for line in (self.folder / "all.blif").read_text().splitlines():
+            kind, *nets = line.split() or [""]
+            if kind == ".inputs":
+                self.inputs += [net for net in nets if not net.startswith("mutant[")]
+            elif kind == ".outputs":
+                self.outputs += nets
+            elif kind in (".subckt", ".gate"):
+                boxes += [net.split("=", 1)[1] for net in nets[1:]]
+            elif kind == ".latch":
+                driven.add(nets[1])
+                self.lines.append(re.sub(r" 2$", " 0", line))
+            elif kind not in (".model", ".end", "#"):
+                driven |= {nets[-1]} if kind == ".names" else set()
+                self.lines.append(line)
+        driven.update(self.inputs)
+        for net in dict.fromkeys(boxes):
+            (self.outputs if net in driven else self.inputs).append(net)
+        self.outputs = list(dict.fromkeys(self.outputs))
+        self.whole = self.circuit(0)
 
-        abc(f"read_blif {chosen(0)}; strash; write_aiger {folder}/whole.aig")
-        return {number for number in numbers
-                if "Networks are equivalent" in abc(f"read_blif {chosen(number)}; strash; cec -T 60 -n {folder}/whole.aig")}
+    def circuit(self, number):
+        choice = [f".names mutant[{bit}]" + ("\n1" if number >> bit & 1 else "") for bit in range(16)]
+        path = self.folder / f"{number}.aig"
+        if not path.exists():
+            path.with_suffix(".blif").write_text("\n".join([
+                ".model top", ".inputs " + " ".join(self.inputs), ".outputs " + " ".join(self.outputs), *choice, *self.lines,
+                ".end"]) + "\n")
+            abc(f"read_blif {path.with_suffix('.blif')}; strash; write_aiger {path}")
+            path.with_suffix(".blif").unlink()
+        return path
+
+    def same_logic(self, number):
+        """Outputs and next values of flip-flops are the same functions of inputs and flip-flops."""
+        return "Networks are equivalent" in abc(f"cec -T 60 -n {self.whole} {self.circuit(number)}")
+
+    def never_differs(self, number):
+        """Outputs are the same whatever comes, from a start with all flip-flops at 0."""
+        return "Property proved" in abc(
+            f"miter {self.whole} {self.circuit(number)}; orpos; scleanup; scorr; pdr -T 20")
 
 
 def main():
