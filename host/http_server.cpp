@@ -256,10 +256,11 @@ void HttpServer::State::await_signal() {
 void HttpServer::State::await_tick(std::chrono::milliseconds period,
                                    std::function<void()> on_tick) {
     tick.expires_after(period);
-    tick.async_wait([self = shared_from_this(), period, on_tick](error_code error) {
+    tick.async_wait([self = shared_from_this(), period,
+                     on_tick = std::move(on_tick)](error_code error) mutable {
         if (error || self->stopping) return;
         on_tick();
-        self->await_tick(period, on_tick);
+        self->await_tick(period, std::move(on_tick));
     });
 }
 

@@ -389,7 +389,7 @@ void print_summary(const ReplayOptions& options, std::uint64_t frames_run,
 void make_files(const ReplayOptions& options) {
     struct stat status {};
     const TrafficOptions& traffic = options.traffic;
-    CaptureReader{*traffic.in};
+    const CaptureReader can_be_read(*traffic.in);
     if (::stat(traffic.in->c_str(), &status) != 0 || !S_ISREG(status.st_mode))
         throw CaptureError(*traffic.in, "each shard reads it, which needs a regular file");
     for (const auto& file : {traffic.out, traffic.forward, traffic.decisions}) {

@@ -130,7 +130,6 @@ private:
 
     RequestQueue queue_;
     std::atomic<bool> more_{true};  ///< the capture may have a frame
-    std::optional<Traffic> traffic_;
     std::unique_ptr<RegisterAccess> registers_;
     std::optional<MirrorDevice> mapped_device_;
     MirrorDevice* device_ = nullptr;  ///< once it is open
@@ -138,6 +137,7 @@ private:
     std::optional<Requests> requests_;
     std::optional<Api> api_;
     std::optional<HttpServer> http_;
+    std::optional<Traffic> traffic_;  ///< ends before http_, which its reading thread wakes
     std::thread starting_;  ///< answers until the device is open; then the main thread does
     std::atomic<bool> started_{false};
 };

@@ -214,6 +214,7 @@ std::vector<std::string> Shards::run(unsigned processes,
     if (failed_status == 3) throw SimulationError(failure);
     if (failed_status != 0) throw std::runtime_error(failure);
     std::vector<std::string> texts;
+    texts.reserve(results.size());
     for (const auto& result : results) texts.push_back(contents(result.get()));
     return texts;
 }

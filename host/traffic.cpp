@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cstring>
 #include <deque>
 #include <map>
 #include <set>
@@ -315,8 +314,7 @@ LineWriter::LineWriter(const std::optional<std::string>& name, std::unique_ptr<T
 void LineWriter::line(const std::string& text) {
     if (!open()) throw CaptureError(file_->name(), "a line was written after the file was closed");
     std::uint8_t* const at = file_->append(text.size() + 1);
-    std::memcpy(at, text.data(), text.size());
-    at[text.size()] = '\n';
+    *std::copy(text.begin(), text.end(), at) = '\n';
 }
 
 void LineWriter::end_piece(std::uint64_t piece) {
