@@ -884,6 +884,34 @@ TEST_CASE("T5 a line writes what writes of its registers would, or nothing if on
     CHECK(device.tokens.empty());
 }
 
+TEST_CASE("T5 a line refuses for each of its registers what a write of that register refuses") {
+    StageRandom random;
+    Device device(random);
+    unsigned refused = 0;
+    for (const Place& place : kept_places()) {
+        INFO(place.name);
+        const std::uint32_t line = place.address / 64 * 64;
+        const auto at = places_of(line);
+        for (const std::uint32_t value :
+             {0u, ~0u, std::uint32_t{1} << random.below(32), random_word(random, place)}) {
+            INFO("value " << value);
+            LineWords words{};
+            for (unsigned i = 0; i < 16; ++i)
+                if (at[i] && at[i]->access == Access::rw) words[i] = random_word(random, *at[i]);
+            words[place.address / 4 % 16] = value;
+            const std::uint32_t before = device.read(place.address);
+            const Reason reason = device.attempt(place.address, value);
+            REQUIRE(device.write(place.address, before) == Okay);
+            REQUIRE(device.attempt_line(line, words) == reason);
+            if (reason != Reason::none) REQUIRE(device.refused_at == place.address);
+            REQUIRE(device.read(place.address) == (reason == Reason::none ? value : before));
+            refused += reason != Reason::none;
+        }
+    }
+    CHECK(refused > 50);
+    CHECK(device.tokens.empty());
+}
+
 TEST_CASE("T5 a line without a writable register is refused, and so is padding that is not 0") {
     StageRandom random;
     Device device(random);
@@ -1332,6 +1360,72 @@ TEST_CASE("T5 fields that contradict each other are refused at the commit, which
     for (std::uint32_t bits = 1; bits < 16; ++bits)
         CHECK(device.attempt(fetch::address(), bits) ==
               ((bits & (bits - 1)) == 0 ? Reason::none : Reason::inconsistent));
+}
+
+TEST_CASE("T5 a commit right behind a rule, or behind a filter_clear, knows what each rule holds") {
+    StageRandom random;
+    Device device(random);
+    const auto line_of = [](std::uint32_t flags) {
+        LineWords words{};
+        words[0] = flags;
+        return words;
+    };
+    // Back to back, and no register is read between.
+    const auto commits = [&](bool accepted) {
+        const std::size_t tokens = device.tokens.size();
+        device.start_line(commit::address(), line_of(commit::filter(1)), 15);
+        device.finish();
+        device.wait(2 * sizes::rules + 20);
+        REQUIRE(device.tokens.size() == tokens + accepted);
+        REQUIRE(device.write(control::address(), control::clear_error(1)) == Okay);
+    };
+    commits(true);  // all rules are empty after the reset
+    const std::uint32_t bad = rule::valid(1) | rule::source_prefix(33);
+    for (const std::uint32_t direction : {0u, 1u}) {
+        for (std::uint32_t i = 0; i < sizes::rules; ++i) {
+            INFO("direction " << direction << ", rule " << i);
+            device.start_line(rule::address(direction, i), line_of(bad));
+            commits(false);
+            device.start_line(rule::address(direction, i), line_of(bad | rule::v6(1)));
+            commits(true);
+            device.start_line(rule::address(direction, i), line_of(bad));
+            device.start_line(rule::address(1 - direction, sizes::rules - 1 - i), line_of(0));
+            commits(false);
+            device.start_line(filter_index::address(), {},
+                              std::uint64_t{15} << filter_clear::address() % 64);
+            commits(true);
+        }
+    }
+}
+
+TEST_CASE("T5 the counts of errors and of unmapped reads stop at 65,535") {
+    StageRandom random;
+    Device device(random);
+    constexpr std::uint32_t most = 65535;
+    const auto refuse = [&](std::uint32_t count) {
+        for (std::uint32_t i = 0; i < count; ++i) device.start_line(0, {}, 15);
+        device.finish(5 * most);
+    };
+    const auto errors = [&] {
+        return error_reason::count.of(device.read(error_reason::address()));
+    };
+    refuse(most - 1);
+    CHECK(errors() == most - 1);
+    refuse(1);
+    CHECK(errors() == most);
+    refuse(2);
+    CHECK(errors() == most);
+    device.slot_after = 100000;  // another kind of refusal
+    CHECK(device.write(fetch::address(), fetch::interface(1)) == SlaveError);
+    CHECK(errors() == most);
+    for (std::uint32_t i = 0; i < most; ++i) device.start_read(end_address - 4);
+    device.finish(5 * most);
+    CHECK(device.read(unmapped_reads::address()) == most);
+    device.read(end_address - 4);
+    CHECK(device.read(unmapped_reads::address()) == most);
+    REQUIRE(device.write(control::address(), control::clear_error(1)) == Okay);
+    CHECK(errors() == 0);
+    CHECK(device.read(unmapped_reads::address()) == 0);
 }
 
 namespace {
