@@ -705,10 +705,11 @@ TEST_CASE("T5 an address that is no register reads 0 with OKAY, is counted, and 
         CHECK(unmapped_reads::count.of(device.read(unmapped_reads::address())) == 1);
         CHECK(device.attempt(address, 0) == Reason::unmapped);
         CHECK(device.attempt(address, ~0u) == Reason::unmapped);
-        if (!(device.settled() == staged)) FAIL("a staged word has changed");
         REQUIRE(device.write(control::address(), control::clear_error(1)) == Okay);
-        ++count;
+        if (++count % 256 != 0) continue;  // nothing puts a changed word right
+        if (!(device.settled() == staged)) FAIL("a staged word has changed");
     }
+    if (!(device.settled() == staged)) FAIL("a staged word has changed");
     CHECK(count + mapped.size() == end_address);
     for (std::uint32_t i = 1; i <= 3; ++i) {
         device.read(end_address - 4);
@@ -836,6 +837,8 @@ TEST_CASE("T5 a line writes what writes of its registers would, or nothing if on
         const std::uint32_t line = random.chance(50)
                                        ? *std::next(lines.begin(), random.below(5))
                                        : *std::next(lines.begin(), random.below(lines.size()));
+        // That of the filter_clear, of which all rules are read and set right again, is rarer.
+        if (line == filter_clear::address() / 64 * 64 && random.chance(85)) continue;
         const auto at = places_of(line);
         const unsigned bad = random.chance(50) ? 0 : 10;  // percent of the words
         LineWords words{};
@@ -875,8 +878,11 @@ TEST_CASE("T5 a line writes what writes of its registers would, or nothing if on
         INFO("line " << line << ", strobes " << strobes << ", round " << round);
         REQUIRE(device.attempt_line(line, words, strobes) == reason);
         if (reason != Reason::none) REQUIRE(device.refused_at == address);
-        if (!(device.settled() == narrow.settled())) FAIL("the staged words differ");
+        REQUIRE((device.staged() == narrow.staged()));
         REQUIRE(device.stage()->session_counter_index == narrow.stage()->session_counter_index);
+        for (const auto& [register_address, value] : before)
+            REQUIRE(device.read(register_address) == narrow.read(register_address));
+        if (round % 64 == 0 && !(device.rules() == narrow.rules())) FAIL("the rules differ");
         ++(reason == Reason::none ? taken : refused);
     }
     CHECK(taken > 1000);
@@ -991,8 +997,12 @@ TEST_CASE("T5 a line that comes in parts, in any order, is what it is as a whole
         }
         parts.finish();
         REQUIRE(parts.read(error_reason::address()) == 0);
-        if (!(whole.settled() == parts.settled())) FAIL("the staged words differ at line " << line);
+        INFO("line " << line);
+        REQUIRE((whole.staged() == parts.staged()));
+        for (unsigned i = 0; i < 16; ++i)
+            REQUIRE(whole.read(line + 4 * i) == parts.read(line + 4 * i));
     }
+    CHECK((whole.settled() == parts.settled()));
 }
 
 TEST_CASE("T5 an error of a line holds back the commit, and one read tells of it") {
@@ -1304,12 +1314,14 @@ TEST_CASE("T2 T5 a commit is answered when it has passed all tables, and one rea
 TEST_CASE("T5 fields that contradict each other are refused at the commit, which changes nothing") {
     StageRandom random;
     Device device(random);
+    unsigned attempts = 0;
     const auto refused = [&](std::uint32_t bits, Reason reason) {
         const std::size_t tokens = device.tokens.size();
-        const auto staged = device.settled();
+        const bool with_rules = ++attempts % 16 == 0;
+        const auto staged = with_rules ? device.settled() : device.staged();
         CHECK(device.attempt(commit::address(), bits) == reason);
         CHECK(device.tokens.size() == tokens + (reason == Reason::none));
-        CHECK((device.settled() == staged));
+        CHECK(((with_rules ? device.settled() : device.staged()) == staged));
     };
     for (const std::uint32_t direction : {0u, 1u}) {
         for (std::uint32_t i = 0; i < sizes::rules; ++i) {
