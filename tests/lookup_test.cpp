@@ -1270,7 +1270,38 @@ Frame random_frame(StageRandom& random) {
     return frame;
 }
 
+/// A rule that hardly matches a frame that is not aimed at it.
+reference::Rule any_rule(StageRandom& random) {
+    const bool v6 = random.chance(50);
+    const unsigned width = v6 ? 128 : 32;
+    reference::Rule rule = rule_of(v6, random.chance(50));
+    reference::Network* networks[] = {&rule.source, &rule.destination};
+    if (random.chance(50)) std::swap(networks[0], networks[1]);
+    networks[0]->prefix = int(random.between(width / 2, width));
+    networks[1]->prefix = int(random.chance(20) ? 0 : random.between(1, width));
+    for (auto* network : networks) network->base.bytes = random.address(v6);
+    if (random.chance(50))
+        rule.protocol = random.chance(90) ? random.pick<std::uint8_t>({6, 17}) : random.byte();
+    for (auto* ports : {&rule.source_ports, &rule.destination_ports}) {
+        if (!random.chance(40)) continue;
+        const Number from = random.port();
+        *ports =
+            reference::PortRange{std::uint16_t(from), std::uint16_t(random.between(from, 65535))};
+    }
+    return rule;
+}
+
+std::shared_ptr<const reference::Filter> any_filter(StageRandom& random) {
+    auto filter = std::make_shared<reference::Filter>();
+    filter->amazon_dns = random.chance(50);
+    for (auto* list : {&filter->ingress, &filter->egress}) {
+        for (unsigned i = 0; i < sizes::rules; ++i) list->push_back(any_rule(random));
+    }
+    return filter;
+}
+
 std::shared_ptr<const reference::Filter> random_filter(StageRandom& random) {
+    if (random.chance(20)) return any_filter(random);
     auto filter = std::make_shared<reference::Filter>();
     filter->amazon_dns = random.chance(50);
     for (auto* list : {&filter->ingress, &filter->egress}) {
@@ -1294,6 +1325,131 @@ std::shared_ptr<const reference::Filter> random_filter(StageRandom& random) {
     return filter;
 }
 
+/// The rule that matches what the service entry matches, with one side as its side.
+reference::Rule rule_of(StageRandom& random, const reference::ServiceEntry& entry) {
+    using Protocol = reference::ServiceEntry::Protocol;
+    reference::Rule rule = rule_of(entry.version == 6, true);
+    rule.source.base.bytes = random.address(entry.version == 6);
+    rule.destination.base.bytes = random.address(entry.version == 6);
+    const bool at_source = random.chance(50);
+    if (entry.address) {
+        auto& network = at_source ? rule.source : rule.destination;
+        network.base.bytes = entry.address->bytes;
+        network.prefix = entry.version == 6 ? 128 : 32;
+    }
+    if (entry.protocol == Protocol::tcp) rule.protocol = 6;
+    if (entry.protocol == Protocol::udp) rule.protocol = 17;
+    const bool across =
+        entry.side == reference::ServiceEntry::PortSide::either && random.chance(50);
+    (at_source != across ? rule.source_ports : rule.destination_ports) = entry.ports;
+    return rule;
+}
+
+/// A frame that the rule matches, or misses by one bit; where neither it nor the parser looks, of
+/// any bits. Its ports lie anywhere in the window.
+Bytes aimed_frame(StageRandom& random, const reference::Rule& rule) {
+    const bool v6 = rule.source.base.version == 6;
+    Bytes frame = random.bytes(12);
+    const auto put = [&frame](unsigned value) {
+        frame.push_back(std::uint8_t(value >> 8));
+        frame.push_back(std::uint8_t(value));
+    };
+    const auto put_any = [&](std::size_t count) {
+        for (const auto byte : random.bytes(count)) frame.push_back(byte);
+    };
+    const auto put_address = [&](const reference::Network& network) {
+        Address address = network.base.bytes;
+        const unsigned width = v6 ? 128 : 32;
+        for (unsigned bit = unsigned(network.prefix); bit < width; ++bit)
+            if (random.chance(50)) flip(address, bit);
+        if (network.prefix > 0 && random.chance(5))
+            flip(address, unsigned(random.below(unsigned(network.prefix))));
+        frame.insert(frame.end(), address.begin(), address.begin() + width / 8);
+    };
+    for (auto tags = random.below(3); tags > 0; --tags) {
+        put(random.pick({0x8100u, 0x88a8u}));
+        put_any(2);
+    }
+    const std::uint8_t protocol = rule.protocol && random.chance(95)
+                                      ? *rule.protocol
+                                      : random.pick<std::uint8_t>({6, 6, 17, 17, random.byte()});
+    if (v6) {
+        struct Extension {
+            std::uint8_t type;
+            std::size_t words;  ///< of 4 bytes
+        };
+        std::vector<Extension> extensions;
+        while (extensions.size() < 4 && random.chance(50)) {
+            const auto type = random.pick<std::uint8_t>({0, 43, 44, 51, 60});
+            extensions.push_back({type, type == 44   ? 2
+                                        : type == 51 ? random.between(2, 8)
+                                                     : 2 * random.between(1, 4)});
+        }
+        put(0x86dd);
+        put(0x6000 | unsigned(random.below(0x1000)));
+        put_any(4);
+        frame.push_back(extensions.empty() ? protocol : extensions[0].type);
+        put_any(1);
+        put_address(rule.source);
+        put_address(rule.destination);
+        for (std::size_t i = 0; i < extensions.size(); ++i) {
+            const auto [type, words] = extensions[i];
+            frame.push_back(i + 1 < extensions.size() ? extensions[i + 1].type : protocol);
+            if (type == 44) {
+                put_any(1);
+                put(random.chance(90) ? unsigned(random.below(8)) : unsigned(random.port()));
+                put_any(4);
+            } else {
+                frame.push_back(std::uint8_t(type == 51 ? words - 2 : words / 2 - 1));
+                put_any(4 * words - 2);
+            }
+        }
+    } else {
+        const auto words = unsigned(random.between(5, 15));
+        put(0x0800);
+        put((0x40u | words) << 8 | random.byte());
+        put_any(4);
+        put(random.chance(90) ? random.pick({0u, 0x4000u}) : unsigned(random.port()));
+        put_any(1);
+        frame.push_back(protocol);
+        put_any(2);
+        put_address(rule.source);
+        put_address(rule.destination);
+        put_any(4 * (words - 5));
+    }
+    for (const auto& ports : {rule.source_ports, rule.destination_ports})
+        put(unsigned(ports ? random.port_near(ports->from, ports->to) : random.port()));
+    put_any(random.below(80));
+    if (random.chance(10)) frame.resize(random.between(14, frame.size()));
+    return frame;
+}
+
+/// Aimed at a rule of one of its interface's slots, at a service entry or at the resolver.
+Frame aimed_frame(StageRandom& random, const Content& content) {
+    Frame frame;
+    frame.direction = random.pick(directions);
+    frame.index = unsigned(random.below(4));
+    const InterfaceWord& word = content.interfaces[frame.index];
+    const auto& filter = content.filters[word.filter[random.below(sizes::slots)]];
+    const auto& service = random.pick(content.services);
+    reference::Rule rule = any_rule(random);
+    if (filter && random.chance(80)) {
+        const auto& list = frame.direction == Direction::egress ? filter->egress : filter->ingress;
+        if (!list.empty()) rule = random.pick(list);
+    } else if (service && random.chance(70)) {
+        rule = rule_of(random, *service);
+    } else if (word.has_resolver) {
+        reference::ServiceEntry resolver;
+        resolver.address =
+            reference::ipv4(std::uint8_t(word.resolver >> 24), std::uint8_t(word.resolver >> 16),
+                            std::uint8_t(word.resolver >> 8), std::uint8_t(word.resolver));
+        resolver.ports = reference::PortRange{53, 53};
+        rule = rule_of(random, resolver);
+    }
+    frame.data = aimed_frame(random, rule);
+    return frame;
+}
+
 std::optional<reference::ServiceEntry> random_service(StageRandom& random) {
     using Entry = reference::ServiceEntry;
     if (random.chance(30)) return {};
@@ -1302,13 +1458,16 @@ std::optional<reference::ServiceEntry> random_service(StageRandom& random) {
     if (random.chance(70)) {
         entry.address.emplace();
         entry.address->version = entry.version;
-        entry.address->bytes = entry.version == 6 ? random.pick(near6) : random.pick(near4);
+        entry.address->bytes = random.chance(50)    ? random.address(entry.version == 6)
+                               : entry.version == 6 ? random.pick(near6)
+                                                    : random.pick(near4);
     }
     entry.protocol = random.pick({Entry::Protocol::tcp, Entry::Protocol::udp,
                                   Entry::Protocol::tcp_or_udp, Entry::Protocol::any});
     if (random.chance(80)) {
-        const std::uint16_t port = random.pick(near_ports);
-        entry.ports = reference::PortRange{port, port};
+        const Number from = random.chance(50) ? random.pick(near_ports) : random.port();
+        const Number to = random.chance(50) ? from : random.between(from, 65535);
+        entry.ports = reference::PortRange{std::uint16_t(from), std::uint16_t(to)};
     }
     entry.side = random.pick({Entry::PortSide::address, Entry::PortSide::either});
     entry.action = random.pick({Entry::Action::exclude, Entry::Action::dns});
@@ -1322,9 +1481,26 @@ constexpr unsigned session_places[Sessions] = {0, 1, 2, 3, 511, 512, 1022, 1023}
 reference::Session random_session(StageRandom& random) {
     reference::Session session =
         session_of(std::uint32_t(random.below(1 << 24)), random.chance(50));
+    for (auto* mac : {&session.source_mac, &session.target_mac})
+        for (auto& byte : *mac) byte = random.byte();
+    for (auto* address : {&session.source_address, &session.target_address})
+        address->bytes = random.address(address->version == 6);
     if (random.chance(30)) session.packet_length.reset();
     session.mtu = std::uint16_t(random.between(576, 9216));
     return session;
+}
+
+InterfaceWord random_interface(StageRandom& random) {
+    InterfaceWord word;
+    for (int i = 0; i < 3; ++i) {
+        word.filter[i] = random.pick(filter_places);
+        word.session[i] = random.pick(session_places);
+        word.number[i] = random.below(32767);
+    }
+    word.valid = random.chance(60) ? 7 : random.below(8);
+    word.has_resolver = random.chance(50);
+    word.resolver = random.chance(50) ? 0x0a000002 : random.below(std::uint64_t{1} << 32);
+    return word;
 }
 
 /// A change of an API request: a filter alone, or any of the others together.
@@ -1334,18 +1510,9 @@ Change random_change(StageRandom& random) {
         change.filter = {random.pick(filter_places), random_filter(random)};
         return change;
     }
-    if (random.chance(60)) {
-        InterfaceWord word;
-        for (int i = 0; i < 3; ++i) {
-            word.filter[i] = random.pick(filter_places);
-            word.session[i] = random.pick(session_places);
-            word.number[i] = random.below(32767);
-        }
-        word.valid = random.chance(60) ? 7 : random.below(8);
-        word.has_resolver = random.chance(50);
-        word.resolver = 0x0a000002;
-        change.interface = {unsigned(random.chance(90) ? random.below(4) : 255), word};
-    }
+    if (random.chance(60))
+        change.interface = {unsigned(random.chance(90) ? random.below(4) : 255),
+                            random_interface(random)};
     if (random.chance(60)) change.session = {random.pick(session_places), random_session(random)};
     if (random.chance(25))
         change.service = {unsigned(random.below(sizes::services)), random_service(random)};
@@ -1381,8 +1548,10 @@ TEST_CASE(
         change.service = {i, random_service(random)};
         lookup.commit(change);
     }
-    for (unsigned i = 0; i < 30; ++i) lookup.commit(random_change(random));
     for (unsigned round = 0; round < 400; ++round) {
+        Change change = random_change(random);
+        if (change.filter) change.filter->second = any_filter(random);
+        lookup.commit(change);
         Fetch fetch;
         switch (round % 4) {
             case 0:
@@ -1407,6 +1576,34 @@ TEST_CASE(
     }
     lookup.results();
     CHECK(lookup.fetches() == 400);
+}
+
+TEST_CASE("P4 P7 P8 P11 P12 rules, services and resolvers of any bits decide in every slot") {
+    StageRandom random;
+    Lookup lookup(random);
+    fill_all(random, lookup);
+    for (unsigned i = 0; i < 40000; ++i) {
+        if (!lookup.busy() && random.chance(8)) {
+            Change change;
+            if (random.chance(40)) {
+                change.filter = {random.pick(filter_places), any_filter(random)};
+            } else {
+                change.interface = {unsigned(random.below(4)), random_interface(random)};
+                change.session = {random.pick(session_places), random_session(random)};
+                auto service = random_service(random);
+                // One that excludes all frames would leave nothing to see.
+                if (service && !service->address) service.reset();
+                if (random.chance(20)) change.service = {10 + unsigned(random.below(6)), service};
+            }
+            lookup.present(change);
+        }
+        if (random.chance(90))
+            lookup.feed(aimed_frame(random, lookup.content()));
+        else
+            lookup.cycle();
+    }
+    CHECK(lookup.results().size() > 30000);
+    CHECK(lookup.accepted() > 3000);
 }
 
 TEST_CASE("T2 P7 P8 P10 P12 random changes that follow each other at once under random frames") {

@@ -73,6 +73,11 @@ public:
         stage_.flip("interface_table", "memory", index, bit);
         if (!faulty_.insert(index).second) faulty_.erase(index);
     }
+    /// Flips a set of bits of a word, so that it is faulty.
+    void flip(unsigned index, const std::set<unsigned>& bits) {
+        for (const unsigned bit : bits) stage_.flip("interface_table", "memory", index, bit);
+        faulty_.insert(index);
+    }
 
     void read(unsigned index) { cycle(index, {}, Bits(InterfaceWord::width)); }
     void write(unsigned index, const Bits& word) { cycle({}, index, word); }
@@ -171,6 +176,29 @@ TEST_CASE(
         interfaces.flip(unsigned(random.below(256)), unsigned(random.below(width)));
     interfaces.sweep();  // repairs all
     for (unsigned i = 0; i <= sizes::interfaces; ++i) interfaces.read(i);
+}
+
+TEST_CASE("T4 flips of an interface word show where they are an odd number in one of its groups") {
+    StageRandom random;
+    Interfaces interfaces;
+    const unsigned width = interfaces.stage().width("interface_table", "memory");
+    for (unsigned i = 0; i < 10000; ++i) {
+        const auto index = unsigned(random.below(sizes::interfaces));
+        interfaces.write(index, random.bits(InterfaceWord::width));
+        std::set<unsigned> bits;
+        for (auto flips = random.between(1, 20); flips > 0; --flips)
+            bits.insert(unsigned(random.chance(50) ? random.below(width)
+                                                   : random.between(width - 8, width - 1)));
+        // In the word a group is every eighth bit; its parity lies above the word.
+        unsigned odd = 0;
+        for (const unsigned bit : bits)
+            odd ^= 1u << (bit < width - 8 ? bit % 8 : bit - (width - 8));
+        if (odd == 0) continue;  // another word's
+        interfaces.flip(index, bits);
+        interfaces.read(index);
+        interfaces.write(index, random.bits(InterfaceWord::width));
+        interfaces.read(index);
+    }
 }
 
 // ---- filter_table ----
