@@ -6,9 +6,9 @@
 
 Each proof is a module `proof` in proofs/NAME.sv that holds the modules under test, its assumptions, its assertions and
 one cover. Yosys makes an AIGER of it; ABC's pdr shows that no assertion can ever fail, or bmc3 that none does in so
-many cycles from reset. A proof counts only if its cover is reached and each of its mutants (a bug put into the RTL)
-is found, in the same set-up and in the same run: that is how an assumption too many or an input that became constant
-would show.
+many cycles from reset, or ind, beside bmc3, that none does behind as many cycles in which none did. A proof counts only
+if its cover is reached and each of its mutants (a bug put into the RTL) is found, in the same set-up and in the same run:
+that is how an assumption too many or an input that became constant would show.
 
 Exit status 1: a proof failed, a mutant lived, a cover was not reached, or an engine ran out of its time.
 """
@@ -65,6 +65,7 @@ class Proof:
     files: list               # of the RTL, without .sv
     mutants: list             # (what, file, old text, new text)
     bound: int = 0            # cycles that bmc3 goes; 0: pdr, for ever
+    steps: int = 0            # in the place of pdr: induction over so many cycles, of which bmc3 shows the first ones
     sizes: dict = field(default_factory=dict)      # instead of the register map's
     constants: dict = field(default_factory=dict)  # instead of those of package offload
     edits: list = field(default_factory=list)      # (file, old text, new text) that reduce the RTL
@@ -147,15 +148,22 @@ def aiger(proof, mutant, keep, folder):
 
 def check(proof, mutant, keep, bound, folder):
     """Gives ("proved" | "failed" | "held" | "open", cycles)."""
+    inductive = bound == 0 and proof.steps > 0
+    bound = bound or proof.steps
     engine = "pdr" if bound == 0 else f"bmc3 -F {bound} -T {proof.seconds}"
+    if inductive:
+        engine += f"; ind -F {bound}"
     command = f"read_aiger {aiger(proof, mutant, keep, folder)}; fold; orpos; {proof.before}; print_stats; {engine}"
     done = run(["yosys-abc", "-c", command], proof.seconds + 5, folder / "abc.log")
     if found := re.search(r"was asserted in frame (\d+)", done.stdout):
         return "failed", int(found[1])
-    if re.search(r"Property proved|is UNSAT|Networks are equivalent", done.stdout):
+    shown = [r"No output asserted", r"Networks are equivalent"] if inductive else [r"Property proved|is UNSAT|Networks are equivalent"]
+    if all(re.search(pattern, done.stdout) for pattern in shown):
         return "proved", 0
     # What rewriting has shown to be constant needs no engine.
     if found := re.search(r"No output (?:asserted|failed) in (\d+) frames", done.stdout):
+        if inductive:
+            return "open", int(found[1])
         return "held" if int(found[1]) >= bound else "open", int(found[1])
     return "open", 0
 
@@ -278,7 +286,7 @@ def report(proof, folder):
     seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     result, cycles = found["proof"]
     line = {
-        "name": proof.name, "rules": proof.rules, "shows": proof.shows, "engine": "bmc3" if proof.bound else "pdr",
+        "name": proof.name, "rules": proof.rules, "shows": proof.shows, "engine": "bmc3" if proof.bound else "ind" if proof.steps else "pdr",
         "result": result, "cycles": cycles, "reduced": proof.reduced, "cover_in_cycle": found["cover"][1],
         "mutants": [{"what": mutant[0], "found_in_cycle": cycle if result == "failed" else None}
                     for mutant, (result, cycle) in zip(proof.mutants, found["mutants"])],
@@ -331,15 +339,17 @@ FLIPS = [
 
 
 def counters(bits):
-    """Counters of so many bits, led out."""
+    """Counters of so many bits, led out, and their late resets."""
     return [
         ("counters", "64'", f"{bits}'"), ("counters", "[63:0]", f"[{bits - 1}:0]"),
         ("counters", "    input  logic                           snapshot,",
          "    input  logic                           snapshot,\n"
          f"    output logic [{bits}*map::Counters-1:0] every_live,\n"
-         f"    output logic [{bits}*map::Counters-1:0] every_frozen,"),
+         f"    output logic [{bits}*map::Counters-1:0] every_frozen,\n"
+         "    output logic [1:0] resets,"),
         ("counters", "    assign value       = frozen[index];",
          "    assign value       = '0;\n"
+         "    assign resets      = {later_rst, late_rst};\n"
          "    for (genvar i = 0; i < map::Counters; i++) begin : g_every\n"
          f"        assign every_live[{bits}*i +: {bits}]   = live[i];\n"
          f"        assign every_frozen[{bits}*i +: {bits}] = frozen[i];\n"
@@ -410,20 +420,35 @@ PROOFS = [
           constants={"FieldsWidth": 1, "MarksWidth": 0, "VersionWidth": 3}, edits=[("lookup", "map::SourcePortsReset[20:0]", "21'd0")],
           reduced="2 of each table's entries, slots and rules; words of a few free bits; no flipped bits",
           before="strash; scorr; dc2; scorr", bound=30, seconds=400, quick=False),
-    Proof("conservation", "P22 P23",
-          "in every cycle, in passes and bytes, live and in a snapshot: received = not eligible + not accepted + "
-          "mirrored + dropped + in flight, selected = mirrored + dropped, the causes add up; a pass is announced as "
-          "mirrored if and only if its copy was committed",
-          ["no_flips", "admit", "settle", "counters", "fifo"],
-          [("two passes that settle in one cycle leave as one", "counters",
-            "64'(pass_settled) - 64'(copy_settled);", "64'(pass_settled || copy_settled);"),
-           ("a drop by a reset has no cause", "admit", "if (resetting) lost_cause = offload::CauseReset;",
+    Proof("admission", "P22 P23",
+          "a pass is announced as mirrored if and only if its copy was committed; one that is not eligible or dropped has "
+          "one cause of that kind, and no other pass has one",
+          ["admit"],
+          [("a drop by a reset has no cause", "admit", "if (resetting) lost_cause = offload::CauseReset;",
             "if (resetting) lost_cause = offload::CauseNone;"),
            ("a mark behind the copy's last byte counts", "admit", "assign counts    = !selected || left != '0;",
             "assign counts    = 1'b1;")],
-          sizes={"HoldBeats": 2, "Sessions": 2}, constants={"LengthWidth": 8, "FrameWidth": 2}, edits=counters(2),
-          reduced="counters and byte counts modulo 4; 4 endings; no flipped bits", own=False,
-          before="strash; scorr", bound=18, seconds=400, quick=False),
+          constants={"LengthWidth": 8, "FrameWidth": 2}, reduced="limits of up to 255 bytes; byte counts modulo 4", own=False,
+          before="strash; scorr"),
+    Proof("conservation", "P23",
+          "in every cycle, in passes and bytes, live and in a snapshot: received = not eligible + not accepted + "
+          "mirrored + dropped + in flight, selected = mirrored + dropped, the causes add up; nothing is in flight when "
+          "nothing is inside",
+          ["admit", "counters"],
+          [("two passes that settle in one cycle leave as one", "counters",
+            "64'(pass_settled) - 64'(copy_settled);", "64'(pass_settled || copy_settled);"),
+           ("a copy that is thrown away beside a drop is not counted", "counters",
+            "64'(settled_selected) +\n                                               64'(copy_settled && copy_reset);",
+            "64'(settled_selected || (copy_settled && copy_reset));"),
+           ("a frame's bytes go on from the one before", "admit", "assign bytes    = (in_beat.first ? '0 : saved_bytes)",
+            "assign bytes    = saved_bytes")],
+          sizes={"Sessions": 2}, constants={"LengthWidth": 8, "FrameWidth": 2}, edits=counters(2) + [
+              ("admit", "    output logic                          between_frames",
+               "    output logic                          between_frames,\n"
+               "    output logic [offload::FrameWidth-1:0] saved_bytes_out"),
+              ("admit", "    assign covered ", "    assign saved_bytes_out = saved_bytes;\n    assign covered ")],
+          reduced="counters and byte counts modulo 4; any queue of endings in the place of `settle`", own=False,
+          steps=3),
     Proof("encapsulate", "P14..P18 I3",
           "every byte of a copy is the byte of its frame that the header's length puts there; tkeep, tlast and the "
           "lengths in the outer header are right; all its beats and no other are taken; inside a copy tvalid stays",

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The counters close in every cycle, live ones and those of a snapshot, in passes and in bytes (P23): received = not
 // eligible + not accepted + mirrored + dropped + in flight, selected = mirrored + dropped, and each pass that is not
-// eligible or dropped has one cause. A copy is announced as mirrored when, and only when, it was committed (P22).  Beats with any verdict go through admit, settle and counters; the output
-// takes or throws copies as it likes. `live` and `saved` are the counters, led out by prove.py.
+// eligible or dropped has one cause; in flight is nothing when nothing is inside. Beats with any verdict go through admit
+// and counters; copies settle as they like. `live` and `saved` are the counters, led out by prove.py.
 module proof (
     input logic       clk,
     input logic       rst,
@@ -19,12 +19,13 @@ module proof (
     input logic [offload::LengthWidth-1:0] limit,
     input logic       room,
     input logic       resetting,
-    input logic       fate,
-    input logic       fate_reset,
+    input logic       copy_settled,
+    input logic       copy_reset,
+    input logic       copy_late_bad,
+    input logic [offload::FrameWidth-1:0] copy_bytes,
     input logic       snapshot
 );
     localparam int Width = offload::FrameWidth;   // of a counter
-    localparam int Most = 2 * map::HoldBeats;
 
     logic started = 1'b0;
     always_ff @(posedge clk) begin
@@ -38,8 +39,7 @@ module proof (
     logic [offload::FrameWidth-1:0] bytes_before = '0, received_bytes;
     offload::beat_t beat, beat1, beat2;
     offload::verdict_t verdict, verdict1, verdict2;
-    logic fresh = 1'b0;
-    assign received       = fresh && beat1.last;
+    assign received       = valid1 && beat1.last;
     assign received_bytes = bytes_before + offload::FrameWidth'(beat1.bytes);
     always_comb begin
         beat           = '0;
@@ -60,8 +60,7 @@ module proof (
         if (seen) begin
             seen_first   <= seen_last;
         end
-        fresh <= seen;
-        if (fresh) bytes_before <= beat1.last ? '0 : received_bytes;
+        if (valid1) bytes_before <= beat1.last ? '0 : received_bytes;
         valid1   <= seen;
         valid2   <= valid1;
         beat1    <= beat;
@@ -71,59 +70,46 @@ module proof (
         if (rst) begin
             seen_first   <= 1'b1;
             bytes_before <= '0;
-            fresh        <= 1'b0;
             valid1       <= 1'b0;
             valid2       <= 1'b0;
         end
     end
 
-    logic keep, commit, cancel, end_valid, between_frames, pass_settled, copy_settled, copy_reset, copy_late_bad;
-    offload::ending_t ending, pass;
-    logic [offload::FrameWidth-1:0] copy_bytes;
+    logic keep, commit, cancel, end_valid, between_frames;
+    logic [Width-1:0] admitted, saved_bytes;
+    offload::ending_t ending;
     admit admit (
         .clk, .rst, .in_valid(valid2), .in_beat(beat2), .in_verdict(verdict2), .in_source_port('0), .room, .resetting,
-        .keep, .commit, .cancel, .end_valid, .ending, .between_frames
+        .keep, .commit, .cancel, .end_valid, .ending, .between_frames, .saved_bytes_out(saved_bytes)
     );
+    assign admitted = (beat2.first ? '0 : saved_bytes) + Width'(beat2.bytes);
 
-    // The output: a copy that was committed is taken or thrown away.
-    logic [2:0] waiting = '0;             // committed, not taken
-    logic [3:0] unsettled = '0;           // committed, not settled
-    logic open = 1'b0;                    // a pass whose copy was committed has not ended
-    logic fate_valid;
-    assign fate_valid = fate && waiting != '0;
+    // In the place of `settle`: endings of copies wait and are given back, each once, in any order. The last one that is
+    // given back has what is left of the bytes.
+    logic pass_settled, copy_ends;
+    logic [2:0] waiting = '0;
+    logic [Width-1:0] waiting_bytes = '0;
+    assign pass_settled = end_valid && ending.outcome != offload::Mirrored;
+    assign copy_ends    = end_valid && ending.outcome == offload::Mirrored;
     always_ff @(posedge clk) begin
-        assume (!commit || unsettled < 4'(Most));
-        waiting   <= waiting + 3'(commit) - 3'(fate_valid);
-        unsettled <= unsettled + 4'(commit) - 4'(copy_settled);
-        open      <= (commit || open) && !(valid2 && beat2.last);
+        assume (!copy_settled || waiting != '0);
+        assume (!copy_settled || waiting != 3'd1 || copy_bytes == waiting_bytes);
+        assume (!copy_ends || waiting != '1);
+        waiting       <= waiting + 3'(copy_ends) - 3'(copy_settled);
+        waiting_bytes <= waiting_bytes + (copy_ends ? ending.bytes : '0) - (copy_settled ? copy_bytes : '0);
         if (rst) begin
-            waiting   <= '0;
-            unsettled <= '0;
-            open      <= 1'b0;
+            waiting       <= '0;
+            waiting_bytes <= '0;
         end
     end
 
-    settle settle (
-        .clk, .rst, .end_valid, .ending, .fate_valid, .fate_reset, .between_frames, .commit_done(1'b0), .version('0),
-        .pass_settled, .pass, .copy_settled, .copy_reset, .copy_bytes, .copy_late_bad
-    );
-
     logic [map::Counters*Width-1:0] live, saved;
+    logic [1:0] resets;
     counters counters (
         .clk, .rst, .received, .received_bytes, .forwarded(1'b0), .forwarded_bytes('0),
-        .pass_settled, .pass, .copy_settled, .copy_reset, .copy_late_bad, .copy_bytes, .snapshot, .index('0),
-        .every_live(live), .every_frozen(saved)
+        .pass_settled, .pass(ending), .copy_settled, .copy_reset, .copy_late_bad, .copy_bytes, .snapshot, .index('0),
+        .every_live(live), .every_frozen(saved), .resets
     );
-
-    // Of which pass was the copy committed: the one that ends in the next cycle is told by what was committed before.
-    logic ended_with_copy = 1'b0;
-    logic [3:0] quiet = '0;
-    always_ff @(posedge clk) begin
-        ended_with_copy <= valid2 && beat2.last && (commit || open);
-        quiet <= seen || !seen_first || valid1 || valid2 || end_valid || waiting != '0 || fate_valid ? '0
-                                                                             : quiet == '1 ? quiet : quiet + 1'b1;
-        if (rst) {ended_with_copy, quiet} <= '0;
-    end
 
     function automatic logic [Width-1:0] of(input logic [map::Counters*Width-1:0] all, input int i);
         of = all[i*Width +: Width];
@@ -156,18 +142,56 @@ module proof (
         end
     end
 
-    // The counters are cleared up to two cycles after a reset.
+    // The counters are cleared a cycle after a reset, those of the snapshot another one later.
     logic [1:0] cleared = '0;
     always_ff @(posedge clk) cleared <= rst ? '0 : {cleared[0], 1'b1};
 
-    always_ff @(posedge clk) if (started && !rst && cleared[1]) begin
-        frames_close:   assert (&closes_frames);
-        bytes_close:    assert (&closes_bytes);
-        selected_close: assert (&closes_selected);
-        causes_close:   assert (&closes_causes);
-        as_committed:   assert (!end_valid || (ending.outcome == offload::Mirrored) == ended_with_copy);
-        reached: cover (of(saved, map::CounterMirroredFrames) == 4'd1 && of(live, map::CounterDroppedFrames) == 4'd2 &&
-                        of(live, map::CounterReset) == 4'd1 && of(live, map::CounterMirroredFrames) == 4'd2 &&
-                        quiet == 4'd8);
+    logic empty, idle, not_eligible, dropped;
+    assign empty = !valid1 && !valid2 && !end_valid && waiting == '0;
+    assign idle  = empty && seen_first;
+    // As `admission` shows.
+    always_comb begin
+        unique case (ending.cause)
+            offload::CauseNoTap, offload::CauseMalformed, offload::CauseMarkedBad, offload::CauseNotIp,
+            offload::CauseExcluded, offload::CauseTableFault:
+                {not_eligible, dropped} = 2'b10;
+            offload::CauseOverflow, offload::CauseReset, offload::CauseSessionFault:
+                {not_eligible, dropped} = 2'b01;
+            default:
+                {not_eligible, dropped} = 2'b00;
+        endcase
+    end
+    always_ff @(posedge clk)
+        assume (rst || !end_valid || (not_eligible == (ending.outcome == offload::NotEligible) &&
+                                      dropped == (ending.outcome == offload::Dropped)));
+
+    always_ff @(posedge clk) if (started && !rst) begin
+        if (cleared[0]) begin
+            frames_close:   assert (closes_frames[0]);
+            bytes_close:    assert (closes_bytes[0]);
+            selected_close: assert (closes_selected[0]);
+            causes_close:   assert (closes_causes[0]);
+            // In flight is what has been received and has not been settled, so nothing when nothing is inside.
+            frames_inside: assert (of(live, map::CounterInFlightFrames) ==
+                                   Width'(valid2 && beat2.last) + Width'(end_valid) + waiting[Width-1:0]);
+            bytes_inside:  assert (of(live, map::CounterInFlightBytes) ==
+                                   (valid2 && beat2.last ? admitted : '0) + (end_valid ? ending.bytes : '0) +
+                                       waiting_bytes);
+            none_inside:   assert (!idle || (of(live, map::CounterInFlightFrames) == '0 &&
+                                             of(live, map::CounterInFlightBytes) == '0));
+        end
+        if (cleared[1])
+            snapshot_closes: assert (closes_frames[1] && closes_bytes[1] && closes_selected[1] && closes_causes[1]);
+        // What the others rest on: the bytes of a frame are one sum here and in `admit`, and nothing is inside before
+        // the counters are cleared.
+        one_sum: assert (bytes_before == (valid2 ? (beat2.last ? '0 : admitted) : between_frames ? '0 : saved_bytes));
+        one_first: assert ((!valid2 || beat2.first == between_frames) &&
+                           (!valid1 || beat1.first == (valid2 ? beat2.last : between_frames)) &&
+                           seen_first == (valid1 ? beat1.last : valid2 ? beat2.last : between_frames));
+        nothing_waits: assert (waiting != '0 || waiting_bytes == '0);
+        none_early:    assert (cleared[0] || empty);
+        cleared_late:  assert (cleared == {resets == '0, !resets[0]});
+        reached: cover (of(saved, map::CounterMirroredFrames) == 2'd1 && of(live, map::CounterDroppedFrames) == 2'd2 &&
+                        of(live, map::CounterReset) == 2'd1 && of(live, map::CounterMirroredFrames) == 2'd2 && idle);
     end
 endmodule
