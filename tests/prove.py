@@ -419,7 +419,7 @@ PROOFS = [
           sizes={"Interfaces": 2, "Slots": 2, "Filters": 2, "Rules": 2, "Sessions": 2, "Services": 2},
           constants={"FieldsWidth": 1, "MarksWidth": 0, "VersionWidth": 3}, edits=[("lookup", "map::SourcePortsReset[20:0]", "21'd0")],
           reduced="2 of each table's entries, slots and rules; words of a few free bits; no flipped bits",
-          before="strash; scorr; dc2; scorr", bound=30, seconds=400, quick=False),
+          before="strash; scorr; dc2; scorr", bound=40, seconds=400, quick=False),
     Proof("admission", "P22 P23",
           "a pass is announced as mirrored if and only if its copy was committed; one that is not eligible or dropped has "
           "one cause of that kind, and no other pass has one",
