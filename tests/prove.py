@@ -157,15 +157,14 @@ def check(proof, mutant, keep, bound, folder):
     done = run(["yosys-abc", "-c", command], proof.seconds + 5, folder / "abc.log")
     if found := re.search(r"was asserted in frame (\d+)", done.stdout):
         return "failed", int(found[1])
-    shown = [r"No output asserted", r"Networks are equivalent"] if inductive else [r"Property proved|is UNSAT|Networks are equivalent"]
-    if all(re.search(pattern, done.stdout) for pattern in shown):
-        return "proved", 0
+    held = re.search(r"No output (?:asserted|failed) in (\d+) frames", done.stdout)
+    reached = int(held[1]) if held else 0
+    if inductive:
+        return "proved" if reached >= bound and "Networks are equivalent" in done.stdout else "open", reached
     # What rewriting has shown to be constant needs no engine.
-    if found := re.search(r"No output (?:asserted|failed) in (\d+) frames", done.stdout):
-        if inductive:
-            return "open", int(found[1])
-        return "held" if int(found[1]) >= bound else "open", int(found[1])
-    return "open", 0
+    if re.search(r"Property proved|is UNSAT|Networks are equivalent", done.stdout):
+        return "proved", 0
+    return "held" if held and reached >= bound else "open", reached
 
 
 # Production (P1): the whole offload, cut down to what its production outputs are made of. All in one run of Yosys, for
@@ -286,7 +285,8 @@ def report(proof, folder):
     seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     result, cycles = found["proof"]
     line = {
-        "name": proof.name, "rules": proof.rules, "shows": proof.shows, "engine": "bmc3" if proof.bound else "ind" if proof.steps else "pdr",
+        "name": proof.name, "rules": proof.rules, "shows": proof.shows,
+        "engine": "bmc3" if proof.bound else "ind" if proof.steps else "pdr",
         "result": result, "cycles": cycles, "reduced": proof.reduced, "cover_in_cycle": found["cover"][1],
         "mutants": [{"what": mutant[0], "found_in_cycle": cycle if result == "failed" else None}
                     for mutant, (result, cycle) in zip(proof.mutants, found["mutants"])],

@@ -57,9 +57,7 @@ module proof (
         verdict.limit    = limit;
     end
     always_ff @(posedge clk) begin
-        if (seen) begin
-            seen_first   <= seen_last;
-        end
+        if (seen) seen_first <= seen_last;
         if (valid1) bytes_before <= beat1.last ? '0 : received_bytes;
         valid1   <= seen;
         valid2   <= valid1;
@@ -75,12 +73,12 @@ module proof (
         end
     end
 
-    logic keep, commit, cancel, end_valid, between_frames;
+    logic end_valid, between_frames;
     logic [Width-1:0] admitted, saved_bytes;
     offload::ending_t ending;
     admit admit (
         .clk, .rst, .in_valid(valid2), .in_beat(beat2), .in_verdict(verdict2), .in_source_port('0), .room, .resetting,
-        .keep, .commit, .cancel, .end_valid, .ending, .between_frames, .saved_bytes_out(saved_bytes)
+        .end_valid, .ending, .between_frames, .saved_bytes_out(saved_bytes)
     );
     assign admitted = (beat2.first ? '0 : saved_bytes) + Width'(beat2.bytes);
 
