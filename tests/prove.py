@@ -2,13 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Proofs about the RTL by model checking, with Debian's Yosys and ABC alone.
 
-    prove.py [--quick | --long] [--json FILE] [--keep FOLDER] [NAME ...]
+    prove.py [--json FILE] [--keep FOLDER] [NAME ...]
 
 Each proof is a module `proof` in proofs/NAME.sv that holds the modules under test, its assumptions, its assertions and
 one cover. Yosys makes an AIGER of it; ABC's pdr shows that no assertion can ever fail, or bmc3 that none does in so
-many cycles from reset, or ind, beside bmc3, that none does behind as many cycles in which none did. A proof counts only
-if its cover is reached and each of its mutants (a bug put into the RTL) is found, in the same set-up and in the same run:
-that is how an assumption too many or an input that became constant would show.
+many cycles from reset and ind that none does behind as many cycles in which none did. A proof counts only if its cover
+is reached and each of its mutants (a bug put into the RTL) is found, in the same set-up and in the same run: that is how
+an assumption too many or an input that became constant would show. What only helps an induction stands behind HELPERS,
+and no mutant is found by it.
 
 Exit status 1: a proof failed, a mutant lived, a cover was not reached, or an engine ran out of its time.
 """
@@ -32,7 +33,7 @@ COVER_MAP = "module \\$cover (input A, input EN); \\$assert _TECHMAP_REPLACE_ (.
 # The proof's modules as one AIGER. Outputs would become properties; what nothing drives is free, not constant.
 SCRIPT = """
 read_verilog -sv {formal} {files}
-read_verilog -sv -formal {proof}
+read_verilog -sv -formal {helpers} {proof}
 {cone}
 hierarchy -check -top proof
 proc
@@ -64,7 +65,6 @@ class Proof:
     shows: str
     files: list               # of the RTL, without .sv
     mutants: list             # (what, file, old text, new text)
-    bound: int = 0            # cycles that bmc3 goes; 0: pdr, for ever
     steps: int = 0            # in the place of pdr: induction over so many cycles, of which bmc3 shows the first ones
     sizes: dict = field(default_factory=dict)      # instead of the register map's
     constants: dict = field(default_factory=dict)  # instead of those of package offload
@@ -72,7 +72,6 @@ class Proof:
     reduced: str = "none"     # to what, in words
     reach: int = 40           # cycles within which the cover is reached and the mutants are found; 0: no cycles
     seconds: int = 60         # of processor time for an engine
-    quick: bool = True
     before: str = "strash"    # what ABC does before the engine
     own: bool = True          # the modules' own assertions (FORMAL) belong to the proof
     cone: Path = None         # a module that Yosys has made already
@@ -126,12 +125,13 @@ def run(command, seconds, log):
     return done
 
 
-def aiger(proof, mutant, keep, folder):
+def aiger(proof, mutant, keep, helpers, folder):
     cover_map = folder / "cover.v"
     cover_map.write_text(COVER_MAP)
     output = folder / "proof.aig"
     script = folder / "script.ys"
     script.write_text(SCRIPT.format(formal="-formal" if proof.own else "",
+                                    helpers="-D HELPERS" if helpers else "",
                                     proof=HERE / "proofs" / f"{proof.name}.sv",
                                     files=" ".join(map(str, sources(proof, mutant, folder))),
                                     cone=f"read_rtlil {proof.cone}" if proof.cone else "",
@@ -147,13 +147,13 @@ def aiger(proof, mutant, keep, folder):
 
 
 def check(proof, mutant, keep, bound, folder):
-    """Gives ("proved" | "failed" | "held" | "open", cycles)."""
+    """To `bound` cycles, or for ever if that is 0. Gives ("proved" | "failed" | "held" | "open", cycles)."""
     inductive = bound == 0 and proof.steps > 0
     bound = bound or proof.steps
     engine = "pdr" if bound == 0 else f"bmc3 -F {bound} -T {proof.seconds}"
     if inductive:
         engine += f"; ind -F {bound}"
-    command = f"read_aiger {aiger(proof, mutant, keep, folder)}; fold; orpos; {proof.before}; print_stats; {engine}"
+    command = f"read_aiger {aiger(proof, mutant, keep, inductive, folder)}; fold; orpos; {proof.before}; print_stats; {engine}"
     done = run(["yosys-abc", "-c", command], proof.seconds + 5, folder / "abc.log")
     if found := re.search(r"was asserted in frame (\d+)", done.stdout):
         return "failed", int(found[1])
@@ -256,13 +256,13 @@ def prove(proof, folder):
         return prove_production(proof, folder)
     for part in ["proof", "cover", *map(str, range(len(proof.mutants)))]:
         (folder / part).mkdir()
-    return {"proof": check(proof, None, ASSERTIONS, proof.bound, folder / "proof"),
+    return {"proof": check(proof, None, ASSERTIONS, 0, folder / "proof"),
             "cover": check(proof, None, COVERS, proof.reach, folder / "cover"),
             "mutants": [check(proof, mutant, ASSERTIONS, proof.reach, folder / str(i))
                         for i, mutant in enumerate(proof.mutants)]}
 
 
-RESULTS = {"proved": "for ever", "failed": "FAILED in cycle {}", "held": "to {} cycles", "open": "NOT DECIDED, {} cycles"}
+RESULTS = {"proved": "for ever", "failed": "FAILED in cycle {}", "open": "NOT DECIDED, {} cycles"}
 
 
 def report(proof, folder):
@@ -272,7 +272,7 @@ def report(proof, folder):
     found = {"proof": ("open", 0), "cover": ("open", 0), "mutants": []}
     try:
         found = prove(proof, folder)
-        if found["proof"][0] != ("held" if proof.bound else "proved"):
+        if found["proof"][0] != "proved":
             problems.append("an assertion fails" if found["proof"][0] == "failed" else
                             f"the engine did not come to an end in {proof.seconds} seconds")
         if found["cover"][0] != "failed":
@@ -286,7 +286,7 @@ def report(proof, folder):
     result, cycles = found["proof"]
     line = {
         "name": proof.name, "rules": proof.rules, "shows": proof.shows,
-        "engine": "bmc3" if proof.bound else "ind" if proof.steps else "pdr",
+        "engine": "ind" if proof.steps else "pdr",
         "result": result, "cycles": cycles, "reduced": proof.reduced, "cover_in_cycle": found["cover"][1],
         "mutants": [{"what": mutant[0], "found_in_cycle": cycle if result == "failed" else None}
                     for mutant, (result, cycle) in zip(proof.mutants, found["mutants"])],
@@ -301,9 +301,6 @@ def report(proof, folder):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    which = parser.add_mutually_exclusive_group()
-    which.add_argument("--quick", action="store_true", help="the proofs that end in seconds")
-    which.add_argument("--long", action="store_true", help="the others")
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="leave models and logs there; it must not exist")
     parser.add_argument("names", nargs="*", metavar="NAME")
@@ -312,8 +309,7 @@ def main():
     if unknown:
         sys.exit(f"There is no proof {', '.join(sorted(unknown))}; there are: "
                  f"{', '.join(proof.name for proof in PROOFS)}.")
-    chosen = [proof for proof in PROOFS if (not options.names or proof.name in options.names) and
-              (not options.quick or proof.quick) and (not options.long or not proof.quick)]
+    chosen = [proof for proof in PROOFS if not options.names or proof.name in options.names]
     lines = []
     with tempfile.TemporaryDirectory() as temporary:
         for proof in chosen:
@@ -357,6 +353,46 @@ def counters(bits):
     ]
 
 
+# The lookup's tables, led out, entry 0 lowest.
+TABLES = [
+    ("interface_table", "    output logic                              ready\n",
+     "    output logic                              ready,\n"
+     "    output logic [map::Interfaces*($bits(write_word)+8)-1:0] contents\n"),
+    ("interface_table", "    assign ready    =",
+     "    assign contents = {memory[1], memory[0]};\n    assign ready    ="),
+    ("filter_table", "    output logic                            out_faulty\n",
+     "    output logic                            out_faulty,\n"
+     "    output logic [2*map::Filters*offload::FilterWidth-1:0] contents\n"),
+    ("filter_table", "    list_parity parity",
+     "    assign contents = {memory[3], memory[2], memory[1], memory[0]};\n    list_parity parity"),
+    ("session_table", "    output logic                                         outer_corrected\n",
+     "    output logic                                         outer_corrected,\n"
+     "    output logic [map::Slots*map::Sessions*(offload::CutWidth+4)-1:0] cuts,\n"
+     "    output logic [map::Sessions-1:0] vnis\n"),
+    ("session_table", "        assign cut_faulty[i] =",
+     "        assign cuts[i*2*(offload::CutWidth+4) +: 2*(offload::CutWidth+4)] = {memory[1], memory[0]};\n"
+     "        assign cut_faulty[i] ="),
+    ("session_table", "    logic outer_valid;\n",
+     "    logic outer_valid;\n"
+     "    offload::outer_t outer0, outer1;\n"
+     "    assign outer0 = memory[0][$bits(outer)-1:0];\n"
+     "    assign outer1 = memory[1][$bits(outer)-1:0];\n"
+     "    assign vnis = {outer1.vni[0], outer0.vni[0]};\n"),
+    ("lookup", "    output logic                             busy\n",
+     "    output logic                             busy,\n"
+     "    output logic [map::Interfaces*($bits(staged_interface)+8)-1:0] interface_memory,\n"
+     "    output logic [map::Slots*2*map::Filters*offload::FilterWidth-1:0] filter_memory,\n"
+     "    output logic [map::Slots*map::Sessions*(offload::CutWidth+4)-1:0] cut_memory,\n"
+     "    output logic [map::Sessions-1:0] vni_memory\n"),
+    ("lookup", ".out_faulty(interface_faulty), .ready\n", ".out_faulty(interface_faulty), .ready, .contents(interface_memory)\n"),
+    ("lookup", ".out_faulty(filter_faulty[i])\n",
+     ".out_faulty(filter_faulty[i]),\n"
+     "            .contents(filter_memory[i*2*map::Filters*offload::FilterWidth +: 2*map::Filters*offload::FilterWidth])\n"),
+    ("lookup", ".outer_corrected(session_faulty[map::Slots])\n",
+     ".outer_corrected(session_faulty[map::Slots]), .cuts(cut_memory), .vnis(vni_memory)\n"),
+]
+
+
 PROOFS = [
     Proof("production", "P1",
           "the cells behind m_axis_forward_* and s_axis_tready are those of one stream register and have no input but "
@@ -396,7 +432,7 @@ PROOFS = [
             "start <= next;"),
            ("room is seen where there is none", "hold_buffer", "map::HoldBeats - 1);", "map::HoldBeats + 1);")],
           sizes={"HoldBeats": 4}, constants={"BeatBytes": 4, "BeatWidth": 32, "MaxCopy": 8},
-          reduced="4 beats of 4 bytes; no flipped bits", seconds=400, quick=False),
+          reduced="4 beats of 4 bytes; no flipped bits", seconds=400),
     Proof("protection", "T4",
           "any word with any one flipped bit, of its own or of its check bits, is given as it was written, and the flip "
           "is seen; a word without one is left alone",
@@ -417,9 +453,10 @@ PROOFS = [
            ("the frame between a filter's two lists reports the new version", "lookup",
             "token4.commit && token4.filter && egress3 ? version - 1'b1 : version", "version")],
           sizes={"Interfaces": 2, "Slots": 2, "Filters": 2, "Rules": 2, "Sessions": 2, "Services": 2},
-          constants={"FieldsWidth": 1, "MarksWidth": 0, "VersionWidth": 3}, edits=[("lookup", "map::SourcePortsReset[20:0]", "21'd0")],
+          constants={"FieldsWidth": 1, "MarksWidth": 0, "VersionWidth": 3}, 
+          edits=[("lookup", "map::SourcePortsReset[20:0]", "21'd0"), *TABLES],
           reduced="2 of each table's entries, slots and rules; words of a few free bits; no flipped bits",
-          before="strash; scorr; dc2; scorr", bound=40, seconds=400, quick=False),
+          steps=16),
     Proof("admission", "P22 P23",
           "a pass is announced as mirrored if and only if its copy was committed; one that is not eligible or dropped has "
           "one cause of that kind, and no other pass has one",
@@ -459,7 +496,7 @@ PROOFS = [
             ": Width'(Header4 + 1));"),
            ("a full last beat has no tkeep", "encapsulate", "left[6:0]", "left[5:0]")],
           constants={"LengthWidth": 9}, reduced="copies of up to 511 bytes of a frame; full beats", reach=12,
-          before="strash; scorr; dc2", seconds=400, quick=False),
+          before="strash; scorr; dc2", seconds=400),
 ]
 
 if __name__ == "__main__":

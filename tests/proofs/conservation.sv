@@ -180,7 +180,8 @@ module proof (
         end
         if (cleared[1])
             snapshot_closes: assert (closes_frames[1] && closes_bytes[1] && closes_selected[1] && closes_causes[1]);
-        // What the others rest on: the bytes of a frame are one sum here and in `admit`, and nothing is inside before
+`ifdef HELPERS
+        // What the induction rests on: the bytes of a frame are one sum here and in `admit`, and nothing is inside before
         // the counters are cleared.
         one_sum: assert (bytes_before == (valid2 ? (beat2.last ? '0 : admitted) : between_frames ? '0 : saved_bytes));
         one_first: assert ((!valid2 || beat2.first == between_frames) &&
@@ -189,6 +190,7 @@ module proof (
         nothing_waits: assert (waiting != '0 || waiting_bytes == '0);
         none_early:    assert (cleared[0] || empty);
         cleared_late:  assert (cleared == {resets == '0, !resets[0]});
+`endif
         reached: cover (of(saved, map::CounterMirroredFrames) == 2'd1 && of(live, map::CounterDroppedFrames) == 2'd2 &&
                         of(live, map::CounterReset) == 2'd1 && of(live, map::CounterMirroredFrames) == 2'd2 && idle);
     end

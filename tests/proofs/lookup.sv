@@ -6,6 +6,7 @@
 // that very cycle reports is the old one.
 // Left out, for they keep no table: parsing (a key of zeros, after its 6 cycles), rules (bits of the filter word stand
 // for what matches) and codes (no bit flips here). One service of one bit stands for the services.
+// The induction rests on what the tables hold, which stands behind HELPERS.
 module parse (
     input  logic                            clk,
     input  logic                            rst,
@@ -55,7 +56,10 @@ module match_services (
     output logic [$clog2(map::Services)-1:0] out_faulty_index
 );
     logic service;
-    assign entry            = '0;
+    always_comb begin
+        entry       = '0;
+        entry.valid = service;
+    end
     assign out_faulty       = 1'b0;
     assign out_faulty_index = '0;
     always_ff @(posedge clk) begin
@@ -72,10 +76,11 @@ module flow_hash (
     input  offload::source_ports_t source_ports,
     output logic [15:0]            out_source_port
 );
-    logic valid;
+    logic valid, port;
+    assign out_source_port = {14'd0, source_ports.base[0], port};   // what is kept; what the frame has
     always_ff @(posedge clk) begin
         valid <= in_valid;
-        if (valid) out_source_port <= source_ports.base;
+        if (valid) port <= source_ports.base[0];
     end
 endmodule
 
@@ -174,7 +179,14 @@ module proof (
         staged_source_ports.base[0] = port;
     end
 
+    localparam int InterfaceWidth = 8 + $bits(staged_interface);   // of a table's word, with its parity
+    localparam int CutWidth = 4 + offload::CutWidth;
     logic ready;
+    logic [2*InterfaceWidth-1:0] interface_memory;
+    logic [8*offload::FilterWidth-1:0] filter_memory;
+    logic [4*CutWidth-1:0] cut_memory;
+    logic [1:0] vni_memory;
+    offload::service_t service_entry;
     offload::verdict_t out_verdict;
     logic [15:0] out_source_port;
     offload::outer_t out_outer;
@@ -190,8 +202,8 @@ module proof (
         .token, .token_taken, .token_done,
         .staged_interface_index(interface_index), .staged_interface, .staged_filter_index(filter_index),
         .next_egress, .staged_list({list[2], list}), .staged_session_index(session_index), .staged_cut, .staged_outer,
-        .staged_service_index(1'b0), .staged_service, .staged_source_ports, .ready,
-        .out_verdict, .out_source_port, .out_outer, .version
+        .staged_service_index(1'b0), .staged_service, .staged_source_ports, .ready, .service_entry,
+        .out_verdict, .out_source_port, .out_outer, .version, .interface_memory, .filter_memory, .cut_memory, .vni_memory
     );
 
     always_ff @(posedge clk) begin
@@ -322,4 +334,82 @@ module proof (
         reached:      cover (compared && expected.accepted && expected.slot && expected.version == 3 &&
                              version_now == 4 && expected.limit == 14'd2);
     end
+
+`ifdef HELPERS
+    // The token on its way: how far it is, and the cycles in which it is yet to write what is written at `i`.
+    logic [3:0] at = '0;
+    offload::token_t passing;
+    logic [8:1] due;
+    logic due_interface, due_ingress, due_egress, due_cut, due_outer, due_service, due_port;
+    always_ff @(posedge clk) begin
+        at <= token_taken ? 4'd1 : at == '0 || at == 4'd8 ? '0 : at + 1'b1;
+        if (token_taken) passing <= token;
+    end
+    always_comb begin
+        for (int i = 1; i <= 8; i++) due[i] = at != '0 && at <= 4'(i) && passing.commit;
+    end
+    assign due_interface = due[3] && passing.interface_word;
+    assign due_ingress   = due[5] && passing.filter;
+    assign due_egress    = due[6] && passing.filter && !second;
+    assign due_cut       = due[6] && passing.session;
+    assign due_outer     = due[8] && passing.session;
+    assign due_service   = due[6] && passing.service;
+    assign due_port      = due[7] && passing.source_ports;
+
+    // An entry of the database is what is due, or else what the table holds.
+    logic [1:0] swept = '0;
+    logic [1:0] interfaces_same, cuts_same, vnis_same;
+    logic [3:0] lists_same, four;
+    logic [InterfaceWidth-1:0] of_interface;
+    offload::interface_t one_interface;
+    logic [CutWidth-1:0] of_cut;
+    offload::cut_t same_cut;
+    always_comb begin
+        {interfaces_same, cuts_same, vnis_same, lists_same} = '1;
+        one_interface = '0;
+        one_interface.has_resolver = 1'b1;
+        same_cut = '0;
+        same_cut.mtu_cut = 14'd9000;
+        for (int i = 0; i < 2; i++) begin
+            {one_interface.valid, one_interface.filter, one_interface.session, one_interface.resolver[0]} = interfaces[i];
+            of_interface = interface_memory[i*InterfaceWidth +: InterfaceWidth];
+            if (due_interface && interface_index == 1'(i))
+                interfaces_same[i] = interfaces[i] == {valid, filters, sessions, resolver};
+            else
+                interfaces_same[i] = of_interface == {8'd0, one_interface} ||
+                                     (interfaces[i] == '0 && (of_interface == '0 || swept <= 2'(i)));
+            same_cut.packet_length = 14'd1 + 14'(entries[i][1]);
+            of_cut = {4'd0, same_cut};
+            if (due_cut && session_index == 1'(i)) cuts_same[i] = entries[i][1] == limit;
+            else if (entries_known[i])
+                cuts_same[i] = cut_memory[i*CutWidth +: CutWidth] == of_cut &&
+                               cut_memory[(2+i)*CutWidth +: CutWidth] == of_cut;
+            if (due_outer && session_index == 1'(i)) vnis_same[i] = entries[i][0] == vni;
+            else if (entries_known[i]) vnis_same[i] = entries[i][0] == vni_memory[i];
+        end
+        for (int i = 0; i < 4; i++) begin
+            four = {lists[i][2], lists[i]};
+            if ((i % 2 == 0 ? due_ingress : due_egress) && filter_index == 1'(i / 2))
+                lists_same[i] = lists[i] == (i % 2 == 0 ? ingress : egress);
+            else if (lists_known[i])
+                lists_same[i] = filter_memory[4*i +: 4] == four && filter_memory[4*(4+i) +: 4] == four;
+        end
+    end
+
+    always_ff @(posedge clk) begin
+        if (!ready) swept <= swept + 1'b1;
+        if (rst) swept <= '0;
+        if (started) begin
+            sweep:      assert (swept <= 2'd2 && ready == (swept == 2'd2) && (ready || at == '0));
+            one_token:  assert (at <= 4'd8 && in_flight == (at != '0));
+            interface_words: assert (interfaces_same == '1);
+            rule_lists: assert (lists_same == '1 && second == (due[1] && passing.filter));
+            limits:     assert (cuts_same == '1);
+            outers:     assert (vnis_same == '1);
+            services:   assert (service_now == (due_service ? service : service_entry.valid));
+            port_range: assert (!ports_known || port_now == (due_port ? port : out_source_port[1]));
+            versions:   assert (version_now == version + offload::VersionWidth'(due[3]));
+        end
+    end
+`endif
 endmodule
