@@ -279,14 +279,15 @@ TEST_CASE(
     Rig rig;
     rig.run([&] {
         std::uint64_t malformed = 0, no_tap = 0, bytes = 0, copies = 0;
+        std::optional<std::size_t> left;  // the first of the frames sent together
+        rig.on_forward = [&](const Received& received) {
+            if (!left) left = received.size;
+        };
         const auto send = [&](const Bytes& frame, const std::optional<Rig::Tapping>& tap) {
             const std::size_t beats = (frame.size() + 63) / 64;
             Transfer transfer = Rig::when_room();
             transfer.marks = {{beats - 1, false, std::uint64_t{0}}};
-            std::optional<std::size_t> left;
-            rig.on_forward = [&](const Received& received) {
-                if (!left) left = received.size;
-            };
+            left.reset();
             rig.send(frame, tap, transfer);
             rig.send(plain_frame(100, std::uint32_t(frame.size())), egress, Rig::when_room());
             rig.wait();

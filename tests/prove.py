@@ -353,6 +353,48 @@ def counters(bits):
     ]
 
 
+# What is inside a queue, led out.
+INSIDE = [
+    ("fifo", "    output logic             corrected ",
+     "    output logic [5:0] inside,\n    output logic [5:0] sum,\n    output logic filled,\n    output logic within,\n"
+     "    output logic             corrected "),
+    ("fifo", "    assign take  = raw_valid",
+     "    logic [Bits:0] count;\n"
+     "    logic [Bits-1:0] place;\n"
+     "    assign count  = written - fetched;\n"
+     "    assign within = count <= (Bits + 1)'(Depth);\n"
+     "    assign inside = 6'(count) + 6'(raw_valid) + 6'(out_valid);\n"
+     "    always_comb begin\n"
+     "        sum    = (raw_valid ? 6'(raw[Width-1:0]) : '0) + (out_valid ? 6'(out_word) : '0);\n"
+     "        filled = (!raw_valid || raw[Width-1:0] != '0) && (!out_valid || out_word != '0);\n"
+     "        for (int i = 0; i < Depth; i++) begin\n"
+     "            place = fetched[Bits-1:0] + Bits'(i);\n"
+     "            if (i < 32'(count)) begin\n"
+     "                sum = sum + 6'(memory[place][Width-1:0]);\n"
+     "                if (memory[place][Width-1:0] == '0) filled = 1'b0;\n"
+     "            end\n"
+     "        end\n"
+     "    end\n"
+     "    assign take  = raw_valid"),
+    ("hold_buffer", "    output logic                            corrected ",
+     "    output logic [5:0] open,\n    output logic [5:0] closed,\n    output logic [5:0] shown,\n"
+     "    output logic                            corrected "),
+    ("hold_buffer", "    assign take  = raw_valid",
+     "    logic [Bits:0] ahead, behind, last;\n"
+     "    assign ahead  = visible - fetched;\n"
+     "    assign behind = start - visible;\n"
+     "    assign last   = next - start;\n"
+     "    assign open   = 6'(last);\n"
+     "    assign closed = 6'(behind);\n"
+     "    assign shown  = 6'(ahead) + 6'(raw_valid) + 6'(out_valid);\n"
+     "    assign take  = raw_valid"),
+    ("settle", "    output logic                            pass_settled, ",
+     "    output logic [5:0] endings_inside,\n    output logic [5:0] fates_inside,\n    output logic [1:0] within,\n"
+     "    output logic                            pass_settled, "),
+    ("settle", "        .corrected(corrected[0])", "        .inside(endings_inside), .within(within[0]), .corrected(corrected[0])"),
+    ("settle", "        .corrected(corrected[1])", "        .inside(fates_inside), .within(within[1]), .corrected(corrected[1])"),
+]
+
 # The lookup's tables, led out, entry 0 lowest.
 TABLES = [
     ("interface_table", "    output logic                              ready\n",
@@ -457,6 +499,31 @@ PROOFS = [
           edits=[("lookup", "map::SourcePortsReset[20:0]", "21'd0"), *TABLES],
           reduced="2 of each table's entries, slots and rules; words of a few free bits; no flipped bits",
           steps=16),
+    Proof("queues", "P21 P22",
+          "no queue behind the admission takes more than it holds: the hold buffer, the copies that wait for the output, "
+          "the endings that wait for their copies' fates and the fates",
+          ["no_flips", "hold_buffer", "fifo", "settle"],
+          [("the hold buffer's last place is used", "hold_buffer", "(Bits + 1)'(map::HoldBeats - 1)",
+            "(Bits + 1)'(map::HoldBeats)"),
+           ("fewer endings can wait than copies", "settle", "EndingDepth = 2 * map::HoldBeats",
+            "EndingDepth = map::HoldBeats"),
+           ("nothing settles while a fate comes in", "settle", "copy_end_valid && fate_waiting;",
+            "copy_end_valid && fate_waiting && !fate_valid;")],
+          sizes={"HoldBeats": 4}, edits=INSIDE, reduced="4 beats in the hold buffer; no flipped bits", steps=10),
+    Proof("registers", "T2 T5",
+          "an AXI4-Lite access has one answer that holds still until it is taken, and a line none; one token at a time waits "
+          "unchanged until it is taken, and what a commit carries holds still until it is done; a filter is committed alone",
+          ["registers"],
+          [("a write is taken before the last one's answer", "registers", "(!s_axil_bvalid || s_axil_bready)", "1'b1"),
+           ("a commit is done when it is taken", "registers", "Settle: if (token_done || fetching) state <= Respond;",
+            "Settle: state <= Respond;"),
+           ("a line has an answer", "registers", "posted  <= s_line_valid;", "posted  <= 1'b0;")],
+          edits=[("registers", "    output logic        irq,", "    output logic        irq,\n"
+                  "    output logic [3:0] at,\n    output logic writing,\n    output logic posted,\n"
+                  "    output logic fetching,\n    output logic expired,"),
+                 ("registers", "    logic writing, posted, fetching, mapped;", "    logic mapped;\n    assign at = state;"),
+                 ("registers", "taken, expired;", "taken;")],
+          reduced="none; without the staged rules", steps=4, reach=80),
     Proof("admission", "P22 P23",
           "a pass is announced as mirrored if and only if its copy was committed; one that is not eligible or dropped has "
           "one cause of that kind, and no other pass has one",
@@ -464,7 +531,8 @@ PROOFS = [
           [("a drop by a reset has no cause", "admit", "if (resetting) lost_cause = offload::CauseReset;",
             "if (resetting) lost_cause = offload::CauseNone;"),
            ("a mark behind the copy's last byte counts", "admit", "assign counts    = !selected || left != '0;",
-            "assign counts    = 1'b1;")],
+            "assign counts    = 1'b1;"),
+           ("beats but the first are kept without room", "admit", "takes && !room", "takes && !room && in_beat.first")],
           constants={"LengthWidth": 8, "FrameWidth": 2}, reduced="limits of up to 255 bytes; byte counts modulo 4", own=False,
           before="strash; scorr"),
     Proof("conservation", "P23",

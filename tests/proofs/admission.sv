@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the admission says of a pass when it ends is what it has done (P22): mirrored if and only if its copy was committed,
-// and one cause of the right kind if it is not eligible or dropped (P23). Beats come with any verdict, length and mark.
+// and one cause of the right kind if it is not eligible or dropped (P23). Beats come with any verdict, length and mark; one
+// that is empty, or neither full nor the last, is marked as malformed by the tap. A committed copy has the beats that its
+// length says, none of them kept without room.
 module proof (
     input logic       clk,
     input logic       rst,
@@ -22,10 +24,11 @@ module proof (
     always_ff @(posedge clk) begin
         started <= 1'b1;
         assume (started || rst);
-        assume (in_bytes <= 7'd64);
+        assume (in_bytes <= 7'd64 && (in_malformed || in_bytes == 7'd64 || (in_last && in_bytes != '0)));
     end
 
-    logic commit, end_valid, between_frames;
+    logic keep, commit, cancel, out_commit, end_valid, between_frames;
+    logic [offload::LengthWidth-1:0] out_kept;
     offload::beat_t beat;
     offload::verdict_t verdict;
     offload::ending_t ending;
@@ -46,7 +49,7 @@ module proof (
     end
     admit admit (
         .clk, .rst, .in_valid, .in_beat(beat), .in_verdict(verdict), .in_source_port('0), .room, .resetting,
-        .commit, .end_valid, .ending, .between_frames
+        .keep, .commit, .cancel, .out_commit, .out_kept, .end_valid, .ending, .between_frames
     );
 
     // Of which pass was the copy committed: the one that ends in the next cycle is told by what was committed before.
@@ -56,6 +59,12 @@ module proof (
         open            <= (commit || open) && !(in_valid && in_last);
         ended_with_copy <= in_valid && in_last && (commit || open);
         if (rst) {open, ended_with_copy} <= '0;
+    end
+
+    logic [2:0] beats = '0, copy_beats;   // kept since the last commit or cancel; of the copy that was committed
+    always_ff @(posedge clk) begin
+        beats      <= commit || cancel || rst ? '0 : beats + 3'(keep);
+        copy_beats <= beats + 3'(keep);
     end
 
     logic not_eligible, dropped;
@@ -75,6 +84,8 @@ module proof (
         as_committed: assert (!end_valid || (ending.outcome == offload::Mirrored) == ended_with_copy);
         one_cause:    assert (!end_valid || (not_eligible == (ending.outcome == offload::NotEligible) &&
                                              dropped == (ending.outcome == offload::Dropped)));
+        kept_in_room: assert (!keep || (room && !cancel && !open));
+        each_beat:    assert (!out_commit || (copy_beats != '0 && copy_beats == 3'((9'(out_kept) + 9'd63) >> 6)));
         reached: cover (end_valid && ending.outcome == offload::Mirrored && ending.late_bad && !resetting &&
                         ending.bytes == 2'd3);
     end
