@@ -90,7 +90,8 @@ def abc(commands):
 
 class Mutants:
     """The mutants of a list as circuits, for proofs that one does what the module does. Memories and modules below are cut
-    out: what goes to them is an output, what comes from them an input."""
+    out: what goes to them is an output, what comes from them an input. An undefined bit is an input too: the module does
+    not look at it, but a mutant may."""
 
     def __init__(self, map_sv, listed, folder):
         self.folder = Path(folder)
@@ -98,10 +99,10 @@ class Mutants:
         _, module, also, *parameters = head.split(" ")
         (self.folder / "mutants.ys").write_text("\n".join(lines) + "\n")
         run(map_sv, module_alone(module, [p for p in parameters if p]) + [
-            f"script {folder}/mutants.ys", "flatten", "memory -nordff -nomap", "dffunmap", "opt_clean", "setundef -zero", "techmap",
-            "opt_clean -purge", "delete =A:blackbox", f"write_blif {folder}/all.blif"],
+            f"script {folder}/mutants.ys", "flatten", "memory -nordff -nomap", "dffunmap", "opt_clean", "setundef -undriven -anyseq",
+            "delete t:$anyseq", "techmap", "opt_clean -purge", "delete =A:blackbox", f"write_blif {folder}/all.blif"],
             only={module, *filter(None, also.split(","))}, strict=False)
-        self.inputs, self.outputs, self.lines, boxes, driven = [], [], [], [], set()
+        self.inputs, self.outputs, self.lines, boxes, used, driven = [], [], [], [], [], set()
         for line in (self.folder / "all.blif").read_text().splitlines():
             kind, *nets = line.split() or [""]
             if kind == ".inputs":
@@ -111,14 +112,18 @@ class Mutants:
             elif kind in (".subckt", ".gate"):
                 boxes += [net.split("=", 1)[1] for net in nets[1:]]
             elif kind == ".latch":
+                used.append(nets[0])
                 driven.add(nets[1])
                 self.lines.append(re.sub(r" 2$", " 0", line))
             elif kind not in (".model", ".end", "#"):
-                driven |= {nets[-1]} if kind == ".names" else set()
+                if kind == ".names":
+                    used += nets[:-1]
+                    driven.add(nets[-1])
                 self.lines.append(line)
         driven.update(self.inputs)
-        for net in dict.fromkeys(boxes):
-            (self.outputs if net in driven else self.inputs).append(net)
+        self.outputs += [net for net in boxes if net in driven]
+        self.inputs += [net for net in dict.fromkeys(boxes + used + self.outputs)
+                        if net not in driven and not net.startswith("mutant[")]
         self.outputs = list(dict.fromkeys(self.outputs))
         self.whole = self.circuit(0)
 
