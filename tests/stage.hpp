@@ -42,8 +42,10 @@ template <class Model>
 class Stage {
 public:
     Stage() {
-        context_.randReset(2);  // what no reset and no test has set holds anything
-        context_.randSeed(1);
+        // What no reset and no test has set holds anything, in each module of a process something else.
+        static int seed = 0;
+        context_.randReset(2);
+        context_.randSeed(++seed);
         model_ = std::make_unique<Model>(&context_);
         start_clock(*model_, 0);
     }
