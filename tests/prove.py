@@ -401,7 +401,7 @@ TABLES = [
      "    output logic                              ready,\n"
      "    output logic [map::Interfaces*($bits(write_word)+8)-1:0] contents\n"),
     ("interface_table", "    assign ready    =",
-     "    assign contents = {memory[1], memory[0]};\n    assign ready    ="),
+     "    assign contents = {memory[3], memory[2], memory[1], memory[0]};\n    assign ready    ="),
     ("filter_table", "    output logic                            out_faulty\n",
      "    output logic                            out_faulty,\n"
      "    output logic [2*map::Filters*offload::FilterWidth-1:0] contents\n"),
@@ -492,12 +492,14 @@ PROOFS = [
             ".write(token4.commit && token4.interface_word)"),
            ("length limits are written a cycle early", "lookup", ".write_cut(token6.commit && token6.session)",
             ".write_cut(token5.commit && token5.session)"),
+           ("a frame at no tap is looked up", "lookup", "in_valid && in_tap;", "in_valid;"),
+           ("a commit enters during the sweep", "lookup", "token_taken = ready && (", "token_taken = 1'b1 && ("),
            ("the frame between a filter's two lists reports the new version", "lookup",
             "token4.commit && token4.filter && egress3 ? version - 1'b1 : version", "version")],
-          sizes={"Interfaces": 2, "Slots": 2, "Filters": 2, "Rules": 2, "Sessions": 2, "Services": 2},
+          sizes={"Interfaces": 4, "Slots": 2, "Filters": 2, "Rules": 2, "Sessions": 2, "Services": 2},
           constants={"FieldsWidth": 1, "MarksWidth": 0, "VersionWidth": 3}, 
           edits=[("lookup", "map::SourcePortsReset[20:0]", "21'd0"), *TABLES],
-          reduced="2 of each table's entries, slots and rules; words of a few free bits; no flipped bits",
+          reduced="4 interfaces, 2 of each other table's entries, slots and rules; words of a few free bits; no flipped bits",
           steps=16),
     Proof("queues", "P21 P22",
           "no queue behind the admission takes more than it holds: the hold buffer, the copies that wait for the output, "
@@ -533,7 +535,7 @@ PROOFS = [
            ("a mark behind the copy's last byte counts", "admit", "assign counts    = !selected || left != '0;",
             "assign counts    = 1'b1;"),
            ("beats but the first are kept without room", "admit", "takes && !room", "takes && !room && in_beat.first")],
-          constants={"LengthWidth": 8, "FrameWidth": 2}, reduced="limits of up to 255 bytes; byte counts modulo 4", own=False,
+          constants={"LengthWidth": 8, "FrameWidth": 2}, reduced="limits of up to 255 bytes; byte counts modulo 4",
           before="strash; scorr"),
     Proof("conservation", "P23",
           "in every cycle, in passes and bytes, live and in a snapshot: received = not eligible + not accepted + "

@@ -84,6 +84,7 @@ module proof (
         as_committed: assert (!end_valid || (ending.outcome == offload::Mirrored) == ended_with_copy);
         one_cause:    assert (!end_valid || (not_eligible == (ending.outcome == offload::NotEligible) &&
                                              dropped == (ending.outcome == offload::Dropped)));
+        one_copy:     assert (!commit || !open);
         kept_in_room: assert (!keep || (room && !cancel && !open));
         each_beat:    assert (!out_commit || (copy_beats != '0 && copy_beats == 3'((9'(out_kept) + 9'd63) >> 6)));
         reached: cover (end_valid && ending.outcome == offload::Mirrored && ending.late_bad && !resetting &&

@@ -116,11 +116,13 @@ endmodule
 module proof (
     input logic                    clk,
     input logic                    in_valid,
+    input logic                    in_tap,
     input logic                    in_egress,
-    input logic [1:0]              in_index,
+    input logic [2:0]              in_index,
     input logic                    short_frame,
     input offload::token_t         new_token,
-    // What software stages. Two of everything: interfaces, slots, filters, rules, session entries.
+    // What software stages. Two of everything: slots, filters, rules, session entries, and of the four interfaces (so that
+    // the sweep takes longer than a token to its first table) two that are written.
     input logic                    new_interface_index,
     input logic [1:0]              new_valid,
     input logic [1:0]              new_filters,
@@ -140,11 +142,11 @@ module proof (
     assign rst = !started;
     always_ff @(posedge clk) started <= 1'b1;
 
-    // Staged words hold still from the token to token_done, as registers holds them.
-    logic in_flight = 1'b0;
-    logic token_taken, token_done;
+    // Staged words hold still from a commit to token_done, as registers holds them.
+    logic in_flight = 1'b0, taken = 1'b0, done = 1'b0, fetching;   // a token is; was taken, was done a cycle ago; of what kind
+    logic token_taken, token_done, fetched_interface, fetched_filter, fetched_cut, fetched_outer;
     logic [20:0] staged, held;
-    assign staged = in_flight ? held : {new_interface_index, new_valid, new_filters, new_sessions, new_resolver,
+    assign staged = in_flight && !fetching ? held : {new_interface_index, new_valid, new_filters, new_sessions, new_resolver,
                                         new_filter_index, new_ingress, new_egress, new_session_index, new_limit, new_vni,
                                         new_service, new_port, 1'b0};
     logic interface_index, resolver, filter_index, session_index, limit, vni, service, port, unused;
@@ -182,7 +184,7 @@ module proof (
     localparam int InterfaceWidth = 8 + $bits(staged_interface);   // of a table's word, with its parity
     localparam int CutWidth = 4 + offload::CutWidth;
     logic ready;
-    logic [2*InterfaceWidth-1:0] interface_memory;
+    logic [4*InterfaceWidth-1:0] interface_memory;
     logic [8*offload::FilterWidth-1:0] filter_memory;
     logic [4*CutWidth-1:0] cut_memory;
     logic [1:0] vni_memory;
@@ -197,22 +199,26 @@ module proof (
     always_ff @(posedge clk) list_egress <= next_egress;
     lookup dut (
         .clk, .rst,
-        .in_valid, .in_tap(1'b1), .in_egress, .in_index, .in_window('0), .in_length(short_frame ? 8'd13 : 8'd64),
+        .in_valid, .in_tap, .in_egress, .in_index, .in_window('0), .in_length(short_frame ? 8'd13 : 8'd64),
         .in_more('0),
         .token, .token_taken, .token_done,
-        .staged_interface_index(interface_index), .staged_interface, .staged_filter_index(filter_index),
+        .staged_interface_index({1'b0, interface_index}), .staged_interface, .staged_filter_index(filter_index),
         .next_egress, .staged_list({list[2], list}), .staged_session_index(session_index), .staged_cut, .staged_outer,
-        .staged_service_index(1'b0), .staged_service, .staged_source_ports, .ready, .service_entry,
+        .staged_service_index(1'b0), .staged_service, .staged_source_ports, .ready,
+        .fetched_interface, .fetched_filter, .fetched_cut, .fetched_outer, .service_entry,
         .out_verdict, .out_source_port, .out_outer, .version, .interface_memory, .filter_memory, .cut_memory, .vni_memory
     );
 
     always_ff @(posedge clk) begin
         held      <= staged;
         in_flight <= started && (token_taken || (in_flight && !token_done));
+        taken     <= token_taken;
+        done      <= token_done;
+        if (token_taken) fetching <= token.fetch;
         assume (!(token.commit && token.fetch));
         assume (!token.filter || token.fetch || !(token.interface_word || token.session || token.service ||
                                                   token.source_ports));   // a filter is committed alone
-        assume (!in_valid || (ready && in_index <= 2'd2));
+        assume (!(in_valid && in_tap) || (ready && in_index <= 3'd4));
         assume (started || !in_valid);
     end
 
@@ -259,7 +265,7 @@ module proof (
     logic [3:0] match, accept;
     logic [2*offload::CutWidth-1:0] cuts;
     offload::cut_t one_cut;
-    assign word = in_index[1] ? '0 : interfaces[in_index[0]];
+    assign word = in_index > 3'd1 ? '0 : interfaces[in_index[0]];
     assign {word_valid, word_filters, word_sessions, word_resolver} = word;
     always_comb begin
         one_cut = '0;
@@ -285,7 +291,7 @@ module proof (
     logic [2*offload::CutWidth-1:0] expected_cuts;
     logic [offload::VersionWidth-1:0] expected_version;
     offload::verdict_t expected;
-    assign reading = {in_valid && !short_frame, service_now, word_resolver, known, word_valid, dns, match, accept,
+    assign reading = {in_valid && in_tap && !short_frame, service_now, word_resolver, known, word_valid, dns, match, accept,
                       word_sessions, cuts, version_now - offload::VersionWidth'(second && in_egress), vnis, port_now, ports_known};
     always_ff @(posedge clk) begin
         pipe[0] <= reading;
@@ -314,6 +320,14 @@ module proof (
         port8          <= expected_port;
         outer_due      <= compared && expected.accepted;
         outer_expected <= vnis8[expected.slot];
+    end
+
+    // What registers relies on.
+    always_ff @(posedge clk) if (started) begin
+        commit_enters: assert (!token.commit || token_taken == ready);
+        done_later:    assert (!token_done || (in_flight && !taken));
+        fetch_alone:   assert (!(fetched_interface || fetched_filter || fetched_cut) || (in_flight && fetching));
+        fetch_ends:    assert (!fetched_outer || (done && fetching));
     end
 
     // Fields that a frame without a copy leaves as they were are not compared.
@@ -357,9 +371,9 @@ module proof (
     assign due_port      = due[7] && passing.source_ports;
 
     // An entry of the database is what is due, or else what the table holds.
-    logic [1:0] swept = '0;
-    logic [1:0] interfaces_same, cuts_same, vnis_same;
-    logic [3:0] lists_same, four;
+    logic [2:0] swept = '0;
+    logic [1:0] cuts_same, vnis_same;
+    logic [3:0] interfaces_same, lists_same, four;
     logic [InterfaceWidth-1:0] of_interface;
     offload::interface_t one_interface;
     logic [CutWidth-1:0] of_cut;
@@ -373,11 +387,12 @@ module proof (
         for (int i = 0; i < 2; i++) begin
             {one_interface.valid, one_interface.filter, one_interface.session, one_interface.resolver[0]} = interfaces[i];
             of_interface = interface_memory[i*InterfaceWidth +: InterfaceWidth];
+            interfaces_same[2+i] = interface_memory[(2+i)*InterfaceWidth +: InterfaceWidth] == '0 || swept <= 3'(2 + i);
             if (due_interface && interface_index == 1'(i))
                 interfaces_same[i] = interfaces[i] == {valid, filters, sessions, resolver};
             else
                 interfaces_same[i] = of_interface == {8'd0, one_interface} ||
-                                     (interfaces[i] == '0 && (of_interface == '0 || swept <= 2'(i)));
+                                     (interfaces[i] == '0 && (of_interface == '0 || swept <= 3'(i)));
             same_cut.packet_length = 14'd1 + 14'(entries[i][1]);
             of_cut = {4'd0, same_cut};
             if (due_cut && session_index == 1'(i)) cuts_same[i] = entries[i][1] == limit;
@@ -400,7 +415,7 @@ module proof (
         if (!ready) swept <= swept + 1'b1;
         if (rst) swept <= '0;
         if (started) begin
-            sweep:      assert (swept <= 2'd2 && ready == (swept == 2'd2) && (ready || at == '0));
+            sweep:      assert (swept <= 3'd4 && ready == (swept == 3'd4) && (ready || at == '0));
             one_token:  assert (at <= 4'd8 && in_flight == (at != '0));
             interface_words: assert (interfaces_same == '1);
             rule_lists: assert (lists_same == '1 && second == (due[1] && passing.filter));

@@ -85,7 +85,7 @@ module proof (
                      staged_outer, staged_service_index, staged_service, staged_source_ports};
 
     logic started = 1'b0, running = 1'b0;   // out of reset now, and a cycle ago
-    logic written, read, waits, bvalid, rvalid, bready, rready, busy, fetch, taken;
+    logic written, read, waits, bvalid, rvalid, bready, rready, busy, fetch, taken, done;
     logic [1:0] bresp, rresp;
     logic [31:0] rdata;
     logic write_due = 1'b0, read_due = 1'b0;
@@ -96,11 +96,12 @@ module proof (
         started <= 1'b1;
         running <= !rst;
         assume (started || rst);
-        // The lookup's side.
+        // The lookup's side, as its proof shows it.
         assume (!token_taken || token.commit || token.fetch);
         assume (!token_done || (busy && !taken));
         assume (!(token.commit && expired));   // it takes a commit at once, but for the sweep after a reset, which is shorter
-        assume (!(fetched_interface || fetched_filter || fetched_cut || fetched_outer) || (busy && fetch));
+        assume (!(fetched_interface || fetched_filter || fetched_cut) || (busy && fetch));
+        assume (!fetched_outer || (done && fetch));
 
         {bvalid, bready, bresp}         <= {s_axil_bvalid, s_axil_bready, s_axil_bresp};
         {rvalid, rready, rresp, rdata}  <= {s_axil_rvalid, s_axil_rready, s_axil_rresp, s_axil_rdata};
@@ -112,8 +113,9 @@ module proof (
         taken         <= token_taken;
         staged_before <= staged;
         busy          <= (token_taken || busy) && !token_done;
+        done          <= token_done;
         if (token_taken) fetch <= token.fetch;
-        if (rst) {write_due, read_due, busy, taken} <= '0;
+        if (rst) {write_due, read_due, busy, taken, done} <= '0;
     end
 
     always_ff @(posedge clk) if (running && !rst) begin
@@ -125,7 +127,7 @@ module proof (
         answer_holds:  assert (!bvalid || bready || (s_axil_bvalid && s_axil_bresp == bresp));
         data_holds:    assert (!rvalid || rready || (s_axil_rvalid && s_axil_rdata == rdata && s_axil_rresp == rresp));
         one_token:     assert (!(token.commit && token.fetch) && (!busy || !(token.commit || token.fetch)));
-        token_waits:   assert (taken || !token_before.commit || token == token_before);
+        token_waits:   assert (taken || !(token_before.commit || (token_before.fetch && token.fetch)) || token == token_before);
         words_hold:    assert (!(busy && !fetch) || staged == staged_before);
         filter_alone:  assert (!token.commit || !token.filter ||
                                !(token.interface_word || token.session || token.service || token.source_ports));
@@ -146,6 +148,7 @@ module proof (
         token_taken_on: assert (busy == ((at == Token && taken) || at == Fetch || (at == Settle && !fetching)));
         token_fetches:  assert (!busy || fetch == fetching);
         of_the_kind:    assert (at == Fetch ? fetching : at != Assemble || !fetching);
+        fetch_over:     assert (!done || !fetch || ((at == Settle || at == Token) && fetching && !taken));
         alone:          assert (!token.filter || !(token.interface_word || token.session || token.service ||
                                                    token.source_ports));
     end
