@@ -415,15 +415,15 @@ module proof (
         if (!ready) swept <= swept + 1'b1;
         if (rst) swept <= '0;
         if (started) begin
-            sweep:      assert (swept <= 3'd4 && ready == (swept == 3'd4) && (ready || at == '0));
-            one_token:  assert (at <= 4'd8 && in_flight == (at != '0));
+            sweep:           assert (swept <= 3'd4 && ready == (swept == 3'd4) && (ready || at == '0));
+            one_token:       assert (at <= 4'd8 && in_flight == (at != '0));
             interface_words: assert (interfaces_same == '1);
-            rule_lists: assert (lists_same == '1 && second == (due[1] && passing.filter));
-            limits:     assert (cuts_same == '1);
-            outers:     assert (vnis_same == '1);
-            services:   assert (service_now == (due_service ? service : service_entry.valid));
-            port_range: assert (!ports_known || port_now == (due_port ? port : out_source_port[1]));
-            versions:   assert (version_now == version + offload::VersionWidth'(due[3]));
+            rule_lists:      assert (lists_same == '1 && second == (due[1] && passing.filter));
+            limits:          assert (cuts_same == '1);
+            outers:          assert (vnis_same == '1);
+            services:        assert (service_now == (due_service ? service : service_entry.valid));
+            port_range:      assert (!ports_known || port_now == (due_port ? port : out_source_port[1]));
+            versions:        assert (version_now == version + offload::VersionWidth'(due[3]));
         end
     end
 `endif
