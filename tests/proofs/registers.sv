@@ -56,13 +56,13 @@ module proof (
     logic writing, posted, fetching, expired;
     offload::token_t token;
     logic [offload::InterfaceBits-1:0] staged_interface_index;
-    offload::interface_t staged_interface, interface_word;
+    offload::interface_t staged_interface;
     logic [offload::FilterBits-1:0] staged_filter_index;
     logic [offload::SessionBits-1:0] staged_session_index;
-    offload::cut_t staged_cut, cut_word;
-    offload::outer_t staged_outer, outer_word;
+    offload::cut_t staged_cut;
+    offload::outer_t staged_outer;
     logic [$clog2(map::Services)-1:0] staged_service_index;
-    offload::service_t staged_service, service_entry;
+    offload::service_t staged_service;
     offload::source_ports_t staged_source_ports;
     registers dut (
         .clk, .rst,
@@ -84,8 +84,8 @@ module proof (
     assign staged = {staged_interface_index, staged_interface, staged_filter_index, staged_session_index, staged_cut,
                      staged_outer, staged_service_index, staged_service, staged_source_ports};
 
-    logic started = 1'b0, running = 1'b0;   // out of reset now, and a cycle ago
-    logic written, read, waits, bvalid, rvalid, bready, rready, busy, fetch, taken, done;
+    logic started = 1'b0, running = 1'b0;   // not the first cycle; no reset a cycle ago
+    logic written, read, bvalid, rvalid, bready, rready, busy, fetch, taken, done;
     logic [1:0] bresp, rresp;
     logic [31:0] rdata;
     logic write_due = 1'b0, read_due = 1'b0;
