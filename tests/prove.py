@@ -26,6 +26,7 @@ from pathlib import Path
 sys.dont_write_bytecode = True
 HERE = Path(__file__).resolve().parent
 RTL = HERE.parent / "rtl"
+SHARED = "no_flips", "one_cause"  # modules of several proofs, in proofs/
 
 # Turns each cover into an assertion that fails when it is reached.
 COVER_MAP = "module \\$cover (input A, input EN); \\$assert _TECHMAP_REPLACE_ (.A(!A), .EN(EN)); endmodule\n"
@@ -63,7 +64,7 @@ class Proof:
     name: str                 # of the file in proofs/
     rules: str
     shows: str
-    files: list               # of the RTL, without .sv
+    files: list               # of the RTL or SHARED, without .sv
     mutants: list             # (what, file, old text, new text)
     steps: int = 0            # in the place of pdr: induction over so many cycles, of which bmc3 shows the first ones
     sizes: dict = field(default_factory=dict)      # instead of the register map's
@@ -104,7 +105,7 @@ def sources(proof, mutant, folder):
     values = dict(re.findall(r"localparam int (\w+) = (\d+);", text))
     files = [map_sv]
     for name in ["offload", *proof.files]:
-        text = ((HERE / "proofs" if name == "no_flips" else RTL) / f"{name}.sv").read_text()
+        text = ((HERE / "proofs" if name in SHARED else RTL) / f"{name}.sv").read_text()
         if name == "offload":  # Yosys 0.23 does not resolve a package's references to another package.
             text = re.sub(r"map::(\w+)", lambda match: values.get(match[1], match[0]), text)
             text = constants(text, proof.constants, "package offload")
@@ -497,7 +498,7 @@ PROOFS = [
            ("the frame between a filter's two lists reports the new version", "lookup",
             "token4.commit && token4.filter && egress3 ? version - 1'b1 : version", "version")],
           sizes={"Interfaces": 4, "Slots": 2, "Filters": 2, "Rules": 2, "Sessions": 2, "Services": 2},
-          constants={"FieldsWidth": 1, "MarksWidth": 0, "VersionWidth": 3}, 
+          constants={"FieldsWidth": 1, "MarksWidth": 0, "VersionWidth": 3},
           edits=[("lookup", "map::SourcePortsReset[20:0]", "21'd0"), *TABLES],
           reduced="4 interfaces, 2 of each other table's entries, slots and rules; words of a few free bits; no flipped bits",
           steps=16),
@@ -529,7 +530,7 @@ PROOFS = [
     Proof("admission", "P22 P23",
           "a pass is announced as mirrored if and only if its copy was committed; one that is not eligible or dropped has "
           "one cause of that kind, and no other pass has one",
-          ["admit"],
+          ["one_cause", "admit"],
           [("a drop by a reset has no cause", "admit", "if (resetting) lost_cause = offload::CauseReset;",
             "if (resetting) lost_cause = offload::CauseNone;"),
            ("a mark behind the copy's last byte counts", "admit", "assign counts    = !selected || left != '0;",
@@ -541,7 +542,7 @@ PROOFS = [
           "in every cycle, in passes and bytes, live and in a snapshot: received = not eligible + not accepted + "
           "mirrored + dropped + in flight, selected = mirrored + dropped, the causes add up; nothing is in flight when "
           "nothing is inside",
-          ["admit", "counters"],
+          ["one_cause", "admit", "counters"],
           [("two passes that settle in one cycle leave as one", "counters",
             "64'(pass_settled) - 64'(copy_settled);", "64'(pass_settled || copy_settled);"),
            ("a copy that is thrown away beside a drop is not counted", "counters",

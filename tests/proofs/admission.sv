@@ -67,23 +67,12 @@ module proof (
         copy_beats <= beats + 3'(keep);
     end
 
-    logic not_eligible, dropped;
-    always_comb begin
-        unique case (ending.cause)
-            offload::CauseNoTap, offload::CauseMalformed, offload::CauseMarkedBad, offload::CauseNotIp,
-            offload::CauseExcluded, offload::CauseTableFault:
-                {not_eligible, dropped} = 2'b10;
-            offload::CauseOverflow, offload::CauseReset, offload::CauseSessionFault:
-                {not_eligible, dropped} = 2'b01;
-            default:
-                {not_eligible, dropped} = 2'b00;
-        endcase
-    end
+    logic cause_suits;
+    one_cause one_cause (.ending, .suits(cause_suits));
 
     always_ff @(posedge clk) if (started && !rst) begin
         as_committed: assert (!end_valid || (ending.outcome == offload::Mirrored) == ended_with_copy);
-        one_cause:    assert (!end_valid || (not_eligible == (ending.outcome == offload::NotEligible) &&
-                                             dropped == (ending.outcome == offload::Dropped)));
+        cause:        assert (!end_valid || cause_suits);
         one_copy:     assert (!commit || !open);
         kept_in_room: assert (!keep || (room && !cancel && !open));
         each_beat:    assert (!out_commit || (copy_beats != '0 && copy_beats == 3'((9'(out_kept) + 9'd63) >> 6)));

@@ -144,24 +144,11 @@ module proof (
     logic [1:0] cleared = '0;
     always_ff @(posedge clk) cleared <= rst ? '0 : {cleared[0], 1'b1};
 
-    logic empty, idle, not_eligible, dropped;
+    logic empty, idle, cause_suits;
     assign empty = !valid1 && !valid2 && !end_valid && waiting == '0;
     assign idle  = empty && seen_first;
-    // As `admission` shows.
-    always_comb begin
-        unique case (ending.cause)
-            offload::CauseNoTap, offload::CauseMalformed, offload::CauseMarkedBad, offload::CauseNotIp,
-            offload::CauseExcluded, offload::CauseTableFault:
-                {not_eligible, dropped} = 2'b10;
-            offload::CauseOverflow, offload::CauseReset, offload::CauseSessionFault:
-                {not_eligible, dropped} = 2'b01;
-            default:
-                {not_eligible, dropped} = 2'b00;
-        endcase
-    end
-    always_ff @(posedge clk)
-        assume (rst || !end_valid || (not_eligible == (ending.outcome == offload::NotEligible) &&
-                                      dropped == (ending.outcome == offload::Dropped)));
+    one_cause one_cause (.ending, .suits(cause_suits));
+    always_ff @(posedge clk) assume (rst || !end_valid || cause_suits);   // as `admission` shows
 
     always_ff @(posedge clk) if (started && !rst) begin
         if (cleared[0]) begin
