@@ -208,7 +208,7 @@ def production_cones(proof, folder):
     folders = []
     for i, mutant in enumerate([None, *proof.mutants]):
         folders.append(folder / f"cone{i}")
-        folders[-1].mkdir()
+        folders[-1].mkdir(exist_ok=True)
         change = ""
         if mutant:
             changed = folders[-1] / "mirror_offload.sv"
@@ -240,7 +240,7 @@ def prove_production(proof, folder):
     models = []
     for cone in cones:
         models.append(replace(proof, files=[], cone=cone / "cone.il"))
-    (folder / "cover").mkdir()
+    (folder / "cover").mkdir(exist_ok=True)
     found["proof"] = found["proof"] or check(models[0], None, ASSERTIONS, 0, cones[0])
     found["cover"] = check(models[0], None, COVERS, proof.reach, folder / "cover")
     for model, cone, (_, how, *_) in zip(models[1:], cones[1:], proof.mutants):
@@ -256,7 +256,7 @@ def prove(proof, folder):
     if proof.name == "production":
         return prove_production(proof, folder)
     for part in ["proof", "cover", *map(str, range(len(proof.mutants)))]:
-        (folder / part).mkdir()
+        (folder / part).mkdir(exist_ok=True)
     return {"proof": check(proof, None, ASSERTIONS, 0, folder / "proof"),
             "cover": check(proof, None, COVERS, proof.reach, folder / "cover"),
             "mutants": [check(proof, mutant, ASSERTIONS, proof.reach, folder / str(i))
@@ -315,7 +315,7 @@ def main():
     with tempfile.TemporaryDirectory() as temporary:
         for proof in chosen:
             folder = (options.keep or Path(temporary)) / proof.name
-            folder.mkdir(parents=True)
+            folder.mkdir(parents=True, exist_ok=True)
             lines.append(report(proof, folder))
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
@@ -456,6 +456,28 @@ PROOFS = [
            ("a beat changes while it waits", "stream_register", "if (out_ready || !out_valid) begin",
             "if (out_ready || !out_valid || in_valid) begin")],
           reduced="4 bits a beat"),
+    Proof("tap", "P1 I1",
+          "every beat that production takes reaches the mirror, once, in order, two cycles later or with the second of its "
+          "frame, its bytes counted and its marks judged; a frame's window is its first two beats, its bytes their sum",
+          ["tap"],
+          [("a frame's last beat is not full and malformed", "tap", "(!seen_last && !(&seen_keep))", "!(&seen_keep)"),
+           ("a first beat does not wait", "tap", "(!held.first || held.last || seen)", "1'b1"),
+           ("bytes are carried into the next frame", "tap", "bytes_before <= held.last ? '0 : received_bytes;",
+            "bytes_before <= received_bytes;")],
+          constants={"BeatBytes": 4, "BeatWidth": 32, "FrameWidth": 4}, reduced="beats of 4 bytes, byte counts modulo 16"),
+    Proof("delay", "P22 T4",
+          "every beat comes out 7 cycles later as it was, with any one bit of each stored word flipped, and no other does",
+          ["protect", "correct", "delay"],
+          [("the ring is a place too short", "delay", "ring[place] <=", "ring[place == '1 ? '0 : place] <="),
+           ("a beat is a cycle early", "delay", "place - Bits'(Cycles - 1)", "place - Bits'(Cycles - 2)"),
+           ("a flipped bit stays", "correct", "corrected = grid[Width-1:0]", "corrected = word")],
+          constants={"BeatBytes": 1, "BeatWidth": 8},
+          edits=[("delay", "    logic leaves;\n",
+                  "    logic leaves;\n"
+                  "    (* anyseq *) logic [CheckBits+Width-1:0] flip;\n"
+                  "    always_comb assume ((flip & (flip - 1'b1)) == '0);\n"),
+                 ("delay", "raw    = ring[due];", "raw    = ring[due] ^ flip;")],
+          reduced="beats of 1 byte", steps=10),
     Proof("fifo", "P21 T4",
           "words come out once, in order, within 3 cycles, with any one bit of each stored word flipped; none is "
           "overwritten while no more than Depth wait behind the two on their way out",

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+// delay gives each beat 7 cycles later, as it was, and no other, with a flipped bit in every word that is read from its
+// memory (`flip` stands at the read, put there by prove.py).
+module proof (
+    input logic           clk,
+    input logic           rst,
+    input logic           in_valid,
+    input offload::beat_t in_beat
+);
+    localparam int Cycles = 7;
+    logic out_valid, corrected, busy;
+    offload::beat_t out_beat;
+    delay #(.Cycles(Cycles)) dut (.*);
+
+    logic started = 1'b0;
+    logic [Cycles-1:0] valid = '0;
+    logic [Cycles*$bits(in_beat)-1:0] beats = '0;   // the oldest one highest
+    always_ff @(posedge clk) begin
+        started <= 1'b1;
+        assume (started || rst);
+        valid    <= rst ? '0 : {valid[Cycles-2:0], in_valid};
+        beats    <= {beats[0 +: (Cycles-1)*$bits(in_beat)], in_beat};
+    end
+
+    logic was_corrected;
+    always_ff @(posedge clk) was_corrected <= corrected;
+
+    always_ff @(posedge clk) if (started && !rst) begin
+        in_time:    assert (out_valid == valid[Cycles-1]);
+        unchanged:  assert (!out_valid || out_beat == beats[(Cycles-1)*$bits(in_beat) +: $bits(in_beat)]);
+        all_inside: assert (busy == (valid != '0));
+        reached: cover (out_valid && was_corrected && out_beat.last && valid == '1);
+    end
+endmodule
