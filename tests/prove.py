@@ -456,7 +456,7 @@ PROOFS = [
            ("a beat changes while it waits", "stream_register", "if (out_ready || !out_valid) begin",
             "if (out_ready || !out_valid || in_valid) begin")],
           reduced="4 bits a beat"),
-    Proof("tap", "P1 I1",
+    Proof("tap", "P4 I1",
           "every beat that production takes reaches the mirror, once, in order, two cycles later or with the second of its "
           "frame, its bytes counted and its marks judged; a frame's window is its first two beats, its bytes their sum",
           ["tap"],
@@ -549,15 +549,17 @@ PROOFS = [
                  ("registers", "    logic writing, posted, fetching, mapped;", "    logic mapped;\n    assign at = state;"),
                  ("registers", "taken, expired;", "taken;")],
           reduced="none; without the staged rules", steps=4, reach=80),
-    Proof("admission", "P22 P23",
-          "a pass is announced as mirrored if and only if its copy was committed; one that is not eligible or dropped has "
-          "one cause of that kind, and no other pass has one",
+    Proof("admission", "P14 P22 P23",
+          "a pass is announced as mirrored if and only if its copy was committed, and the decision says the same; one that "
+          "is not eligible or dropped has one cause of that kind, and no other pass has one; a copy is the frame up to the "
+          "packet length, zeros behind it, none of its beats kept without room",
           ["one_cause", "admit"],
           [("a drop by a reset has no cause", "admit", "if (resetting) lost_cause = offload::CauseReset;",
             "if (resetting) lost_cause = offload::CauseNone;"),
            ("a mark behind the copy's last byte counts", "admit", "assign counts    = !selected || left != '0;",
             "assign counts    = 1'b1;"),
-           ("beats but the first are kept without room", "admit", "takes && !room", "takes && !room && in_beat.first")],
+           ("beats but the first are kept without room", "admit", "takes && !room", "takes && !room && in_beat.first"),
+           ("the byte behind the packet length stays", "admit", "<< left[5:0])", "<< left[5:0] << 1)")],
           constants={"LengthWidth": 8, "FrameWidth": 2}, reduced="limits of up to 255 bytes; byte counts modulo 4",
           before="strash; scorr"),
     Proof("conservation", "P23",
