@@ -26,7 +26,7 @@ from pathlib import Path
 sys.dont_write_bytecode = True
 HERE = Path(__file__).resolve().parent
 RTL = HERE.parent / "rtl"
-SHARED = "no_flips", "one_cause"  # modules of several proofs, in proofs/
+SHARED = "no_flips", "one_cause", "table_rule"  # modules of several proofs, in proofs/
 
 # Turns each cover into an assertion that fails when it is reached.
 COVER_MAP = "module \\$cover (input A, input EN); \\$assert _TECHMAP_REPLACE_ (.A(!A), .EN(EN)); endmodule\n"
@@ -524,6 +524,25 @@ PROOFS = [
           edits=[("lookup", "map::SourcePortsReset[20:0]", "21'd0"), *TABLES],
           reduced="4 interfaces, 2 of each other table's entries, slots and rules; words of a few free bits; no flipped bits",
           steps=16),
+    Proof("rules", "P11",
+          "a rule of a list matches a frame's key if and only if all that it names does, its CIDRs, protocol and ports",
+          ["table_rule", "match_rules"],
+          [("a column's last covered bits are left out", "match_rules", "(covered2 | cidr[127:96])", "covered2"),
+           ("the first port of a range is outside", "offload", "ports | ~limits;", "ports & ~limits;"),
+           ("a rule with ports matches without them", "match_rules", "(in_key.has_ports && !outside[14]", "(!outside[14]")],
+          sizes={"Rules": 4}, reduced="4 rules a list", steps=4, reach=4),
+    Proof("staged_filter", "P10 T2 T4",
+          "a commit's lists, ingress then egress, hold each rule as the host reads it in its registers, in its place, with "
+          "the right parity; a register reads as it was written",
+          ["table_rule", "list_parity", "filter_staging"],
+          [("a prefix of 32 covers a bit less", "filter_staging", "prefix[7:3] > 5'(k)", "prefix > 8'(8 * k + 8)"),
+           ("the lists' last rule is left out", "filter_staging", "next_egress || encoded_rule", "encoded_rule"),
+           ("the parity leaves out a mark", "filter_staging", "14'h1555", "14'h1554")],
+          sizes={"Rules": 4},
+          edits=[("filter_staging", "rule[3] ? (rule[2] ? fetched_list[3*GroupWidth +: GroupWidth] : fetched_list[2*GroupWidth +: GroupWidth])\n"
+                  "                            : (rule[2] ? fetched_list[GroupWidth +: GroupWidth] : fetched_list[0 +: GroupWidth]);",
+                  "'0;")],
+          reduced="4 rules a list; nothing is fetched", steps=14),
     Proof("queues", "P21 P22",
           "no queue behind the admission takes more than it holds: the hold buffer, the copies that wait for the output, "
           "the endings that wait for their copies' fates and the fates",
@@ -549,19 +568,39 @@ PROOFS = [
                  ("registers", "    logic writing, posted, fetching, mapped;", "    logic mapped;\n    assign at = state;"),
                  ("registers", "taken, expired;", "taken;")],
           reduced="none; without the staged rules", steps=4, reach=80),
-    Proof("admission", "P14 P22 P23",
-          "a pass is announced as mirrored if and only if its copy was committed, and the decision says the same; one that "
-          "is not eligible or dropped has one cause of that kind, and no other pass has one; a copy is the frame up to the "
-          "packet length, zeros behind it, none of its beats kept without room",
+    Proof("admission", "P6 P7 P12 P14 P22 P23 P24 P25 I1 I5",
+          "what becomes of a pass, its cause and its decision are those of its verdict, marks, room and resets; a copy is "
+          "committed if and when it is due, and is the frame up to the packet length, zeros behind it, none of its beats "
+          "kept without room",
           ["one_cause", "admit"],
           [("a drop by a reset has no cause", "admit", "if (resetting) lost_cause = offload::CauseReset;",
             "if (resetting) lost_cause = offload::CauseNone;"),
            ("a mark behind the copy's last byte counts", "admit", "assign counts    = !selected || left != '0;",
             "assign counts    = 1'b1;"),
            ("beats but the first are kept without room", "admit", "takes && !room", "takes && !room && in_beat.first"),
-           ("the byte behind the packet length stays", "admit", "<< left[5:0])", "<< left[5:0] << 1)")],
-          constants={"LengthWidth": 8, "FrameWidth": 2}, reduced="limits of up to 255 bytes; byte counts modulo 4",
-          before="strash; scorr"),
+           ("the byte behind the packet length stays", "admit", "<< left[5:0])", "<< left[5:0] << 1)"),
+           ("a commit is not announced with a first beat", "admit", "out_commit <= commit;",
+            "out_commit <= commit && !in_beat.first;"),
+           ("a frame that no session accepts is mirrored", "admit", "!in_verdict.excluded && in_verdict.accepted",
+            "!in_verdict.excluded")],
+          edits=[("admit", "    output logic                          between_frames\n",
+                  "    output logic                          between_frames,\n"
+                  "    output offload::verdict_t saved_verdict,\n"
+                  "    output logic [offload::LengthWidth-1:0] saved_left,\n"
+                  "    output logic [offload::LengthWidth-1:0] saved_kept,\n"
+                  "    output logic [offload::FrameWidth-1:0] saved_bytes,\n"
+                  "    output logic saved_selected,\n    output logic saved_malformed,\n    output logic saved_bad,\n"
+                  "    output logic saved_late,\n    output logic saved_done,\n    output logic saved_lost,\n"
+                  "    output logic [3:0] saved_lost_cause\n"),
+                 ("admit", "    offload::verdict_t saved, verdict;\n",
+                  "    offload::verdict_t saved, verdict;\n    assign saved_verdict = saved;\n"),
+                 ("admit", "saved_left, left, saved_kept, kept;", "left, kept;"),
+                 ("admit", "saved_bytes, bytes;", "bytes;"),
+                 ("admit", "logic saved_malformed, malformed, saved_bad, bad, saved_late, late, saved_done, done, saved_lost, lost;",
+                  "logic malformed, bad, late, done, lost;"),
+                 ("admit", "saved_lost_cause, lost_cause;", "lost_cause;"),
+                 ("admit", "saved_selected, selected,", "selected,")],
+          steps=3),
     Proof("conservation", "P23",
           "in every cycle, in passes and bytes, live and in a snapshot: received = not eligible + not accepted + "
           "mirrored + dropped + in flight, selected = mirrored + dropped, the causes add up; nothing is in flight when "
@@ -581,15 +620,20 @@ PROOFS = [
               ("admit", "    assign covered ", "    assign saved_bytes_out = saved_bytes;\n    assign covered ")],
           reduced="counters and byte counts modulo 4; any queue of endings in the place of `settle`", own=False,
           steps=3),
-    Proof("encapsulate", "P14..P18 I3",
-          "every byte of a copy is the byte of its frame that the header's length puts there; tkeep, tlast and the "
-          "lengths in the outer header are right; all its beats and no other are taken; inside a copy tvalid stays",
+    Proof("encapsulate", "P14..P19 I3",
+          "every byte of a copy is that of the outer header which its description asks for or the byte of its frame that "
+          "the header's length puts there; tkeep and tlast are right; all its beats and no other are taken; inside a copy "
+          "tvalid stays",
           ["encapsulate"],
           [("bytes move by one lane", "encapsulate", "data = {taken[8*58-1:0], carried[511:8*58]};",
             "data = {taken[8*58-1:0], carried[503:8*57]};"),
            ("a last beat of one byte is left behind", "encapsulate", ": Width'(Header4));",
             ": Width'(Header4 + 1));"),
-           ("a full last beat has no tkeep", "encapsulate", "left[6:0]", "left[5:0]")],
+           ("a full last beat has no tkeep", "encapsulate", "left[6:0]", "left[5:0]"),
+           ("the time to live is 64", "encapsulate", "16'hff11", "16'h4011"),
+           ("over IPv6 the VNI stands the wrong way round", "encapsulate",
+            "copy.outer.vni[7:0], copy.outer.vni[15:8],\n                                    copy.outer.vni[23:16]",
+            "copy.outer.vni[23:16], copy.outer.vni[15:8],\n                                    copy.outer.vni[7:0]")],
           constants={"LengthWidth": 9}, reduced="copies of up to 511 bytes of a frame; full beats", reach=12,
           before="strash; scorr; dc2", seconds=400),
 ]

@@ -1,121 +1,219 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the admission says of a pass when it ends is what it has done (P22): mirrored if and only if its copy was committed,
-// and one cause of the right kind if it is not eligible or dropped (P23). A committed copy is the frame up to the session's
-// packet length (P14), zeros behind it, in the beats that its length says, none of them kept without room. Beats come with
-// any verdict, length and mark; one that is empty, or neither full nor the last, is marked as malformed by the tap.
+// What becomes of a pass is what the rules say of its verdict, its marks, the room that it met and the resets of the mirror
+// (P6, P7, P12, P22 to P25, I1), and a copy is committed in the cycle in which it is complete. It is the frame up to the
+// session's packet length (P14), zeros behind it, in as many beats as that needs, none of them kept without room. Beats come
+// with any verdict, length and mark; one that is empty, or neither full nor the last, is marked as malformed by the tap.
+// `saved...` are the admission's own registers, led out by prove.py.
 module proof (
-    input logic       clk,
-    input logic       rst,
-    input logic       in_valid,
-    input logic       in_last,
-    input logic       in_error,
-    input logic       in_malformed,
-    input logic [6:0] in_bytes,
+    input logic                          clk,
+    input logic                          rst,
+    input logic                          in_valid,
+    input logic                          in_last,
+    input logic                          in_error,
+    input logic                          in_malformed,
+    input logic [6:0]                    in_bytes,
     input logic [offload::BeatWidth-1:0] in_data,
-    input logic       tap,
-    input logic       ip,
-    input logic       fault,
-    input logic       excluded,
-    input logic       accepted,
-    input logic [offload::LengthWidth-1:0] limit,
-    input logic       room,
-    input logic       resetting
+    input offload::verdict_t             in_verdict,
+    input logic [15:0]                   in_source_port,
+    input logic                          room,
+    input logic                          resetting
 );
-    logic started = 1'b0;
+    localparam int Width = offload::LengthWidth + 1;   // of a frame's bytes, of which those beyond any limit do not matter
+    localparam int Count = Width - 6;                  // of a copy's beats
+
+    logic first, started = 1'b0;
     always_ff @(posedge clk) begin
         started <= 1'b1;
+        first   <= rst || (in_valid ? in_last : first);
         assume (started || rst);
         assume (in_bytes <= 7'd64 && (in_malformed || in_bytes == 7'd64 || (in_last && in_bytes != '0)));
     end
 
-    logic keep, commit, cancel, out_keep, out_commit, end_valid, between_frames;
+    logic keep, commit, cancel, out_start, out_keep, out_commit, end_valid, between_frames;
     logic [offload::BeatWidth-1:0] out_data;
     logic [offload::LengthWidth-1:0] out_kept;
-    offload::beat_t beat;
-    offload::verdict_t verdict;
+    logic [15:0] out_source_port;
+    offload::beat_t in_beat;
     offload::ending_t ending;
     offload::decision_t decision;
+    offload::verdict_t saved_verdict;
+    logic [offload::LengthWidth-1:0] saved_left, saved_kept;
+    logic [offload::FrameWidth-1:0] saved_bytes;
+    logic saved_selected, saved_malformed, saved_bad, saved_late, saved_done, saved_lost;
+    logic [3:0] saved_lost_cause;
     always_comb begin
-        beat             = '0;
-        beat.first       = between_frames;
-        beat.last        = in_last;
-        beat.error       = in_error;
-        beat.malformed   = in_malformed;
-        beat.bytes       = in_bytes;
-        beat.data        = in_data;
-        verdict          = '0;
-        verdict.tap      = tap;
-        verdict.ip       = ip;
-        verdict.fault    = fault;
-        verdict.excluded = excluded;
-        verdict.accepted = accepted;
-        verdict.limit    = limit;
+        in_beat.first     = first;
+        in_beat.last      = in_last;
+        in_beat.error     = in_error;
+        in_beat.malformed = in_malformed;
+        in_beat.bytes     = in_bytes;
+        in_beat.data      = in_data;
     end
-    admit admit (
-        .clk, .rst, .in_valid, .in_beat(beat), .in_verdict(verdict), .in_source_port('0), .room, .resetting,
-        .keep, .commit, .cancel, .out_keep, .out_data, .out_commit, .out_kept, .end_valid, .ending, .decision, .between_frames
-    );
+    admit dut (.*);
 
-    // Of which pass was the copy committed: the one that ends in the next cycle is told by what was committed before.
-    logic open = 1'b0;                    // a pass whose copy was committed has not ended
-    logic ended_with_copy = 1'b0;
-    always_ff @(posedge clk) begin
-        open            <= (commit || open) && !(in_valid && in_last);
-        ended_with_copy <= in_valid && in_last && (commit || open);
-        if (rst) {open, ended_with_copy} <= '0;
-    end
-
-    logic [2:0] beats = '0, copy_beats;   // kept since the last commit or cancel; of the copy that was committed
-    always_ff @(posedge clk) begin
-        beats      <= commit || cancel || rst ? '0 : beats + 3'(keep);
-        copy_beats <= beats + 3'(keep);
-    end
-
-    // The copy that this beat belongs to, as it must be: up to `limit`, or to the frame's end.
-    localparam int Width = offload::LengthWidth + 1;
-    logic [offload::LengthWidth-1:0] saved_limit, pass_limit, copy_length;
-    logic [Width-1:0] before = '0, sum, length;   // bytes of the frame; no more than the longest limit matter
-    logic [offload::FrameWidth-1:0] total_before = '0, total;
-    logic [offload::BeatWidth-1:0] cut, copy_data;
-    logic copy_whole;
+    // The pass up to here: its verdict, its bytes with this beat, and those of its copy.
+    offload::verdict_t verdict, verdict1;
+    logic selected, wanted, complete;
+    logic [Width-1:0] limit, before, bytes, kept;
+    logic [offload::FrameWidth-1:0] total_before, total;
+    logic [offload::BeatWidth-1:0] cut;
     always_comb begin
-        pass_limit = beat.first ? limit : saved_limit;
-        sum        = before + Width'(in_bytes);
-        length     = sum < Width'(pass_limit) ? sum : Width'(pass_limit);
-        cut        = '0;
+        verdict  = first ? in_verdict : verdict1;
+        selected = verdict.tap && verdict.ip && !verdict.fault && !verdict.excluded && verdict.accepted;
+        limit    = Width'(verdict.limit);
+        bytes    = before + Width'(in_bytes);
+        kept     = bytes < limit ? bytes : limit;
+        total    = total_before + offload::FrameWidth'(in_bytes);
+        wanted   = before < limit;                     // this beat begins before the copy's end
+        complete = bytes >= limit ? !first || in_last : in_last;
+        cut      = '0;
         for (int i = 0; i < offload::BeatBytes; i++)
-            if (before + Width'(i) < length) cut[8*i +: 8] = in_data[8*i +: 8];
-    end
-    always_ff @(posedge clk) begin
-        copy_length <= length[offload::LengthWidth-1:0];
-        copy_data   <= cut;
-        copy_whole  <= in_last || sum >= Width'(pass_limit);
-        total       <= total_before + offload::FrameWidth'(in_bytes);
-        if (in_valid) begin
-            saved_limit  <= pass_limit;
-            before       <= in_last ? '0 : sum[Width-1] ? {1'b1, {offload::LengthWidth{1'b0}}} : sum;
-            total_before <= in_last ? '0 : total_before + offload::FrameWidth'(in_bytes);
-        end
-        if (rst) {before, total_before} <= '0;
+            if (before + Width'(i) < kept) cut[8*i +: 8] = in_data[8*i +: 8];
     end
 
-    logic cause_suits;
+    // Its marks, which count up to the copy's end or, where there is no copy, to the frame's; and whether it is given up.
+    logic malformed, malformed1, bad, bad1, late, late1, given_up, given_up1, copied, due;
+    logic [3:0] why, why1;
+    always_comb begin
+        malformed = (!first && malformed1) || (in_malformed && (wanted || !selected));
+        bad       = (!first && bad1) || (in_error && (wanted || !selected));
+        late      = (!first && late1) || ((in_malformed || in_error) && selected && !wanted);
+        given_up  = !first && given_up1;
+        why       = why1;
+        if (!given_up && !copied) begin
+            given_up = limit == '0 || resetting || (wanted && in_bytes != '0 && !room);
+            why      = limit == '0 ? offload::CauseSessionFault : resetting ? offload::CauseReset : offload::CauseOverflow;
+        end
+        due = selected && complete && !malformed && !bad && !given_up && !copied;
+    end
+    always_ff @(posedge clk) begin
+        if (in_valid) begin
+            {verdict1, malformed1, bad1, late1, given_up1, why1} <= {verdict, malformed, bad, late, given_up, why};
+            before       <= in_last ? '0 : bytes[Width-1] ? {1'b1, {offload::LengthWidth{1'b0}}} : bytes;
+            total_before <= in_last ? '0 : total;
+            copied       <= !in_last && (copied || due);   // the copy of a frame whose end is still to come
+        end else if (resetting && !first && !copied && !given_up1) begin
+            given_up1 <= 1'b1;
+            why1      <= offload::CauseReset;
+        end
+        if (rst) {before, total_before, copied} <= '0;
+    end
+
+    offload::ending_t due_ending;
+    offload::decision_t due_decision;
+    logic eligible;
+    always_comb begin
+        eligible            = 1'b0;
+        due_ending.outcome  = offload::NotEligible;
+        due_ending.cause    = offload::CauseNone;
+        if (!verdict.tap)          due_ending.cause = offload::CauseNoTap;
+        else if (malformed)        due_ending.cause = offload::CauseMalformed;
+        else if (bad)              due_ending.cause = offload::CauseMarkedBad;
+        else if (!verdict.ip)      due_ending.cause = offload::CauseNotIp;
+        else if (verdict.fault)    due_ending.cause = offload::CauseTableFault;
+        else if (verdict.excluded) due_ending.cause = offload::CauseExcluded;
+        else begin
+            eligible           = 1'b1;
+            due_ending.outcome = !verdict.accepted ? offload::NotAccepted : given_up ? offload::Dropped : offload::Mirrored;
+            if (verdict.accepted && given_up) due_ending.cause = why;
+        end
+        due_ending.session  = verdict.session;
+        due_ending.v6       = verdict.v6;
+        due_ending.bytes    = total;
+        due_ending.kept     = kept[offload::LengthWidth-1:0];
+        due_ending.late_bad = late;
+        due_decision.version    = verdict.version;
+        due_decision.kept       = kept[offload::LengthWidth-1:0];
+        due_decision.why        = verdict.why;
+        due_decision.why_rule   = verdict.why_rule;
+        due_decision.late_bad   = late;
+        due_decision.by_service = verdict.by_service;
+        due_decision.rule_index = verdict.rule_index;
+        due_decision.slot       = verdict.slot;
+        due_decision.cause      = due_ending.cause;
+        due_decision.outcome    = due_ending.outcome;
+    end
+
+    // As it must be a cycle later, and what was kept since the last commit or cancel.
+    logic was_first, was_keep, was_commit, was_last, was_tap, was_eligible;
+    logic [offload::BeatWidth-1:0] was_cut;
+    logic [offload::LengthWidth-1:0] was_kept;
+    logic [15:0] was_source_port;
+    logic [Count-1:0] beats;
+    offload::ending_t was_ending;
+    offload::decision_t was_decision;
+    always_ff @(posedge clk) begin
+        was_first       <= in_valid && first && selected && !rst;
+        was_keep        <= keep && !rst;
+        was_commit      <= commit && !rst;
+        was_last        <= in_valid && in_last && !rst;
+        was_cut         <= cut;
+        was_kept        <= kept[offload::LengthWidth-1:0];
+        was_source_port <= in_source_port;
+        was_ending      <= due_ending;
+        was_decision    <= due_decision;
+        was_tap         <= verdict.tap;
+        was_eligible    <= eligible;
+        beats           <= commit || cancel || rst ? '0 : beats + Count'(keep);
+    end
+
+    function automatic logic [Count-1:0] beats_of(input logic [Width-1:0] length);
+        beats_of = Count'((length + Width'(offload::BeatBytes - 1)) >> 6);
+    endfunction
+
+    logic cause_suits, mirrored, dropped;
     one_cause one_cause (.ending, .suits(cause_suits));
+    assign mirrored = was_ending.outcome == offload::Mirrored;
+    assign dropped  = was_ending.outcome == offload::Dropped;
 
     always_ff @(posedge clk) if (started && !rst) begin
-        as_committed: assert (!end_valid || (ending.outcome == offload::Mirrored) == ended_with_copy);
-        cause:        assert (!end_valid || cause_suits);
-        one_copy:     assert (!commit || !open);
-        kept_in_room: assert (!keep || (room && !cancel && !open));
-        each_beat:    assert (!out_commit || (copy_beats != '0 && copy_beats == 3'((9'(out_kept) + 9'd63) >> 6)));
-        each_byte:    assert (!out_keep || out_data == copy_data);
-        whole:        assert (!out_commit || (copy_whole && out_kept == copy_length));
-        all_bytes:    assert (!end_valid || (ending.bytes == total &&
-                                             (ending.outcome != offload::Mirrored || ending.kept == copy_length)));
-        as_decided:   assert (!end_valid || (decision.outcome == ending.outcome && decision.cause == ending.cause &&
-                                             (ending.outcome != offload::Mirrored ||
-                                              (decision.kept == ending.kept && decision.late_bad == ending.late_bad))));
+        // To the hold buffer.
+        when_due:      assert (commit == (in_valid && due));
+        in_place:      assert (!keep || (in_valid && wanted && before == {beats, 6'd0}));
+        all_beats:     assert (!commit || beats + Count'(keep) == beats_of(kept));
+        kept_in_room:  assert (!keep || (room && !cancel && !copied));
+        // A cycle later.
+        a_cycle_later: assert (out_start == was_first && out_keep == was_keep && out_commit == was_commit &&
+                               end_valid == was_last);
+        each_byte:     assert (!out_keep || out_data == was_cut);
+        its_length:    assert (!out_commit || out_kept == was_kept);
+        its_port:      assert (!out_start || out_source_port == was_source_port);
+        // What is said of a pass.
+        as_ruled:      assert (!end_valid || (ending.outcome == was_ending.outcome && ending.cause == was_ending.cause));
+        its_cause:     assert (!end_valid || cause_suits);
+        in_full:       assert (!end_valid || ending.bytes == was_ending.bytes);
+        whose:         assert (!end_valid || !(mirrored || dropped) ||
+                               (ending.session == was_ending.session && ending.v6 == was_ending.v6));
+        how_much:      assert (!end_valid || !mirrored ||
+                               (ending.kept == was_ending.kept && ending.late_bad == was_ending.late_bad));
+        as_decided:    assert (!end_valid || (decision.outcome == was_decision.outcome &&
+                                              decision.cause == was_decision.cause));
+        of_a_tap:      assert (!end_valid || decision.version == (was_tap ? was_decision.version : '0));
+        of_eligible:   assert (!end_valid || !was_eligible || (decision.why == was_decision.why &&
+                                                               decision.why_rule == was_decision.why_rule));
+        of_selected:   assert (!end_valid || !(mirrored || dropped) ||
+                               (decision.kept == was_decision.kept && decision.by_service == was_decision.by_service &&
+                                decision.rule_index == was_decision.rule_index && decision.slot == was_decision.slot));
+        of_mirrored:   assert (!end_valid || decision.late_bad == (mirrored && was_decision.late_bad));
+`ifdef HELPERS
+        // What the induction rests on: inside a frame the admission has saved what is known of it here.
+        saves_marks:   assert (first || {saved_malformed, saved_bad, saved_late, saved_done, saved_lost} ==
+                                        {malformed1, bad1, late1, copied, given_up1});
+        saves_why:     assert (first || !given_up1 || (saved_lost_cause == why1 &&
+                                                       (why1 == offload::CauseSessionFault ||
+                                                        why1 == offload::CauseReset || why1 == offload::CauseOverflow)));
+        saves_verdict: assert (first || (saved_selected == selected && saved_verdict == verdict1));
+        saves_lengths: assert (first || (saved_kept == (wanted ? before[offload::LengthWidth-1:0] : verdict.limit) &&
+                                         saved_left == verdict.limit - saved_kept && saved_bytes == total_before));
+        begins_anew:   assert (between_frames == first && (!first || (before == '0 && total_before == '0 && !copied)));
+        counts_beats:  assert (first || (copied ? selected && !given_up1 && !malformed1 && !bad1 && !wanted
+                                                : !selected || given_up1 || malformed1 || bad1 ||
+                                                  (beats == beats_of(Width'(saved_kept)) &&
+                                                   (!wanted || before == {beats, 6'd0}))));
+        no_further:    assert (before <= {1'b1, {offload::LengthWidth{1'b0}}});
+        begins_none:   assert (beats == '0 || (!first && selected && !copied));
+`endif
         reached: cover (end_valid && ending.outcome == offload::Mirrored && ending.late_bad && !resetting &&
-                        ending.bytes == 2'd3);
+                        ending.kept == 14'd65 && ending.bytes == 32'd130);
     end
 endmodule

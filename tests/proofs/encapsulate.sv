@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Each byte of a frame that goes into encapsulate stands in its copy where the header's length puts it, nothing stands
-// behind the copy's last byte, the copy and the lengths in its header are right (P15 to P18), and inside a copy no
-// cycle in which the output is ready is empty (I3). Every lane at full width: `lane` is any in each cycle.
+// A copy is its outer header, which says what the description of the copy and the rules say (P15 to P19), and behind it each
+// byte of the frame that goes in, with nothing behind the last one; and inside a copy no cycle in which the output is ready
+// is empty (I3). Every lane at full width: `lane` is any in each cycle.
 // The output register is left out, for it has a proof of its own; so a beat is seen in the cycle in which it is made.
 module stream_register #(
     parameter int Width = 8
@@ -27,8 +27,7 @@ module proof (
     input logic       copy_valid,
     input logic       beat_valid,
     input logic       m_axis_mirror_tready,
-    input logic [offload::LengthWidth-1:0] new_kept,
-    input logic       new_v6,
+    input offload::copy_t new_copy,
     input logic [offload::BeatWidth-1:0] beat,
     input logic [5:0] lane
 );
@@ -40,13 +39,14 @@ module proof (
     offload::copy_t copy;
     encapsulate dut (.*);
 
-    // A copy's description holds still until it is popped, and behind its first beat all its beats are there.
+    // A copy's length and IP version hold still until it is popped, the rest of its description may change, for nothing of it
+    // is kept; and behind its first beat all its beats are there.
     logic started = 1'b0, held = 1'b0, held_v6, begun = 1'b0;
     logic [offload::LengthWidth-1:0] held_kept;
     always_comb begin
-        copy = '0;
-        copy.kept     = held ? held_kept : new_kept;
-        copy.outer.v6 = held ? held_v6 : new_v6;
+        copy = new_copy;
+        if (held) copy.kept     = held_kept;
+        if (held) copy.outer.v6 = held_v6;
     end
     always_ff @(posedge clk) begin
         started   <= 1'b1;
@@ -75,8 +75,10 @@ module proof (
     end
 
     logic [Bits-1:0] header, length, place, in_frame;
-    logic [7:0] byte_out, byte_now, byte_before;
-    logic [15:0] outer_length, udp_length;
+    logic [7:0] byte_out, byte_now, byte_before, byte_header;
+    logic [15:0] udp_length;
+    logic [8*50-1:0] outer4;
+    logic [8*70-1:0] outer6;
     assign header       = copy.outer.v6 ? Bits'(70) : Bits'(50);
     assign length       = header + Bits'(copy.kept);
     assign place        = {sent, lane};
@@ -85,26 +87,40 @@ module proof (
     assign byte_out     = m_axis_mirror_tdata[{lane, 3'd0} +: 8];
     assign byte_now     = beat[{in_frame[5:0], 3'd0} +: 8];
     assign byte_before  = before[{in_frame[5:0], 3'd0} +: 8];
-    // Big endian on the lanes: IPv4 has its total length at 16, UDP's at 38; IPv6 its payload's at 18, UDP's at 58.
-    assign outer_length = copy.outer.v6 ? {m_axis_mirror_tdata[8*18 +: 8], m_axis_mirror_tdata[8*19 +: 8]}
-                                        : {m_axis_mirror_tdata[8*16 +: 8], m_axis_mirror_tdata[8*17 +: 8]} - 16'd20;
-    assign udp_length   = copy.outer.v6 ? {m_axis_mirror_tdata[8*58 +: 8], m_axis_mirror_tdata[8*59 +: 8]}
-                                        : {m_axis_mirror_tdata[8*38 +: 8], m_axis_mirror_tdata[8*39 +: 8]};
+    // The outer header, its first byte on top.
+    assign udp_length = 16'(copy.kept) + 16'd16;
+    assign outer4     = {copy.outer.target_mac, copy.outer.source_mac, 16'h0800,
+                         8'h45, 8'd0, udp_length + 16'd20, 16'd0, 16'd0, 8'd255, 8'd17, copy.checksum,
+                         copy.outer.source_address[127:96], copy.outer.target_address[127:96],
+                         copy.source_port, 16'd4789, udp_length, 16'd0,
+                         8'h08, 24'd0, copy.outer.vni, 8'd0};
+    assign outer6     = {copy.outer.target_mac, copy.outer.source_mac, 16'h86dd,
+                         4'd6, 8'd0, 20'd0, udp_length, 8'd17, 8'd255,
+                         copy.outer.source_address, copy.outer.target_address,
+                         copy.source_port, 16'd4789, udp_length, copy.checksum,
+                         8'h08, 24'd0, copy.outer.vni, 8'd0};
+    always_comb begin
+        byte_header = '0;
+        for (int i = 0; i < 70; i++) begin
+            if (place == Bits'(i))
+                byte_header = copy.outer.v6 ? outer6[8*(69-i) +: 8] : outer4[8*(i < 50 ? 49 - i : 0) +: 8];
+        end
+    end
 
     always_ff @(posedge clk) if (started && !rst) begin
         if (m_axis_mirror_tvalid) begin
-            right_byte:  assert (place < header || place >= length ||
-                                 (in_frame[Bits-1:6] == taken && beat_pop && byte_out == byte_now) ||
-                                 (in_frame[Bits-1:6] + 1'b1 == taken && byte_out == byte_before));
-            right_keep:  assert (m_axis_mirror_tkeep[lane] == (place < length));
-            right_last:  assert (m_axis_mirror_tlast == ({sent, 6'd63} + 1'b1 >= length));
-            ends_once:   assert (m_axis_mirror_tlast == copy_pop);
-            own_lengths: assert (sent != '0 || (udp_length == 16'(copy.kept) + 16'd16 && outer_length == udp_length));
+            right_byte:   assert (place < header || place >= length ||
+                                  (in_frame[Bits-1:6] == taken && beat_pop && byte_out == byte_now) ||
+                                  (in_frame[Bits-1:6] + 1'b1 == taken && byte_out == byte_before));
+            right_header: assert (place >= header || byte_out == byte_header);
+            right_keep:   assert (m_axis_mirror_tkeep[lane] == (place < length));
+            right_last:   assert (m_axis_mirror_tlast == ({sent, 6'd63} + 1'b1 >= length));
+            ends_once:    assert (m_axis_mirror_tlast == copy_pop);
         end
         all_taken: assert (!copy_pop || {total, 6'd0} >= Bits'(copy.kept));
         no_more:   assert (!beat_pop || {taken, 6'd0} < Bits'(copy.kept));
         no_gap:    assert (sent == '0 || !m_axis_mirror_tready || m_axis_mirror_tvalid);
-        is_sent:   assert (!copy_pop || fate_reset != m_axis_mirror_tvalid);
+        is_sent:   assert (fate_valid == copy_pop && (!copy_pop || fate_reset != m_axis_mirror_tvalid));
         reached:   cover (m_axis_mirror_tvalid && m_axis_mirror_tlast && copy.outer.v6 && sent == Count'(3) &&
                           place < length && in_frame[5:0] == 6'd3);
     end
