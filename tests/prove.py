@@ -464,7 +464,8 @@ PROOFS = [
            ("a first beat does not wait", "tap", "(!held.first || held.last || seen)", "1'b1"),
            ("bytes are carried into the next frame", "tap", "bytes_before <= held.last ? '0 : received_bytes;",
             "bytes_before <= received_bytes;")],
-          constants={"BeatBytes": 4, "BeatWidth": 32, "FrameWidth": 4}, reduced="beats of 4 bytes, byte counts modulo 16"),
+          constants={"FrameWidth": 8}, reduced="byte counts modulo 256",
+          before="strash; scorr"),
     Proof("delay", "P22 T4",
           "every beat comes out 7 cycles later as it was, with any one bit of each stored word flipped, and no other does",
           ["protect", "correct", "delay"],
@@ -475,7 +476,9 @@ PROOFS = [
           edits=[("delay", "    logic leaves;\n",
                   "    logic leaves;\n"
                   "    (* anyseq *) logic [CheckBits+Width-1:0] flip;\n"
-                  "    always_comb assume ((flip & (flip - 1'b1)) == '0);\n"),
+                  "    always_comb assume ((flip & (flip - 1'b1)) == '0);\n    assign flips = flip != '0;\n"),
+                 ("delay", "    output logic           busy\n",
+                  "    output logic           busy,\n    output logic           flips\n"),
                  ("delay", "raw    = ring[due];", "raw    = ring[due] ^ flip;")],
           reduced="beats of 1 byte", steps=10),
     Proof("fifo", "P21 T4",
@@ -497,7 +500,7 @@ PROOFS = [
             "start <= next;"),
            ("room is seen where there is none", "hold_buffer", "map::HoldBeats - 1);", "map::HoldBeats + 1);")],
           sizes={"HoldBeats": 4}, constants={"BeatBytes": 4, "BeatWidth": 32, "MaxCopy": 8},
-          reduced="4 beats of 4 bytes; no flipped bits", seconds=400),
+          reduced="4 beats of 4 bytes, of each its first bit; no flipped bits", seconds=400),
     Proof("protection", "T4",
           "any word with any one flipped bit, of its own or of its check bits, is given as it was written, and the flip "
           "is seen; a word without one is left alone",
@@ -531,18 +534,15 @@ PROOFS = [
            ("the first port of a range is outside", "offload", "ports | ~limits;", "ports & ~limits;"),
            ("a rule with ports matches without them", "match_rules", "(in_key.has_ports && !outside[14]", "(!outside[14]")],
           sizes={"Rules": 4}, reduced="4 rules a list", steps=4, reach=4),
-    Proof("staged_filter", "P10 T2 T4",
-          "a commit's lists, ingress then egress, hold each rule as the host reads it in its registers, in its place, with "
-          "the right parity; a register reads as it was written",
-          ["table_rule", "list_parity", "filter_staging"],
-          [("a prefix of 32 covers a bit less", "filter_staging", "prefix[7:3] > 5'(k)", "prefix > 8'(8 * k + 8)"),
-           ("the lists' last rule is left out", "filter_staging", "next_egress || encoded_rule", "encoded_rule"),
-           ("the parity leaves out a mark", "filter_staging", "14'h1555", "14'h1554")],
-          sizes={"Rules": 4},
-          edits=[("filter_staging", "rule[3] ? (rule[2] ? fetched_list[3*GroupWidth +: GroupWidth] : fetched_list[2*GroupWidth +: GroupWidth])\n"
-                  "                            : (rule[2] ? fetched_list[GroupWidth +: GroupWidth] : fetched_list[0 +: GroupWidth]);",
-                  "'0;")],
-          reduced="4 rules a list; nothing is fetched", steps=14),
+    Proof("choose", "P8 P10 P12 P14",
+          "of the matches of all slots the first rule of each slot decides, Amazon DNS before the rules, and the first slot that "
+          "accepts mirrors the frame, with its session and the lower of its two lengths",
+          ["choose"],
+          [("the last rule decides", "choose", "int j = map::Rules - 1; j >= 0; j--", "int j = 0; j < map::Rules; j++"),
+           ("a later slot that accepts takes the frame", "choose", "if (accepts && !accepted)", "if (accepts)"),
+           ("rules decide about Amazon DNS", "choose", "if (in_dns) begin\n                    rule_index = '0;",
+            "if (in_dns && why == offload::SlotNoRule) begin\n                    rule_index = '0;")],
+          steps=3, reach=3),
     Proof("queues", "P21 P22",
           "no queue behind the admission takes more than it holds: the hold buffer, the copies that wait for the output, "
           "the endings that wait for their copies' fates and the fates",
@@ -601,6 +601,21 @@ PROOFS = [
                  ("admit", "saved_lost_cause, lost_cause;", "lost_cause;"),
                  ("admit", "saved_selected, selected,", "selected,")],
           steps=3),
+    Proof("checksum", "P14 P21",
+          "each committed copy, and no other, is announced 2 cycles later, with its length and with the outer header and the "
+          "source port that came with its frame's start",
+          ["checksum"],
+          [("a frame's header is told for the one before", "checksum", "if (start1) begin", "if (start1 && !commit1) begin"),
+           ("two commits in a row are one", "checksum", "commit2 <= commit1;", "commit2 <= commit1 && !commit2;"),
+           ("the length comes a cycle late", "checksum", "kept2 <= kept1;", "kept2 <= in_kept;")],
+          edits=[("checksum", "    output logic                            busy\n",
+                  "    output logic busy,\n    output logic held_start,\n    output offload::outer_t held_outer1,\n"
+                  "    output offload::outer_t held_outer2,\n    output logic [15:0] held_port1,\n"
+                  "    output logic [15:0] held_port2\n"),
+                 ("checksum", "    assign busy =",
+                  "    assign held_start  = start1;\n    assign held_outer1 = outer1;\n    assign held_outer2 = outer2;\n"
+                  "    assign held_port1  = port1;\n    assign held_port2  = port2;\n    assign busy =")],
+          reduced="none; not the checksum's value", steps=4),
     Proof("conservation", "P23",
           "in every cycle, in passes and bytes, live and in a snapshot: received = not eligible + not accepted + "
           "mirrored + dropped + in flight, selected = mirrored + dropped, the causes add up; nothing is in flight when "

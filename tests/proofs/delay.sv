@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// delay gives each beat 7 cycles later, as it was, and no other, with a flipped bit in every word that is read from its
-// memory (`flip` stands at the read, put there by prove.py).
+// delay gives each beat 7 cycles later, as it was, and no other, with a flipped bit in any word that is read from its
+// memory, and tells of each (`flip` stands at the read, put there by prove.py).
 module proof (
     input logic           clk,
     input logic           rst,
@@ -8,7 +8,7 @@ module proof (
     input offload::beat_t in_beat
 );
     localparam int Cycles = 7;
-    logic out_valid, corrected, busy;
+    logic out_valid, corrected, busy, flips;
     offload::beat_t out_beat;
     delay #(.Cycles(Cycles)) dut (.*);
 
@@ -28,6 +28,7 @@ module proof (
     always_ff @(posedge clk) if (started && !rst) begin
         in_time:    assert (out_valid == valid[Cycles-1]);
         unchanged:  assert (!out_valid || out_beat == beats[(Cycles-1)*$bits(in_beat) +: $bits(in_beat)]);
+        tells_flip: assert (corrected == (valid[Cycles-2] && flips));
         all_inside: assert (busy == (valid != '0));
         reached: cover (out_valid && was_corrected && out_beat.last && valid == '1);
     end

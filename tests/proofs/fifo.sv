@@ -52,7 +52,7 @@ module proof (
     always_ff @(posedge clk) if (started && !rst) begin
         in_order:   assert (!(waiting && ahead == '0 && out_pop) || out_word == token);
         none_extra: assert (!out_valid || inside != '0);
-        none_stuck: assert (out_valid || old2 == '0);
+        in_time:    assert (out_valid == (old2 != '0));
         reached:    cover (waiting && ahead == '0 && out_pop && corrected && turns == '1 && inside == 3'(Depth + 1));
     end
 endmodule

@@ -6,14 +6,13 @@ module table_rule (
     output logic [offload::FieldsWidth-1:0] fields,
     output logic [offload::MarksWidth-3:0] marks
 );
-    // Bit i of an address is covered by prefixes above 127 - i. Below the covered bits of a column, of which 32 bits
-    // further up is the one above, stand a 1 and then zeros; `whole` tells the columns that are covered to their last bit.
+    // A prefix covers the upper bits. Below the covered bits of a column, where the bit above one is 32 further up, stand a 1
+    // and then zeros; `whole` tells the columns that are covered to their last bit.
     function automatic offload::cidr_t held(input logic [127:0] address, input logic [7:0] prefix);
-        for (int i = 0; i < 128; i++) begin
-            if (prefix > 8'(127 - i)) held[32+i] = address[i];
-            else held[32+i] = i >= 96 || prefix > 8'(127 - 32 - i);
-        end
-        for (int i = 0; i < 32; i++) held[i] = prefix > 8'(127 - i);
+        logic [127:0] covered;
+        covered = prefix >= 8'd128 ? '1 : ~({128{1'b1}} >> prefix[6:0]);
+        for (int i = 0; i < 128; i++) held[32+i] = covered[i] ? address[i] : i >= 96 || covered[i < 96 ? i + 32 : i];
+        held[31:0] = covered[31:0];
     endfunction
 
     assign fields = {rule.destination_port_to, rule.destination_port_from, rule.source_port_to, rule.source_port_from,

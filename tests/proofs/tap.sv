@@ -31,17 +31,20 @@ module proof (
     offload::beat_t beat;
     logic inside = 1'b0;   // of a frame
     logic [offload::FrameWidth-1:0] before = '0;
+    logic right_count;
     always_comb begin
+        right_count    = 1'b1;
         beat.first     = !inside;
         beat.last      = seen_last;
         beat.error     = seen_user.error;
         beat.data      = seen_data;
-        beat.bytes     = '0;
+        beat.bytes     = offload::count_bytes(seen_keep);
         beat.malformed = 1'b1;
         for (int i = 0; i < offload::BeatBytes; i++) begin
-            if (seen_keep[i]) beat.bytes = beat.bytes + 1'b1;
-            if (seen_keep == offload::BeatBytes'((2 << i) - 1) && (seen_last || i == offload::BeatBytes - 1))
+            if (seen_keep == {offload::BeatBytes{1'b1}} >> i && (seen_last || i == 0)) begin
                 beat.malformed = 1'b0;
+                right_count    = beat.bytes == 7'(offload::BeatBytes - i);
+            end
         end
     end
 
@@ -76,6 +79,7 @@ module proof (
     end
 
     always_ff @(posedge clk) if (started && !rst) begin
+        counts:      assert (right_count);
         one_leaves:  assert (!(next_valid && first_waits));
         each_beat:   assert (out_valid == due && (!due || out_beat == out));
         at_window:   assert (window_valid == ((next_valid && next.first) || (first_waits && seen)));

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+// checksum announces each committed copy 2 cycles later, and no other: its length, and the outer header and source port
+// that came with its frame's start. What the checksum is, is left to tests. `held...` are the module's own registers, led
+// out by prove.py.
+module proof (
+    input logic                            clk,
+    input logic                            rst,
+    input logic                            in_start,
+    input offload::outer_t                 in_outer,
+    input logic [offload::SumWidth-1:0]    in_sum,
+    input logic [15:0]                     in_source_port,
+    input logic                            in_keep,
+    input logic [offload::BeatWidth-1:0]   in_data,
+    input logic                            in_commit,
+    input logic [offload::LengthWidth-1:0] in_kept
+);
+    logic out_valid, busy, held_start;
+    offload::copy_t out_copy;
+    offload::outer_t held_outer1, held_outer2;
+    logic [15:0] held_port1, held_port2;
+    checksum dut (.*);
+
+    // The frame that began last, and what was committed one and two cycles ago.
+    logic started = 1'b0, commit1 = 1'b0, commit2 = 1'b0, keep1 = 1'b0, begun = 1'b0, start1 = 1'b0;
+    offload::outer_t outer, begun_outer, outer1, outer2;
+    logic [15:0] port, begun_port, port1, port2;
+    logic [offload::LengthWidth-1:0] kept1, kept2;
+    assign outer = in_start ? in_outer : begun_outer;
+    assign port  = in_start ? in_source_port : begun_port;
+    always_ff @(posedge clk) begin
+        started <= 1'b1;
+        assume (started || rst);
+        assume (in_start || begun || !in_commit);
+        begun       <= (in_start || begun) && !rst;
+        start1      <= in_start && !rst;
+        begun_outer <= outer;
+        begun_port  <= port;
+        outer1 <= outer;
+        port1  <= port;
+        kept1  <= in_kept;
+        outer2 <= outer1;
+        port2  <= port1;
+        kept2  <= kept1;
+        keep1   <= in_keep && !rst;
+        commit1 <= in_commit && !rst;
+        commit2 <= commit1 && !rst;
+    end
+
+    always_ff @(posedge clk) if (started && !rst) begin
+        in_time:    assert (out_valid == commit2);
+        as_begun:   assert (!commit2 || (out_copy.outer == outer2 && out_copy.source_port == port2));
+        its_length: assert (!commit2 || out_copy.kept == kept2);
+        all_inside: assert (busy == (keep1 || commit1 || commit2));
+`ifdef HELPERS
+        // What the induction rests on.
+        in_step: assert (held_start == start1);
+        holds:   assert (!begun || (held_outer1 == begun_outer && held_port1 == begun_port &&
+                                    (start1 || (held_outer2 == held_outer1 && held_port2 == held_port1))));
+`endif
+        reached:    cover (commit2 && commit1 && out_copy.outer.v6 && outer2 != outer1 && kept1 != kept2);
+    end
+endmodule
