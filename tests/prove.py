@@ -457,8 +457,9 @@ PROOFS = [
             "if (out_ready || !out_valid || in_valid) begin")],
           reduced="4 bits a beat"),
     Proof("tap", "P4 I1",
-          "every beat that production takes reaches the mirror, once, in order, two cycles later or with the second of its "
-          "frame, its bytes counted and its marks judged; a frame's window is its first two beats, its bytes their sum",
+          "every beat that production takes reaches the mirror, once, in order, its bytes counted and its marks judged: two "
+          "cycles later, but a frame's first of several one cycle after its second was taken; a frame's window is its first "
+          "two beats",
           ["tap"],
           [("a frame's last beat is not full and malformed", "tap", "(!seen_last && !(&seen_keep))", "!(&seen_keep)"),
            ("a first beat does not wait", "tap", "(!held.first || held.last || seen)", "1'b1"),
@@ -466,8 +467,9 @@ PROOFS = [
             "bytes_before <= received_bytes;")],
           constants={"FrameWidth": 8}, reduced="byte counts modulo 256",
           before="strash; scorr"),
-    Proof("delay", "P22 T4",
-          "every beat comes out 7 cycles later as it was, with any one bit of each stored word flipped, and no other does",
+    Proof("delay", "T4",
+          "every beat comes out 7 cycles later as it was, and no other does, with any one bit of each stored word flipped; each "
+          "flip is told",
           ["protect", "correct", "delay"],
           [("the ring is a place too short", "delay", "ring[place] <=", "ring[place == '1 ? '0 : place] <="),
            ("a beat is a cycle early", "delay", "place - Bits'(Cycles - 1)", "place - Bits'(Cycles - 2)"),
@@ -482,7 +484,7 @@ PROOFS = [
                  ("delay", "raw    = ring[due];", "raw    = ring[due] ^ flip;")],
           reduced="beats of 1 byte", steps=10),
     Proof("fifo", "P21 T4",
-          "words come out once, in order, within 3 cycles, with any one bit of each stored word flipped; none is "
+          "words come out once, in order, 3 cycles later where none waits, with any one bit of each stored word flipped; none is "
           "overwritten while no more than Depth wait behind the two on their way out",
           ["protect", "correct", "fifo"],
           [("a word that waits is fetched over", "fifo", "written != fetched && (!raw_valid || take)",
@@ -568,7 +570,7 @@ PROOFS = [
                  ("registers", "    logic writing, posted, fetching, mapped;", "    logic mapped;\n    assign at = state;"),
                  ("registers", "taken, expired;", "taken;")],
           reduced="none; without the staged rules", steps=4, reach=80),
-    Proof("admission", "P6 P7 P12 P14 P22 P23 P24 P25 I1 I5",
+    Proof("admission", "P6 P7 P12 P14 P22..P25 I1 I5",
           "what becomes of a pass, its cause and its decision are those of its verdict, marks, room and resets; a copy is "
           "committed if and when it is due, and is the frame up to the packet length, zeros behind it, none of its beats "
           "kept without room",

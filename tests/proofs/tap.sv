@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // tap hands every beat that production took to the mirror, once and in order, with its bytes counted and its marks judged
-// (I1): two cycles later, but for the first of several beats of a frame, which leaves when the second comes. In the cycle
-// before a frame's first beat is out, its window has its first two beats (P4). A frame's bytes are told a cycle behind its
-// last beat. Production is free, and so are its pauses.
+// (I1): two cycles later, but a frame's first of several one cycle after its second was taken. In the cycle before a
+// frame's first beat is out, its window has its first two beats (P4). A frame's bytes are told a cycle behind its last
+// beat. Production is free, and so are its pauses.
 module proof (
     input logic                          clk,
     input logic                          rst,
