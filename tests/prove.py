@@ -293,8 +293,8 @@ def report(proof, folder):
                     for mutant, (result, cycle) in zip(proof.mutants, found["mutants"])],
         "processor_seconds": round(seconds, 1), "problems": problems,
     }
-    print(f"{proof.name:16} {proof.rules:12} {line['engine']:5} {RESULTS[result].format(cycles):22} "
-          f"{len(proof.mutants)} mutants  {seconds:7.1f} s", flush=True)
+    print(f"{proof.name:16} {line['engine']:5} {RESULTS[result].format(cycles):22} {len(proof.mutants)} mutants  "
+          f"{seconds:7.1f} s   {proof.rules}", flush=True)
     for problem in problems:
         print(f"    {problem}", flush=True)
     return line
@@ -303,7 +303,7 @@ def report(proof, folder):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", type=Path, metavar="FILE")
-    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="leave models and logs there; it must not exist")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="leave models and logs there")
     parser.add_argument("names", nargs="*", metavar="NAME")
     options = parser.parse_args()
     unknown = set(options.names) - {proof.name for proof in PROOFS}
