@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The verdict on a frame is that of the first slot that accepts it (P12): by Amazon DNS if the frame is that (P8), or else
 // by the first of its rules that matches (P10). Without such a slot none accepts.
-
 module proof (
     input logic                                       clk,
     input logic                                       in_valid,
@@ -21,24 +20,24 @@ module proof (
     offload::verdict_t out_verdict;
     choose dut (.*);
 
-    // A slot's first match: the one below which there is none.
+    // Of each slot its first match, whether it accepts, and why not.
     logic [map::Slots-1:0] accepts;
     logic [map::Slots*offload::RuleBits-1:0] first;
     logic [map::Slots*2-1:0] why;
-    logic [map::Rules-1:0] match, below;
+    logic [map::Rules-1:0] match, lowest;
     always_comb begin
         accepts = '0;
         first   = '0;
         why     = '0;
         for (int i = 0; i < map::Slots; i++) begin
-            match = in_match[map::Rules*i +: map::Rules];
-            below = match & (~match + 1'b1);              // one bit, the lowest
+            match  = in_match[map::Rules*i +: map::Rules];
+            lowest = match & (~match + 1'b1);              // its lowest bit alone
             for (int j = 0; j < map::Rules; j++) begin
-                if (in_slot_valid[i] && !in_dns && below[j]) first[offload::RuleBits*i +: offload::RuleBits] =
+                if (in_slot_valid[i] && !in_dns && lowest[j]) first[offload::RuleBits*i +: offload::RuleBits] =
                     first[offload::RuleBits*i +: offload::RuleBits] | offload::RuleBits'(j);
             end
             accepts[i] = in_slot_valid[i] && (in_dns ? in_slot_dns[i]
-                                                     : (below & in_accept[map::Rules*i +: map::Rules]) != '0);
+                                                     : (lowest & in_accept[map::Rules*i +: map::Rules]) != '0);
             why[2*i +: 2] = !in_slot_valid[i] ? offload::SlotEmpty : in_dns ? offload::SlotRejectedDns
                                               : match == '0 ? offload::SlotNoRule : offload::SlotRejected;
         end
