@@ -26,7 +26,7 @@ from pathlib import Path
 sys.dont_write_bytecode = True
 HERE = Path(__file__).resolve().parent
 RTL = HERE.parent / "rtl"
-SHARED = "no_flips", "one_cause", "table_rule"  # modules of several proofs, in proofs/
+SHARED = "no_flips", "one_cause"  # modules of several proofs, in proofs/
 
 # Turns each cover into an assertion that fails when it is reached.
 COVER_MAP = "module \\$cover (input A, input EN); \\$assert _TECHMAP_REPLACE_ (.A(!A), .EN(EN)); endmodule\n"
@@ -326,11 +326,11 @@ def main():
 
 
 # Every word that is read has a flipped bit, or none, at any place.
+FLIP = ("    (* anyseq *) logic [CheckBits+Width-1:0] flip;\n"
+        "    always_comb assume ((flip & (flip - 1'b1)) == '0);\n")
 FLIPS = [
     ("fifo", "logic raw_valid, fetch, take, flipped;",
-     "logic raw_valid, fetch, take, flipped;\n"
-     "    (* anyseq *) logic [CheckBits+Width-1:0] flip;\n"
-     "    always_comb assume ((flip & (flip - 1'b1)) == '0);"),
+     "logic raw_valid, fetch, take, flipped;\n" + FLIP),
     ("fifo", "raw     <= memory[fetched[Bits-1:0]];", "raw     <= memory[fetched[Bits-1:0]] ^ flip;"),
 ]
 
@@ -476,9 +476,7 @@ PROOFS = [
            ("a flipped bit stays", "correct", "corrected = grid[Width-1:0]", "corrected = word")],
           constants={"BeatBytes": 1, "BeatWidth": 8},
           edits=[("delay", "    logic leaves;\n",
-                  "    logic leaves;\n"
-                  "    (* anyseq *) logic [CheckBits+Width-1:0] flip;\n"
-                  "    always_comb assume ((flip & (flip - 1'b1)) == '0);\n    assign flips = flip != '0;\n"),
+                  "    logic leaves;\n" + FLIP + "    assign flips = flip != '0;\n"),
                  ("delay", "    output logic           busy\n",
                   "    output logic           busy,\n    output logic           flips\n"),
                  ("delay", "raw    = ring[due];", "raw    = ring[due] ^ flip;")],
@@ -531,7 +529,7 @@ PROOFS = [
           steps=16),
     Proof("rules", "P11",
           "a rule of a list matches a frame's key if and only if all that it names does, its CIDRs, protocol and ports",
-          ["table_rule", "match_rules"],
+          ["match_rules"],
           [("a column's last covered bits are left out", "match_rules", "(covered2 | cidr[127:96])", "covered2"),
            ("the first port of a range is outside", "offload", "ports | ~limits;", "ports & ~limits;"),
            ("a rule with ports matches without them", "match_rules", "(in_key.has_ports && !outside[14]", "(!outside[14]")],

@@ -65,7 +65,7 @@ module proof (
         kept     = bytes < limit ? bytes : limit;
         total    = total_before + offload::FrameWidth'(in_bytes);
         wanted   = before < limit;                     // this beat begins before the copy's end
-        complete = bytes >= limit ? !first || in_last : in_last;
+        complete = in_last || (bytes >= limit && !first);
         cut      = '0;
         for (int i = 0; i < offload::BeatBytes; i++)
             if (before + Width'(i) < kept) cut[8*i +: 8] = in_data[8*i +: 8];
@@ -100,7 +100,6 @@ module proof (
     end
 
     offload::ending_t due_ending;
-    offload::decision_t due_decision;
     logic eligible;
     always_comb begin
         eligible            = 1'b0;
@@ -122,37 +121,24 @@ module proof (
         due_ending.bytes    = total;
         due_ending.kept     = kept[offload::LengthWidth-1:0];
         due_ending.late_bad = late;
-        due_decision.version    = verdict.version;
-        due_decision.kept       = kept[offload::LengthWidth-1:0];
-        due_decision.why        = verdict.why;
-        due_decision.why_rule   = verdict.why_rule;
-        due_decision.late_bad   = late;
-        due_decision.by_service = verdict.by_service;
-        due_decision.rule_index = verdict.rule_index;
-        due_decision.slot       = verdict.slot;
-        due_decision.cause      = due_ending.cause;
-        due_decision.outcome    = due_ending.outcome;
     end
 
     // As it must be a cycle later, and what was kept since the last commit or cancel.
-    logic was_first, was_keep, was_commit, was_last, was_tap, was_eligible;
+    logic was_first, was_keep, was_commit, was_last, was_eligible;
     logic [offload::BeatWidth-1:0] was_cut;
-    logic [offload::LengthWidth-1:0] was_kept;
     logic [15:0] was_source_port;
     logic [Count-1:0] beats;
     offload::ending_t was_ending;
-    offload::decision_t was_decision;
+    offload::verdict_t was_verdict;
     always_ff @(posedge clk) begin
         was_first       <= in_valid && first && selected && !rst;
         was_keep        <= keep && !rst;
         was_commit      <= commit && !rst;
         was_last        <= in_valid && in_last && !rst;
         was_cut         <= cut;
-        was_kept        <= kept[offload::LengthWidth-1:0];
         was_source_port <= in_source_port;
         was_ending      <= due_ending;
-        was_decision    <= due_decision;
-        was_tap         <= verdict.tap;
+        was_verdict     <= verdict;
         was_eligible    <= eligible;
         beats           <= commit || cancel || rst ? '0 : beats + Count'(keep);
     end
@@ -176,7 +162,7 @@ module proof (
         a_cycle_later: assert (out_start == was_first && out_keep == was_keep && out_commit == was_commit &&
                                end_valid == was_last);
         each_byte:     assert (!out_keep || out_data == was_cut);
-        its_length:    assert (!out_commit || out_kept == was_kept);
+        its_length:    assert (!out_commit || out_kept == was_ending.kept);
         its_port:      assert (!out_start || out_source_port == was_source_port);
         // What is said of a pass.
         as_ruled:      assert (!end_valid || (ending.outcome == was_ending.outcome && ending.cause == was_ending.cause));
@@ -186,15 +172,15 @@ module proof (
                                (ending.session == was_ending.session && ending.v6 == was_ending.v6));
         how_much:      assert (!end_valid || !mirrored ||
                                (ending.kept == was_ending.kept && ending.late_bad == was_ending.late_bad));
-        as_decided:    assert (!end_valid || (decision.outcome == was_decision.outcome &&
-                                              decision.cause == was_decision.cause));
-        of_a_tap:      assert (!end_valid || decision.version == (was_tap ? was_decision.version : '0));
-        of_eligible:   assert (!end_valid || !was_eligible || (decision.why == was_decision.why &&
-                                                               decision.why_rule == was_decision.why_rule));
+        as_decided:    assert (!end_valid || (decision.outcome == was_ending.outcome &&
+                                              decision.cause == was_ending.cause));
+        of_a_tap:      assert (!end_valid || decision.version == (was_verdict.tap ? was_verdict.version : '0));
+        of_eligible:   assert (!end_valid || !was_eligible || (decision.why == was_verdict.why &&
+                                                               decision.why_rule == was_verdict.why_rule));
         of_selected:   assert (!end_valid || !(mirrored || dropped) ||
-                               (decision.kept == was_decision.kept && decision.by_service == was_decision.by_service &&
-                                decision.rule_index == was_decision.rule_index && decision.slot == was_decision.slot));
-        of_mirrored:   assert (!end_valid || decision.late_bad == (mirrored && was_decision.late_bad));
+                               (decision.kept == was_ending.kept && decision.by_service == was_verdict.by_service &&
+                                decision.rule_index == was_verdict.rule_index && decision.slot == was_verdict.slot));
+        of_mirrored:   assert (!end_valid || decision.late_bad == (mirrored && was_ending.late_bad));
 `ifdef HELPERS
         // What the induction rests on: inside a frame the admission has saved what is known of it here.
         saves_marks:   assert (first || {saved_malformed, saved_bad, saved_late, saved_done, saved_lost} ==

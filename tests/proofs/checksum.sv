@@ -32,18 +32,18 @@ module proof (
         assume (started || rst);
         assume (in_start || begun || !in_commit);
         begun       <= (in_start || begun) && !rst;
-        start1      <= in_start && !rst;
         begun_outer <= outer;
         begun_port  <= port;
-        outer1 <= outer;
-        port1  <= port;
-        kept1  <= in_kept;
-        outer2 <= outer1;
-        port2  <= port1;
-        kept2  <= kept1;
-        keep1   <= in_keep && !rst;
-        commit1 <= in_commit && !rst;
-        commit2 <= commit1 && !rst;
+        start1      <= in_start && !rst;
+        keep1       <= in_keep && !rst;
+        commit1     <= in_commit && !rst;
+        commit2     <= commit1 && !rst;
+        outer1      <= outer;
+        outer2      <= outer1;
+        port1       <= port;
+        port2       <= port1;
+        kept1       <= in_kept;
+        kept2       <= kept1;
     end
 
     always_ff @(posedge clk) if (started && !rst) begin

@@ -33,8 +33,8 @@ module proof (
             match  = in_match[map::Rules*i +: map::Rules];
             lowest = match & (~match + 1'b1);              // its lowest bit alone
             for (int j = 0; j < map::Rules; j++) begin
-                if (in_slot_valid[i] && !in_dns && lowest[j]) first[offload::RuleBits*i +: offload::RuleBits] =
-                    first[offload::RuleBits*i +: offload::RuleBits] | offload::RuleBits'(j);
+                if (in_slot_valid[i] && !in_dns && lowest[j])
+                    first[offload::RuleBits*i +: offload::RuleBits] = offload::RuleBits'(j);
             end
             accepts[i] = in_slot_valid[i] && (in_dns ? in_slot_dns[i]
                                                      : (lowest & in_accept[map::Rules*i +: map::Rules]) != '0);
