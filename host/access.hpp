@@ -5,14 +5,19 @@
 /// docs/behaviour.md rules S5 and S7.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 namespace mirrornic {
+
+/// Paths that are served beside the actions at "/". A policy names them as "ec2:/health".
+constexpr std::array<std::string_view, 3> pages{"/health", "/metrics", "/stats"};
 
 /// An HTTP/1.1 request as it came.
 struct HttpRequest {
@@ -42,8 +47,10 @@ public:
     static constexpr std::size_t head_limit = 65536;
 
     /// {"Credentials": [{"AccessKeyId", "SecretAccessKey", "SessionToken"?, "Policy": IAM policy
-    /// document}]}. Of a policy Version, Id, and each statement's Sid, Effect, Action and
-    /// Resource "*" are understood; whatever else it has is refused.
+    /// document}]}. A policy may have Version and Id. Of a statement Sid, Effect, Action or
+    /// NotAction, and Resource "*" are understood, and whatever else it has is refused; but a
+    /// statement whose actions are all of other services than ec2 may have all that IAM has, as
+    /// it decides nothing here.
     /// The file must be its owner's alone (mode 0600 or less). @throws CredentialsError.
     static Credentials read(const std::string& file);
     /// @param name what messages call the text
@@ -57,7 +64,8 @@ public:
     /// @return the access key id that signed it. @throws AccessDenied.
     std::string authenticate(const HttpRequest& request, const std::string& region,
                              std::chrono::system_clock::time_point now) const;
-    /// Whether the key's policy allows "ec2:ACTION": Deny wins, default deny.
+    /// Whether the key's policy allows "ec2:ACTION", of which a page's path is one: Deny wins,
+    /// default deny.
     bool allows(const std::string& access_key_id, const std::string& action) const;
 
 private:

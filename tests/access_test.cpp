@@ -985,6 +985,26 @@ TEST_CASE("S7 a policy allows what a statement allows and no other denies") {
         {statement("Deny", R"("*")"), create, false},
         {statement("Deny", R"("s3:*")"), create, false},
         {statement("Allow", R"("s3:*")") + "," + statement("Allow", R"("ec2:*")"), create, true},
+        {statement("Allow", R"("ec2:/health")"), "/health", true},
+        {statement("Allow", R"("EC2:/Health")"), "/health", true},
+        {statement("Allow", R"("ec2:/health")"), "/metrics", false},
+        {statement("Allow", R"("ec2:/health")"), create, false},
+        {statement("Allow", R"(["ec2:/health", "ec2:/stats"])"), "/stats", true},
+        {statement("Allow", R"("ec2:/*")"), "/metrics", true},
+        {statement("Allow", R"("ec2:/*")"), create, false},
+        {statement("Allow", R"("ec2:/?????")"), "/stats", true},
+        {statement("Allow", R"("ec2:*")"), "/stats", true},
+        {statement("Allow", R"("ec2:Describe*")"), "/stats", false},
+        {statement("Allow", R"("*")") + "," + statement("Deny", R"("ec2:/m*")"), "/metrics", false},
+        {statement("Allow", R"("*")") + "," + statement("Deny", R"("ec2:/m*")"), "/health", true},
+        {R"({"Effect": "Allow", "NotAction": "ec2:Delete*", "Resource": "*"})", create, true},
+        {R"({"Effect": "Allow", "NotAction": "ec2:Create*", "Resource": "*"})", create, false},
+        {R"({"Effect": "Allow", "NotAction": ["iam:*", "ec2:/*"], "Resource": "*"})", create, true},
+        {R"({"Effect": "Allow", "NotAction": ["iam:*", "ec2:/*"], "Resource": "*"})", "/stats",
+         false},
+        {statement("Allow", R"("*")") +
+             R"(, {"Effect": "Deny", "NotAction": "ec2:Describe*", "Resource": "*"})",
+         create, false},
     };
     for (const auto& c : cases) {
         INFO(c.statements << " for " << c.action);
@@ -1002,6 +1022,39 @@ TEST_CASE("S7 a key has its own policy, and an unknown key none") {
     CHECK_FALSE(keys.allows("B", "DescribeTrafficMirrorSessions"));
     CHECK_FALSE(keys.allows("C", "DescribeTrafficMirrorSessions"));
     CHECK_FALSE(keys.allows("a", "DescribeTrafficMirrorSessions"));
+}
+
+TEST_CASE("S7 a policy is taken in the forms that AWS prints and documents") {
+    const auto allows = [](const std::string& policy, const std::string& action) {
+        return Credentials::parse("k", R"({"Credentials": [{"AccessKeyId": "A",
+            "SecretAccessKey": "s", "Policy": )" +
+                                           policy + "}]}")
+            .allows("A", action);
+    };
+    const std::string policies[] = {
+        // One statement and one action without brackets; without a version; the older one.
+        R"({"Statement": {"Effect": "Allow", "Action": "ec2:Describe*", "Resource": "*"}})",
+        R"({"Version": "2008-10-17", "Id": "an id", "Statement": [{"Sid": "a Sid with spaces",
+            "Effect": "Allow", "Action": ["ec2:Describe*"], "Resource": ["*"]}]})",
+        R"({"Version": "2012-10-17", "Statement": [{"Sid": "", "Resource": "*", "Effect": "Allow",
+            "Action": "ec2:Describe*"}]})",
+        // What is said of other services is passed over, whatever it is.
+        R"({"Version": "2012-10-17", "Statement": [
+            {"Effect": "Allow", "Action": ["ec2:Describe*"], "Resource": "*"},
+            {"Effect": "Allow", "Action": ["logs:*"], "Resource": "arn:aws:logs:*:*:*"},
+            {"Effect": "Allow", "Action": "s3:GetObject", "NotResource": "arn:aws:s3:::secret/*"},
+            {"Effect": "Allow", "Action": "iam:CreateServiceLinkedRole", "Resource": "*",
+             "Condition": {"StringEquals": {"iam:AWSServiceName": ["spot.amazonaws.com"]}}}]})",
+        // As AWS's own policies of power users.
+        R"({"Version": "2012-10-17", "Statement": [
+            {"Effect": "Allow", "NotAction": ["iam:*", "organizations:*", "ec2:Create*"],
+             "Resource": "*"}, {"Effect": "Allow", "Action": "iam:ListRoles", "Resource": "*"}]})",
+    };
+    for (const auto& policy : policies) {
+        INFO(policy);
+        CHECK(allows(policy, "DescribeTrafficMirrorSessions"));
+        CHECK_FALSE(allows(policy, "CreateTrafficMirrorSession"));
+    }
 }
 
 TEST_CASE("S7 a policy with what is not supported is refused with file and path") {
@@ -1026,12 +1079,27 @@ TEST_CASE("S7 a policy with what is not supported is refused with file and path"
                R"(, "Resource": )" + resource + "}}";
     };
     CHECK(refusal(statement(R"("Sid": "fine")")) == "none");
-    for (const auto* name : {"Condition", "NotAction", "NotResource", "Principal", "NotPrincipal",
-                             "condition", "Effects"}) {
+    for (const auto* name : {"Condition", "NotResource", "Principal", "NotPrincipal"}) {
         CHECK(refusal(statement("\"" + std::string(name) + "\": {}")) ==
               at + ".Statement[1]." + name +
-                  " is not supported; what is: Effect, Action, Resource, Sid");
+                  " is not supported; what is: Effect, Resource, Action, NotAction, Sid");
     }
+    for (const auto* name : {"condition", "Effects"})
+        CHECK_THAT(
+            refusal(statement("\"" + std::string(name) + "\": {}")),
+            Catch::StartsWith(at + ".Statement[1]." + name + " is not supported; what is: "));
+    CHECK(refusal(statement(R"("NotAction": "s3:*")")) ==
+          at + ".Statement[1] has both Action and NotAction");
+    // A pattern of services that ec2 is one of is about ec2.
+    for (const auto* action : {"*", "*:*", "e*:Describe*", R"(s3:*", "ec2:Describe*)"}) {
+        INFO(action);
+        CHECK_THAT(refusal(R"({"Statement": {"Effect": "Allow", "Action": [")" +
+                           std::string(action) + R"("], "Resource": "*", "Condition": {}}})"),
+                   Catch::StartsWith(at + ".Statement.Condition is not supported"));
+    }
+    CHECK_THAT(refusal(R"({"Statement": {"Effect": "Allow", "NotAction": "ec2:*", "Resource": "*",
+                           "Condition": {}}})"),
+               Catch::StartsWith(at + ".Statement.Condition is not supported"));
     const std::string one = at + ".Statement.";
     const std::pair<std::string, std::string> cases[] = {
         {"7", at + " is not an object"},
@@ -1039,7 +1107,8 @@ TEST_CASE("S7 a policy with what is not supported is refused with file and path"
         {"{}", at + " has no Statement"},
         {R"({"Statement": [], "Default": "Allow"})",
          at + ".Default is not supported; what is: Statement, Version, Id"},
-        {R"({"Statement": [], "Version": "2008-10-17"})", at + ".Version must be \"2012-10-17\""},
+        {R"({"Statement": [], "Version": "2012-10-18"})",
+         at + ".Version must be \"2012-10-17\" or \"2008-10-17\""},
         {R"({"Statement": [], "Version": 7})", at + ".Version is not a string"},
         {R"({"Statement": [], "Id": 7})", at + ".Id is not a string"},
         {R"({"Statement": "Allow"})", at + ".Statement is not an object"},
@@ -1059,6 +1128,9 @@ TEST_CASE("S7 a policy with what is not supported is refused with file and path"
         {with(R"("Deny")", R"("ec2:")", R"("*")"), one + "Action is neither"},
         {with(R"("Deny")", R"(":x")", R"("*")"), one + "Action is neither"},
         {with(R"("Deny")", R"("ec2:a:b")", R"("*")"), one + "Action is neither"},
+        {with(R"("Deny")", R"("ec2:/helth")", R"("*")"), one + "Action names no page; there are"},
+        {with(R"("Deny")", R"("ec2:/")", R"("*")"), one + "Action names no page"},
+        {with(R"("Deny")", R"("/health")", R"("*")"), one + "Action is neither"},
         {with(R"("Deny")", R"("ec2: Create*")", R"("*")"), one + "Action is neither"},
         {with(R"("Deny")", R"("*")", R"("arn:aws:ec2:*:*:*")"), one + "Resource must be \"*\""},
         {with(R"("Deny")", R"("*")", R"(["*", "*"])"), one + "Resource must be \"*\""},
