@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
 
 namespace mirrornic {
 namespace {
@@ -130,29 +131,37 @@ void check_interface_of(const Context& c, const TrafficMirrorTarget& target) {
 
 // --- Rules of state and quota (S2 to S4) ---------------------------------------------------------
 
-/// State and quotas of a session as it would stand.
-/// @param old_target the target it has now; empty for a new session
-void check_session(const Context& c, const TrafficMirrorSession& session,
-                   const std::string& old_target) {
-    const auto& source = *c.account.interfaces().find(session.interface_id);
-    const auto& target = *c.account.targets().find(session.target_id);
-    if (const auto* on = c.account.target_on(source))
-        fail_value("NetworkInterfaceId: " + shown(source.id) + " is the target " + on->id +
-                   ", and a target cannot be a source");
-    const auto others = c.account.sessions_of_interface(source.id);
-    for (const auto* other : others)
+/// S4. No other session of the interface has the number.
+void check_number(const Context& c, const TrafficMirrorSession& session) {
+    for (const auto* other : c.account.sessions_of_interface(session.interface_id))
         if (other->id != session.id && other->number == session.number)
-            fail_value("SessionNumber: " + std::to_string(session.number) + " of " + source.id +
-                       " is taken by " + other->id);
-    if (!route(c.account, source, target))
-        fail_value("TrafficMirrorTargetId: " + shown(target.id) + " and the source " + source.id +
+            fail_value("SessionNumber: " + std::to_string(session.number) + " of " +
+                       session.interface_id + " is taken by " + other->id);
+}
+
+/// State and quotas of a session that is new, or that gets a target: both of its ends are
+/// configured, and go together. @param old_target the target it has now; empty for a new session
+void check_ends(const Context& c, const TrafficMirrorSession& session,
+                const TrafficMirrorTarget& target, const std::string& old_target) {
+    const auto* source = c.account.interfaces().find(session.interface_id);
+    if (!source)
+        fail(ErrorCode::network_interface_id_not_found,
+             "NetworkInterfaceId: " + shown(session.interface_id) + ", the source of " +
+                 session.id + ", is not configured");
+    if (const auto* on = c.account.target_on(*source))
+        fail_value("NetworkInterfaceId: " + shown(source->id) + " is the target " + on->id +
+                   ", and a target cannot be a source");
+    check_number(c, session);
+    if (!route(c.account, *source, target))
+        fail_value("TrafficMirrorTargetId: " + shown(target.id) + " and the source " + source->id +
                    " have addresses of no common IP version");
 
     const auto& quotas = c.settings.quotas;
     const bool is_new = old_target.empty();
-    if (is_new && others.size() >= quotas.sessions_per_interface)
+    const auto count = c.account.sessions_of_interface(source->id).size();
+    if (is_new && count >= quotas.sessions_per_interface)
         fail(ErrorCode::sessions_per_interface_limit,
-             "NetworkInterfaceId: " + shown(source.id) + " has " + std::to_string(others.size()) +
+             "NetworkInterfaceId: " + shown(source->id) + " has " + std::to_string(count) +
                  " sessions; allowed are " + std::to_string(quotas.sessions_per_interface));
     const auto* old = c.account.targets().find(old_target);
     const bool same_endpoint = old && old->endpoint() == target.endpoint();
@@ -161,7 +170,7 @@ void check_session(const Context& c, const TrafficMirrorSession& session,
         for (const auto* each : c.account.targets_at(target.endpoint()))
             for (const auto* other : c.account.sessions_of_target(each->id))
                 if (other->id != session.id) sources.insert(other->interface_id);
-        if (!sources.count(source.id) && sources.size() >= quotas.sources_per_target)
+        if (!sources.count(source->id) && sources.size() >= quotas.sources_per_target)
             fail(ErrorCode::sources_per_target_limit,
                  "TrafficMirrorTargetId: " + shown(target.id) + " has " +
                      std::to_string(sources.size()) + " sources; allowed are " +
@@ -236,7 +245,7 @@ Effect create_session(const Context& c, const Json& p) {
     session.filter_id = filter_of(c, p).id;
     check_interface_of(c, target);
     set(session.number, p, "SessionNumber");
-    check_session(c, session, "");
+    check_ends(c, session, target, "");
     session.tags = specified_tags(p);
     check_tag_limit(session.tags);
     session.id = c.new_id("tms-");
@@ -354,19 +363,21 @@ void check_modify_session(const Json& p) {
                       {"virtual-network-id", "VirtualNetworkId"}});
 }
 
+/// A request that names no target leaves both ends as they are: it is carried out whether or not
+/// they are configured.
 Effect modify_session(const Context& c, const Json& p) {
     auto session = session_of(c, p);
-    const std::string old_target = session.target_id;
-    if (p.contains("TrafficMirrorTargetId")) {
-        const auto& target = target_of(c, p);
-        session.target_id = target.id;
-        if (p.contains("TrafficMirrorFilterId")) session.filter_id = filter_of(c, p).id;
-        check_interface_of(c, target);
-    } else if (p.contains("TrafficMirrorFilterId")) {
-        session.filter_id = filter_of(c, p).id;
-    }
+    const TrafficMirrorTarget* target =
+        p.contains("TrafficMirrorTargetId") ? &target_of(c, p) : nullptr;
+    if (p.contains("TrafficMirrorFilterId")) session.filter_id = filter_of(c, p).id;
     set(session.number, p, "SessionNumber");
-    check_session(c, session, old_target);
+    if (target) {
+        check_interface_of(c, *target);
+        const std::string old_target = std::exchange(session.target_id, target->id);
+        check_ends(c, session, *target, old_target);
+    } else {
+        check_number(c, session);
+    }
     set(session.packet_length, p, "PacketLength");
     set(session.vni, p, "VirtualNetworkId");
     set(session.description, p, "Description");

@@ -739,6 +739,80 @@ TEST_CASE("S4 a source and a target need an IP version in common") {
           "InvalidParameterValue");
 }
 
+TEST_CASE(
+    "S4 a session whose source or target is not configured takes every change but of its ends") {
+    const std::string gone = GENERATE("eni-1", "eni-0", "eni-nlb", "both");
+    CAPTURE(gone);
+    Bench b;
+    const auto own = b.target(), balancer = b.target({{"NetworkLoadBalancerArn", nlb}}),
+               filter = b.filter(), other = b.filter();
+    const bool of_balancer = gone == "eni-nlb";
+    const auto id = b.create_session("eni-1", of_balancer ? balancer : own, filter, 1);
+    const auto second = b.create_session("eni-1", of_balancer ? balancer : own, filter, 2);
+    const auto rule = b.create_rule(filter, 1);
+    const Account all = interfaces();
+    Account network;
+    for (const auto& [_, interface] : all.interfaces())
+        if (interface.id != gone &&
+            !(gone == "both" && (interface.id == "eni-0" || interface.id == "eni-1")))
+            network.put(interface);
+    Account account = b.store.load();
+    account.take_network(network);
+    Requests requests(account, b.store, b.plane, b.settings);
+    const auto code = [&](const std::string& action, Json p) {
+        for (const bool dry_run : {true, false}) {
+            p["DryRun"] = dry_run;
+            const auto reply = requests.handle({action, p});
+            b.message = reply.message;
+            if (!dry_run) return reply.code;
+            if (reply.code != "DryRunOperation") return reply.code;
+        }
+        return std::string();
+    };
+    const auto modify = [&](const std::string& member, const Json& value) {
+        return code("ModifyTrafficMirrorSession",
+                    {{"TrafficMirrorSessionId", id}, {member, value}});
+    };
+    CHECK(modify("Description", "of no interface") == "");
+    CHECK(modify("SessionNumber", 9) == "");
+    CHECK(modify("SessionNumber", 2) == "InvalidParameterValue");
+    CHECK(modify("VirtualNetworkId", 77) == "");
+    CHECK(modify("PacketLength", 100) == "");
+    CHECK(modify("RemoveFields", {"packet-length", "description", "virtual-network-id"}) == "");
+    CHECK(modify("TrafficMirrorFilterId", other) == "");
+    CHECK(code("ModifyTrafficMirrorSession", {{"TrafficMirrorSessionId", id}}) == "");
+    // What touches an end says which one is not configured.
+    CHECK(modify("TrafficMirrorTargetId", of_balancer ? balancer : own) ==
+          (of_balancer ? "InvalidNetworkLoadBalancerArn.NotFound"
+                       : "InvalidNetworkInterfaceID.NotFound"));
+    CHECK_THAT(b.message, Contains(of_balancer ? nlb : gone == "both" ? "eni-0" : gone));
+    CHECK(modify("TrafficMirrorTargetId", of_balancer ? own : balancer) ==
+          (gone == "eni-1" || gone == "both" ? "InvalidNetworkInterfaceID.NotFound" : ""));
+    if (gone == "eni-1" || gone == "both") CHECK_THAT(b.message, Contains("eni-1"));
+    CHECK(code("CreateTrafficMirrorSession", b.session("eni-1", own, filter, 7)) ==
+          (of_balancer ? "" : "InvalidNetworkInterfaceID.NotFound"));
+    // Its neighbours.
+    CHECK(code("CreateTags",
+               {{"Resources", {id, own, filter, rule}}, {"Tags", tags({{"k", "v"}})}}) == "");
+    CHECK(code("DeleteTags", {{"Resources", {id, own, filter, rule}}}) == "");
+    CHECK(code("ModifyTrafficMirrorFilterRule",
+               {{"TrafficMirrorFilterRuleId", rule}, {"RuleNumber", 5}}) == "");
+    CHECK(code("ModifyTrafficMirrorFilterNetworkServices",
+               {{"TrafficMirrorFilterId", filter}, {"AddNetworkServices", {"amazon-dns"}}}) == "");
+    CHECK(code("CreateTrafficMirrorFilterRule", b.rule(filter, 6)) == "");
+    CHECK(code("DeleteTrafficMirrorFilterRule", {{"TrafficMirrorFilterRuleId", rule}}) == "");
+    CHECK(code("DeleteTrafficMirrorTarget",
+               {{"TrafficMirrorTargetId", of_balancer ? balancer : own}}) ==
+          "TrafficMirrorTargetInUseException");
+    for (const char* what : {"Sessions", "Targets", "Filters", "FilterRules"})
+        CHECK(requests.handle({std::string("DescribeTrafficMirror") + what}).ok());
+    CHECK(requests.handle({"DescribeTrafficMirrorSessions"})
+              .body["TrafficMirrorSessions"][0]["SessionNumber"] == 9);
+    CHECK(description_of(requests.account(), built_for_sizes())["Filters"].size() == 2);
+    CHECK(code("DeleteTrafficMirrorSession", {{"TrafficMirrorSessionId", id}}) == "");
+    CHECK(code("DeleteTrafficMirrorSession", {{"TrafficMirrorSessionId", second}}) == "");
+}
+
 TEST_CASE("S7 what does not exist has the code of its kind, malformed ids included") {
     Bench b;
     const auto target = b.target(), filter = b.filter();
