@@ -301,6 +301,7 @@ int serve(const std::vector<std::string>& arguments) {
     options.http.certificate = optional_text(*values, "tls-cert");
     options.http.key = optional_text(*values, "tls-key");
     options.plain_http = (*values)["plain-http"].as<bool>();
+    options.options_file = optional_text(*values, "options");
     options.state = optional_text(*values, "state");
     options.credentials = optional_text(*values, "credentials");
     options.region = (*values)["region"].as<std::string>();

@@ -13,6 +13,7 @@
 
 #include "configuration.hpp"
 #include "device_plane.hpp"
+#include "named_files.hpp"
 #include "request_file.hpp"
 #include "shards.hpp"
 #include "sqlite_store.hpp"
@@ -142,32 +143,22 @@ Configuration configuration_of(const ReplayOptions& options) {
     return configuration;
 }
 
-std::vector<std::string>& checked_outputs(const ReplayOptions& options,
-                                          std::vector<std::string>& names) {
+std::vector<NamedFile> files_of(const ReplayOptions& options) {
+    using Use = NamedFile::Use;
     const TrafficOptions& traffic = options.traffic;
-    const std::optional<std::string> outputs[] = {traffic.out,     traffic.forward,   options.stats,
-                                                  options.replies, traffic.decisions, traffic.wave};
-    for (const auto& output : outputs) {
-        if (!output) continue;
-        const bool input = *output == *traffic.in && *traffic.in != "-";
-        if (input || (*output != "-" && same_file(*traffic.in, *output))) {
-            throw std::invalid_argument(*output + " is the input; name another output");
-        }
-        std::vector<std::string> inputs = options.configurations;
-        if (options.requests) inputs.push_back(*options.requests);
-        if (options.state) inputs.push_back(*options.state);
-        for (const std::string& name : inputs) {
-            if (*output != "-" && (*output == name || same_file(name, *output))) {
-                throw std::invalid_argument(*output + " is read as well; name another output");
-            }
-        }
-        for (const std::string& name : names) {
-            if (name == *output)
-                throw std::invalid_argument(*output + " is named for two outputs; name two files");
-        }
-        names.push_back(*output);
-    }
-    return names;
+    std::vector<NamedFile> files;
+    for (const std::string& name : options.configurations)
+        files.push_back({"--config", name, Use::input});
+    add_file(files, "--requests", options.requests, Use::input);
+    add_file(files, "--in", traffic.in, Use::input_stream);
+    add_file(files, "--out", traffic.out, Use::output_stream);
+    add_file(files, "--forward", traffic.forward, Use::output_stream);
+    add_file(files, "--decisions", traffic.decisions, Use::output_stream);
+    add_file(files, "--stats", options.stats, Use::output_stream);
+    add_file(files, "--replies", options.replies, Use::output_stream);
+    add_file(files, "--wave", traffic.wave, Use::output);
+    add_file(files, "--state", options.state, Use::database);
+    return files;
 }
 
 TrafficOptions traffic_of(const ReplayOptions& options, Shards* shards) {
@@ -341,12 +332,8 @@ void Result::add(const Result& other) {
 
 // --- the command ---------------------------------------------------------------------------------
 
-void print_summary(const ReplayOptions& options, std::uint64_t frames_run,
-                   const OrderedJson& stats) {
-    std::FILE* to = options.traffic.out == "-" || options.traffic.forward == "-" ||
-                            options.traffic.decisions == "-"
-                        ? stderr
-                        : stdout;
+void print_summary(const ReplayOptions& options, std::uint64_t frames_run, const OrderedJson& stats,
+                   std::FILE* to) {
     const auto row = [to](const std::string& name, const OrderedJson& value) {
         std::fprintf(to, "  %-22s %12s\n", name.c_str(), value.dump().c_str());
     };
@@ -418,8 +405,9 @@ Result replay_in_shards(const ReplayOptions& options, const Configuration& confi
 }  // namespace
 
 int replay(const ReplayOptions& options) {
-    std::vector<std::string> names;
-    checked_outputs(options, names);
+    const std::vector<NamedFile> files = files_of(options);
+    check_files_apart(files);
+    const bool to_standard_output = !writes_standard_output(files);
     Configuration configuration = configuration_of(options);
     Shards shards;
     InterruptGuard guard(&shards);
@@ -440,7 +428,8 @@ int replay(const ReplayOptions& options) {
     result.stats["warnings"] = result.warnings;
     if (stats->open()) stats->line(result.stats.dump(2));
     stats->close();
-    if (!options.quiet) print_summary(options, result.frames, result.stats);
+    if (!options.quiet)
+        print_summary(options, result.frames, result.stats, to_standard_output ? stdout : stderr);
     const bool whole = !result.cut_off && interrupted == 0;
     return whole && result.failed_requests == 0 ? 0 : 1;
 }

@@ -22,6 +22,7 @@
 #include "api.hpp"
 #include "configuration.hpp"
 #include "device_plane.hpp"
+#include "named_files.hpp"
 #include "register_file.hpp"
 #include "sqlite_store.hpp"
 
@@ -101,6 +102,27 @@ Log make_log(bool json) {
     };
 }
 
+std::vector<NamedFile> files_of(const ServeOptions& options, const fs::path& state) {
+    using Use = NamedFile::Use;
+    const TrafficOptions& traffic = options.traffic;
+    std::vector<NamedFile> files;
+    for (const std::string& name : options.configurations)
+        files.push_back({"--config", name, Use::input});
+    add_file(files, "--credentials", options.credentials, Use::input);
+    add_file(files, "--tls-cert", options.http.certificate, Use::input);
+    add_file(files, "--tls-key", options.http.key, Use::input);
+    add_file(files, "--options", options.options_file, Use::input);
+    add_file(files, "--in", traffic.in, Use::input_stream);
+    add_file(files, "--out", traffic.out, Use::output_stream);
+    add_file(files, "--forward", traffic.forward, Use::output_stream);
+    add_file(files, "--decisions", traffic.decisions, Use::output_stream);
+    add_file(files, "--stats", options.stats, Use::output_stream);
+    if (options.device.compare(0, 5, "file:") == 0)
+        files.push_back({"--device", options.device.substr(5), Use::output});
+    files.push_back({"--state", state.string(), Use::database});
+    return files;
+}
+
 class Server {
 public:
     explicit Server(const ServeOptions& options);
@@ -123,6 +145,7 @@ private:
     const ServeOptions& options_;
     Log log_;
     fs::path state_;
+    bool ready_to_standard_output_ = true;
     std::optional<Lock> state_lock_;
     Account network_;
     std::optional<Account> import_;  ///< the configuration whose objects are to be imported
@@ -146,6 +169,9 @@ Server::Server(const ServeOptions& options)
     : options_(options),
       log_(make_log(options.log_json)),
       state_(options.state ? fs::path(*options.state) : default_state()) {
+    const std::vector<NamedFile> files = files_of(options, state_);
+    check_files_apart(files);
+    ready_to_standard_output_ = !writes_standard_output(files);
     const Configuration configuration =
         read_configuration(options.configurations, options.skip_unresolved);
     for (const std::string& warning : configuration.warnings) log_(LogLevel::warning, warning, {});
@@ -282,12 +308,12 @@ void Server::print_ready() const {
         {"Region", options_.region}, {"Account", options_.settings.account_id},
         {"State", state_.string()},  {"Device", options_.device},
         {"Pid", ::getpid()}};
-    std::cout << ready.dump() << std::endl;
-    if (isatty(STDOUT_FILENO))
-        std::cout << (options_.credentials ? ""
-                                           : "AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any ")
-                  << "aws --region " << options_.region << " --endpoint-url " << url
-                  << " ec2 describe-traffic-mirror-sessions" << std::endl;
+    std::ostream& to = ready_to_standard_output_ ? std::cout : std::cerr;
+    to << ready.dump() << std::endl;
+    if (isatty(ready_to_standard_output_ ? STDOUT_FILENO : STDERR_FILENO))
+        to << (options_.credentials ? "" : "AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any ")
+           << "aws --region " << options_.region << " --endpoint-url " << url
+           << " ec2 describe-traffic-mirror-sessions" << std::endl;
 }
 
 /// Reads configuration and credentials again.

@@ -564,16 +564,4 @@ void CaptureWriter::write(std::uint64_t timestamp_ns, const std::uint8_t* data, 
     if (size > 0) std::memcpy(at + sizeof header, data, size);
 }
 
-// ------------------------------------------------------------------------------------------ paths
-
-bool same_file(const std::string& input, const std::string& output) {
-    struct stat in {};
-    struct stat out {};
-    const bool found =
-        (input == "-" ? fstat(STDIN_FILENO, &in) : stat(input.c_str(), &in)) == 0 &&
-        (output == "-" ? fstat(STDOUT_FILENO, &out) : stat(output.c_str(), &out)) == 0;
-    return found && S_ISREG(in.st_mode) && S_ISREG(out.st_mode) && in.st_dev == out.st_dev &&
-           in.st_ino == out.st_ino;
-}
-
 }  // namespace mirrornic

@@ -88,9 +88,4 @@ private:
     OutputFile file_;
 };
 
-/// Whether writing `output` would destroy `input`: both name one regular file, also by way of
-/// symbolic or hard links. "-" is standard input and standard output. False when either cannot be
-/// found.
-bool same_file(const std::string& input, const std::string& output);
-
 }  // namespace mirrornic

@@ -243,8 +243,8 @@ class Command(unittest.TestCase):
         out = self.folder / "o.pcap"
         cases = [
             ((good, cooked, out), b"-i"),
-            ((good, capture, capture), b"is the input"),
-            ((good, capture, self.folder / "link.pcap"), b"is the input"),
+            ((good, capture, capture), b"is named for"),
+            ((good, capture, self.folder / "link.pcap"), b"is named for"),
             ((good, self.folder / "empty.pcap", out), b"empty"),
             ((good, self.folder / "none.pcap", out), b"none.pcap"),
             ((self.folder / "none.json", capture, out), b"none.json"),
