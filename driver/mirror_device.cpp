@@ -109,12 +109,15 @@ struct MirrorDevice::State {
     std::shared_ptr<const Placement> placement = std::make_shared<Placement>();
     std::function<void(std::shared_ptr<const Placement>)> callback;
 
-    std::uint16_t version() const { return std::uint16_t(sequence); }
-
     // Opening.
+
+    [[noreturn]] static void fail_gone() {
+        throw DeviceGone("the device does not answer: it reads as all ones");
+    }
 
     void identify() {
         const auto magic = registers.read(map::magic::address());
+        if (magic == ~0u) fail_gone();
         if (magic != map::magic_value)
             throw UnknownDevice("this is not a mirrornic: its identity register holds " +
                                 hex(magic) + ", a mirrornic's " + hex(map::magic_value));
@@ -143,7 +146,10 @@ struct MirrorDevice::State {
 
     void wait_until_ready() {
         for (int i = 0; i < poll_limit; ++i)
-            if (map::status::ready.of(registers.read(map::status::address()))) return;
+            if (const auto status = registers.read(map::status::address()); status == ~0u)
+                fail_gone();
+            else if (map::status::ready.of(status))
+                return;
         throw DeviceError("the device does not become ready: its status register stays at " +
                           hex(registers.read(map::status::address())));
     }
@@ -249,6 +255,7 @@ struct MirrorDevice::State {
     /// What the device says about the first access that it refused, if any; clears it.
     RefusedAccess take_error() {
         const auto error = registers.read(map::error_reason::address());
+        if (error == ~0u) fail_gone();
         RefusedAccess refused{map::error_reason::reason.of(error), {}};
         if (refused.reason == 0) return refused;
         const auto address = registers.read(map::error_address::address());
@@ -261,6 +268,7 @@ struct MirrorDevice::State {
     }
 
     void note_drain(std::uint32_t commit_status) {
+        if (commit_status == ~0u) fail_gone();
         const auto undrained = map::commit_status::undrained.of(commit_status);
         if (undrained < map::commit_status::undrained.max)
             drained = std::max(drained, sequence - undrained);
@@ -272,7 +280,7 @@ struct MirrorDevice::State {
         const auto status = registers.read(map::commit_status::address());
         const auto held = map::commit_status::sequence.of(status);
         const auto expected = std::uint16_t(sequence + 1);
-        if (status == ~0u) throw DeviceError("the device does not answer: it reads as all ones");
+        if (status == ~0u) fail_gone();
         if (held == expected && map::commit_status::reason.of(status) == 0) {
             ++sequence;
             note_drain(status);
@@ -468,7 +476,7 @@ struct MirrorDevice::State {
         attempted.reset();
         stale = false;
         ++generation;
-        publish();
+        publish(sequence);
     }
 
     void ensure_current() {
@@ -487,28 +495,43 @@ struct MirrorDevice::State {
     }
 
     /// All of it anew.
-    void publish() {
+    void publish(std::uint64_t of_sequence) {
         auto next = std::make_shared<Placement>();
         for (std::uint32_t i = 0; i < tables.interfaces.size(); ++i)
             next->interfaces.push_back(tapped(i));
-        publish(std::move(next));
+        publish(std::move(next), of_sequence);
     }
 
     /// With other words of one interface, and of those that use some filters.
     void publish(const std::optional<std::uint32_t>& interface,
-                 const std::set<std::uint32_t>& filters) {
+                 const std::set<std::uint32_t>& filters, std::uint64_t of_sequence) {
         auto next = std::make_shared<Placement>(*placement);
         if (interface) next->interfaces[*interface] = tapped(*interface);
         for (std::uint32_t i = 0; !filters.empty() && i < tables.interfaces.size(); ++i)
             for (const auto& slot : tables.interfaces[i].slots)
                 if (filters.count(slot.word.filter) != 0) next->interfaces[i] = tapped(i);
-        publish(std::move(next));
+        publish(std::move(next), of_sequence);
     }
 
-    void publish(std::shared_ptr<Placement> next) {
-        next->version = version();
+    void publish(std::shared_ptr<Placement> next, std::uint64_t of_sequence) {
+        next->sequence = of_sequence;
         placement = std::move(next);
         if (callback) callback(placement);
+    }
+
+    /// Makes a commit whose placement is as now but for its number. @throws what `write` throws.
+    template <class Write>
+    auto commit_same(Write write) {
+        const auto before = placement;
+        publish(sequence + 1);
+        try {
+            return write();
+        } catch (...) {
+            placement = before;
+            stale = true;
+            attempted = tables;
+            throw;
+        }
     }
 
     std::uint64_t read_counter(std::uint32_t low, std::uint32_t high) {
@@ -539,6 +562,17 @@ struct MirrorDevice::State {
         counters.truncated = counter(C::truncated_frames);
         counters.mirrored_bytes = counter(C::sent_bytes);
         return counters;
+    }
+
+    /// @throws DeviceError when the device names a fault in an entry that its table does not have.
+    void check_fault(map::Fault place, std::uint32_t index) const {
+        const auto size = place == map::Fault::interface ? sizes.interfaces
+                          : place == map::Fault::filter  ? sizes.filters
+                          : place == map::Fault::session ? sizes.sessions
+                                                         : std::uint32_t(services.size());
+        if (index >= size)
+            throw DeviceError("the device reports a flipped bit in entry " + std::to_string(index) +
+                              " of a table of " + std::to_string(size) + " entries");
     }
 
     /// Writes an entry again, and says what it is. An entry that is not used is written as empty.
@@ -632,24 +666,31 @@ void MirrorDevice::commit(const std::shared_ptr<const Plan>& plan) {
         renamed.insert(index);
     }
     const auto publish = [&](const std::optional<std::uint32_t>& interface,
-                             std::set<std::uint32_t> filters) {
+                             std::set<std::uint32_t> filters, std::uint64_t sequence) {
         filters.merge(renamed);
-        changes.base ? state.publish() : state.publish(interface, filters);
+        changes.base ? state.publish(sequence) : state.publish(interface, filters, sequence);
     };
-    if (changes.steps.empty()) publish(std::nullopt, {});
+    if (changes.steps.empty()) publish(std::nullopt, {}, state.sequence);
     for (const auto& step : changes.steps) {
+        const auto before = state.placement;
+        std::optional<Tables::Undo> applied;
         try {
             if (step.new_session) state.wait_until_drained(step.session->first);
+            // Who watches decisions learns what the commit brings before it is written: it may be
+            // in force, and decide frames, before its success is read.
+            applied = state.tables.apply(step, state.sequence + 1);
+            publish(step.interface ? std::optional(step.interface->first) : std::nullopt,
+                    step.filter ? std::set{step.filter->first} : std::set<std::uint32_t>{},
+                    state.sequence + 1);
             state.execute(step);
         } catch (...) {
             state.stale = true;
+            state.placement = before;
+            if (!applied) applied = state.tables.apply(step, state.sequence + 1);
             state.attempted = state.tables;
-            state.attempted->apply(step, state.sequence + 1);
+            state.tables.take_back(*applied);
             throw;
         }
-        state.tables.apply(step, state.sequence);
-        publish(step.interface ? std::optional(step.interface->first) : std::nullopt,
-                step.filter ? std::set{step.filter->first} : std::set<std::uint32_t>{});
     }
     state.settled = true;
 }
@@ -673,16 +714,11 @@ void MirrorDevice::set_source_ports(std::uint16_t base, std::uint8_t bits) {
                                     ": bits is 1 to 16, and base + 2^bits at most 65536");
     State& state = *state_;
     state.ensure_current();
-    try {
+    state.commit_same([&] {
         state.stage(map::source_ports::address(),
                     map::source_ports::base(base) | map::source_ports::bits(bits));
         state.commit(map::commit::source_ports(1));
-    } catch (...) {
-        state.stale = true;
-        state.attempted = state.tables;
-        throw;
-    }
-    state.publish();
+    });
 }
 
 Counters MirrorDevice::counters() {
@@ -726,24 +762,20 @@ std::optional<std::string> MirrorDevice::repair() {
     State& state = *state_;
     const auto fault = state.registers.read(map::fault::address());
     const auto place = map::Fault(map::fault::place.of(fault));
+    if (fault == ~0u) State::fail_gone();
     if (place == map::Fault::none) return std::nullopt;
-    if (fault == ~0u) throw DeviceError("the device does not answer: it reads as all ones");
     state.ensure_current();
     const auto count =
         map::fault_count::count.of(state.registers.read(map::fault_count::address()));
     std::string done = "a flipped bit in a buffer was corrected";
     if (place != map::Fault::buffer) {
-        try {
-            done = state.rewrite(place, map::fault::index.of(fault)) +
+        state.check_fault(place, map::fault::index.of(fault));
+        done = state.commit_same([&] {
+            return state.rewrite(place, map::fault::index.of(fault)) +
                    " had a flipped bit and was written again";
-        } catch (...) {
-            state.stale = true;
-            state.attempted = state.tables;
-            throw;
-        }
+        });
         ++state.faults.rewritten;
         ++state.generation;
-        state.publish();
     }
     // Behind the entry: what is found from here on is another one.
     state.registers.write(map::control::address(), map::control::clear_fault(1));
@@ -756,9 +788,13 @@ TableFaults MirrorDevice::table_faults() const { return state_->faults; }
 void MirrorDevice::reset_mirror() {
     State& state = *state_;
     state.registers.write(map::control::address(), map::control::mirror_reset(1));
-    for (int i = 0; map::status::resetting.of(state.registers.read(map::status::address())); ++i)
+    for (int i = 0;; ++i) {
+        const auto status = state.registers.read(map::status::address());
+        if (status == ~0u) State::fail_gone();
+        if (!map::status::resetting.of(status)) break;
         if (i == poll_limit)
             throw DeviceError("the mirror reset does not end: the copy that was leaving is stuck");
+    }
     state.throw_if_refused();
 }
 

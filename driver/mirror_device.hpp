@@ -32,6 +32,11 @@ struct TableFull : std::runtime_error {
 struct DeviceError : std::runtime_error {
     using std::runtime_error::runtime_error;
 };
+/// The device does not answer: it reads as all ones, as a card does that was pulled or lost its
+/// power. It may come back, and is then to be opened anew.
+struct DeviceGone : DeviceError {
+    using DeviceError::DeviceError;
+};
 
 struct TableSizes {
     std::uint32_t interfaces, slots, filters, rules_per_direction, sessions, services;
@@ -41,8 +46,8 @@ struct TableSizes {
 std::uint32_t built_for_map_hash();
 TableSizes built_for_sizes();
 
-/// Where things stand in the device after a change. Immutable; a decision record's `version`
-/// names the placement that decided it.
+/// Where things stand in the device after a change. Immutable; a decision record's version names
+/// the placement that decided it.
 struct Placement {
     struct Slot {
         std::string session;  ///< empty: the slot is not used
@@ -54,8 +59,17 @@ struct Placement {
         std::string interface;  ///< empty: the index is free
         std::vector<Slot> slots;
     };
-    std::uint16_t version = 0;                              ///< commit sequence, modulo 2^16
+    /// Commits that the device had done, counted without end. A decision record holds the low 16
+    /// bits of it.
+    std::uint64_t sequence = 0;
     std::vector<std::shared_ptr<const Tapped>> interfaces;  ///< by interface index; none is null
+
+    std::uint16_t version() const { return std::uint16_t(sequence); }
+    /// The sequence number that a record's 16 bits mean when it is less than 2^15 commits away
+    /// from a known one.
+    static std::uint64_t unwrap(std::uint16_t version, std::uint64_t near) {
+        return near + std::uint64_t(std::int64_t(std::int16_t(version - std::uint16_t(near))));
+    }
 };
 
 /// Passes and bytes of frames, 64 bits each (P23).
@@ -143,9 +157,13 @@ public:
     void commit(const std::shared_ptr<const Plan>& plan);
     void apply(const TableState& desired) { commit(plan(desired)); }
 
-    /// Called after each commit with the placement then in force; also when only names changed, or
-    /// when the tables were read again after an error.
+    /// Called before each commit with the placement that it brings, so that the placement is known
+    /// when the first frame is decided by it; also when only names changed, or when the tables were
+    /// read again after an error: then with a sequence number that was announced before, whose
+    /// placement it replaces. A commit that fails leaves an announced placement that nothing was
+    /// decided by; the next one takes its number.
     void on_placement(std::function<void(std::shared_ptr<const Placement>)> callback);
+    /// The placement in force. Never null.
     std::shared_ptr<const Placement> placement() const;
     /// The index that the shell must put on the frames of an interface: its own when it has a
     /// session, else the one that no session uses (T1: such passes occur and are not accepted).

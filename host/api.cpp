@@ -114,6 +114,12 @@ void RequestQueue::handle(Request request, Done done) {
     done({Json::object(), http_status(code), to_string(code), "the device is closed"});
 }
 
+bool RequestQueue::has_changes() const {
+    return !jobs_.empty() ||
+           std::any_of(requests_.begin(), requests_.end(),
+                       [](const auto& waiting) { return !is_read(waiting.first.action); });
+}
+
 void RequestQueue::perform(Requests& requests) {
     for (const auto& job : std::exchange(jobs_, {})) job(requests);
     auto taken = std::exchange(requests_, {});

@@ -27,6 +27,8 @@ public:
     void handle(Request request, Done done);
     void post(Job job) { jobs_.push_back(std::move(job)); }
     bool empty() const { return requests_.empty() && jobs_.empty(); }
+    /// Whether something waits that may change the tables.
+    bool has_changes() const;
     /// Does what waits.
     void perform(Requests& requests);
     /// Requests that wait or come are answered with Unavailable, jobs are not done.

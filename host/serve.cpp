@@ -358,7 +358,9 @@ void Server::simulate() {
     bool settled = false, told = !options_.traffic.in;
     for (unsigned turn = 0; !http_->stopped(); ++turn) {
         if (turn % frames_between_polls == 0) http_->poll();
+        if (queue_.has_changes()) traffic_->settle_indices();
         queue_.perform(*requests_);
+        if (offload.failure()) std::rethrow_exception(offload.failure());
         if (more_.exchange(false)) {
             const Traffic::Frame* frame = traffic_->poll([this] {
                 more_ = true;

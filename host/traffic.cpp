@@ -38,6 +38,7 @@ public:
             taps_.emplace(mac_key(interface.mac.data()), Entry{&kept(interface.id), 0, 0});
         }
     }
+    /// The indices that were given so far may belong to others now.
     void tables_changed() { ++generation_; }
     /// The interface with this MAC, or nothing.
     std::optional<Tap> find(const std::uint8_t* mac, const MirrorDevice& device) {
@@ -111,12 +112,13 @@ public:
     DecisionLog(const std::optional<std::string>& name, std::unique_ptr<Turns> turns)
         : out_(name, std::move(turns)) {}
     bool open() const { return out_.open(); }
-    void placed(std::shared_ptr<const Placement> placement) {
-        placements_.push_back(std::move(placement));
-    }
+    /// A placement that frames may be decided by from now on, in the place of one with its sequence
+    /// number or a later one.
+    void placed(const std::shared_ptr<const Placement>& placement);
+    /// @param sequence of the placement in force when the pass was fed
     void fed(std::uint64_t frame, const std::string* interface, Direction direction,
-             std::size_t size) {
-        passes_.push({frame, interface, direction, size});
+             std::size_t size, std::uint64_t sequence) {
+        passes_.push({frame, interface, direction, size, sequence});
     }
     void decided(const DecisionRecord& record);
     void end_piece(std::uint64_t piece) { out_.end_piece(piece); }
@@ -129,6 +131,7 @@ private:
         const std::string* interface;  ///< null: none
         Direction direction;
         std::size_t size;
+        std::uint64_t sequence;  ///< of the placement in force when it was fed
     };
     /// All that a line hangs on, but for its numbers.
     struct Kind {
@@ -152,15 +155,19 @@ private:
 
     static Kind kind_of(const Pass& pass, const DecisionRecord& record);
     Text text_of(const Pass& pass, const DecisionRecord& record) const;
+    /// Names a rule by its place in the hardware; one that the filter does not have has no name.
     static void name_rule(OrderedJson& json, const Placement::Slot& slot, Direction direction,
                           std::size_t rule) {
+        if (!slot.filter) return;
         const auto& rules =
             direction == Direction::egress ? slot.filter->egress : slot.filter->ingress;
-        json["TrafficMirrorFilterRuleId"] = rules.at(rule).id;
+        if (rule < rules.size()) json["TrafficMirrorFilterRuleId"] = rules[rule].id;
     }
+    void forget_before(std::uint64_t sequence);
 
     LineWriter out_;
     Ring<Pass> passes_;
+    /// In ascending sequence: what the next undecided pass can mean, and what follows it.
     std::deque<std::shared_ptr<const Placement>> placements_;
     std::unordered_map<Kind, Text, Hash> texts_;  ///< under the oldest placement
     std::string line_;
@@ -183,17 +190,33 @@ DecisionLog::Kind DecisionLog::kind_of(const Pass& pass, const DecisionRecord& r
     return {pass.interface, fields};
 }
 
+void DecisionLog::placed(const std::shared_ptr<const Placement>& placement) {
+    while (!placements_.empty() && placements_.back()->sequence >= placement->sequence) {
+        placements_.pop_back();
+        if (placements_.empty()) texts_.clear();
+    }
+    placements_.push_back(placement);
+    // With nothing undecided the next pass is fed under this placement, or, when its commit fails,
+    // under the one before.
+    forget_before(passes_.empty() ? placement->sequence - 1 : passes_.front().sequence);
+}
+
+/// Forgets what no pass can mean that is decided by this placement or a later one.
+void DecisionLog::forget_before(std::uint64_t sequence) {
+    while (placements_.size() > 1 && placements_[1]->sequence <= sequence) {
+        placements_.pop_front();
+        texts_.clear();
+    }
+}
+
 void DecisionLog::decided(const DecisionRecord& record) {
+    if (passes_.empty()) return;
     const Pass pass = passes_.front();
     passes_.pop();
-    if (record.outcome != DecisionRecord::Outcome::not_eligible) {
-        // The placement of the version that decided: the newest one that is not younger.
-        while (placements_.size() > 1 &&
-               static_cast<std::int16_t>(record.version - placements_[1]->version) >= 0) {
-            placements_.pop_front();
-            texts_.clear();
-        }
-    }
+    // A pass is decided by the tables that were in force when it was fed, or by later ones.
+    forget_before(record.outcome == DecisionRecord::Outcome::not_eligible
+                      ? pass.sequence
+                      : Placement::unwrap(record.version, pass.sequence));
     if (texts_.size() == texts_limit) texts_.clear();
     auto [at, fresh] = texts_.try_emplace(kind_of(pass, record));
     if (fresh) at->second = text_of(pass, record);
@@ -228,7 +251,8 @@ DecisionLog::Text DecisionLog::text_of(const Pass& pass, const DecisionRecord& r
         for (const auto& candidate : placements_.front()->interfaces) {
             if (pass.interface && candidate->interface == *pass.interface) tapped = candidate.get();
         }
-        const std::size_t slots = tapped ? tapped->slots.size() : 0;
+        const std::size_t slots =
+            tapped ? std::min<std::size_t>(tapped->slots.size(), DecisionRecord::slots) : 0;
         const bool accepted = record.outcome != Outcome::not_accepted;
         OrderedJson rejected = OrderedJson::array();
         for (std::size_t i = 0; i < slots && i < (accepted ? record.slot : slots); ++i) {
@@ -252,8 +276,8 @@ DecisionLog::Text DecisionLog::text_of(const Pass& pass, const DecisionRecord& r
             rejected.push_back(std::move(reason));
         }
         if (!accepted && rejected.empty()) json["Cause"] = "no session";
-        if (accepted && tapped) {
-            const auto& slot = tapped->slots.at(record.slot);
+        if (accepted && record.slot < slots) {
+            const auto& slot = tapped->slots[record.slot];
             json["TrafficMirrorSessionId"] = slot.session;
             if (record.by_service) {
                 json["NetworkService"] = "amazon-dns";
@@ -499,9 +523,13 @@ void Traffic::feed_pass(const Frame& frame, const std::string* interface, std::u
                                   static_cast<double>(frame.timestamp_ns - parts.first_timestamp) *
                                   parts.options.clock_mhz / 1000.0);
     }
-    if (parts.decisions.open()) parts.decisions.fed(frame.number, interface, direction, frame.size);
+    if (parts.decisions.open())
+        parts.decisions.fed(frame.number, interface, direction, frame.size,
+                            parts.device->placement()->sequence);
     parts.board.feed(frame.data, frame.size, transfer);
 }
+
+void Traffic::settle_indices() { parts_->board.offload().wait_until_fed(); }
 
 void Traffic::session_ended(const std::string& id, const SessionCounters& counters) {
     parts_->ended_sessions[id] = counters;

@@ -106,8 +106,12 @@ public:
     /// A frame's time after the first one's, in seconds.
     double seconds(const Frame& frame) const;
     /// Its passes: at the taps of its source and its destination, or at the default tap, or at
-    /// none.
+    /// none. They carry the indices that the device has for these interfaces now.
     void feed(const Frame& frame);
+    /// To be called before the tables change: returns when no frame waits with an index that the
+    /// change may give to another interface. Every frame that was fed is then handled by the tables
+    /// as they are, every one that is fed after the change by the tables as they will be (T2, S8).
+    void settle_indices();
 
     /// A session whose counters end now keeps them in the report.
     void session_ended(const std::string& id, const SessionCounters& counters);

@@ -75,11 +75,9 @@ RegisterAccess& Board::registers() { return *registers_; }
 void Board::run(std::function<void()> work) {
     work_ = std::move(work);
     offload_.watch_forward = on_forward != nullptr;
-    offload_.on_failure = [this](std::exception_ptr failure) {
-        if (!failure_) failure_ = failure;
-        sc_core::sc_stop();
-    };
     sc_core::sc_start();
+    // What stopped the model comes before what its callers made of it.
+    if (offload_.failure()) std::rethrow_exception(offload_.failure());
     if (failure_) std::rethrow_exception(failure_);
 }
 

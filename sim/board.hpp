@@ -32,7 +32,9 @@ public:
     ~Board() override;
 
     /// Elaborates, runs `work` as a thread beside the offload, and returns when it has returned.
-    /// What it throws comes out of here. @throws SimulationError
+    /// When the model fails, what `work` is waiting for or asks next throws the failure into it, so
+    /// that its stack is unwound. @throws SimulationError the model's failure, whatever `work` made
+    /// of it; else what `work` throws.
     void run(std::function<void()> work);
 
     /// Queues a pass; returns when it is queued, not when it is in. The data are copied.

@@ -161,9 +161,9 @@ void Offload::take_frame(tlm::tlm_generic_payload& payload, sc_core::sc_time&) {
         payload.set_response_status(tlm::TLM_GENERIC_ERROR_RESPONSE);
         return;
     }
+    check_failure();
     while (queued_beats_ > queue_limit) {
-        wake_ = true;
-        wait(progress_);
+        wait_for_progress();
     }
     QueuedFrame& frame = queue_.push();
     frame.data.assign(payload.get_data_ptr(), payload.get_data_ptr() + payload.get_data_length());
@@ -181,6 +181,7 @@ void Offload::access_register(tlm::tlm_generic_payload& payload, sc_core::sc_tim
         payload.set_response_status(tlm::TLM_BURST_ERROR_RESPONSE);
         return;
     }
+    check_failure();
     ++accesses_;
     std::uint32_t value = 0;
     bool done = false;
@@ -196,8 +197,7 @@ void Offload::access_register(tlm::tlm_generic_payload& payload, sc_core::sc_tim
     wake_up();
     if (!write) {
         while (!done) {
-            wake_ = true;
-            wait(progress_);
+            wait_for_progress();
         }
         std::memcpy(payload.get_data_ptr(), &value, 4);
     }
@@ -210,17 +210,35 @@ void Offload::wake_up() {
     work_.notify(sc_core::SC_ZERO_TIME);
 }
 
+void Offload::check_failure() const {
+    if (failure_) std::rethrow_exception(failure_);
+}
+
+/// For a caller's thread: until the end of the quantum, or sooner.
+void Offload::wait_for_progress() {
+    check_failure();
+    wake_ = true;
+    wait(progress_);
+    check_failure();
+}
+
+void Offload::fail(const std::exception_ptr& failure) {
+    if (!failure_) failure_ = failure;
+    progress_.notify(sc_core::SC_ZERO_TIME);
+    wake_up();
+}
+
 void Offload::wait_until_fed() {
+    check_failure();
     while (!queue_.empty()) {
-        wake_ = true;
-        wait(progress_);
+        wait_for_progress();
     }
 }
 
 void Offload::wait_until_idle() {
+    check_failure();
     while (!quiet()) {
-        wake_ = true;
-        wait(progress_);
+        wait_for_progress();
     }
     awaiting_copy_.clear();  // as in run_quantum
 }
@@ -228,9 +246,11 @@ void Offload::wait_until_idle() {
 void Offload::wait_cycles(std::uint64_t cycles) {
     const std::uint64_t until = cycle_ + cycles;
     while (cycle_ < until) {
+        check_failure();
         wake_at_ = std::min(wake_at_, until);
         wake_up();
         wait(progress_);
+        check_failure();
     }
 }
 
@@ -262,12 +282,11 @@ bool Offload::quiet() const {
 
 void Offload::run() {
     try {
-        while (true) run_quantum();
+        while (!failure_) run_quantum();
     } catch (const sc_core::sc_unwind_exception&) {
         throw;
     } catch (...) {
-        if (!on_failure) throw;
-        on_failure(std::current_exception());
+        fail(std::current_exception());
     }
 }
 
@@ -433,6 +452,9 @@ void Offload::send_out(tlm_utils::simple_initiator_socket<Offload>& socket, Outg
 
 void Offload::finish_forward() {
     Transfer& transfer = forwarded_->transfer;
+    if (forwarding_.empty())
+        throw SimulationError("m_axis_forward sent a frame of no pass at cycle " +
+                              std::to_string(cycle_));
     const Forwarding& in = forwarding_.front();
     transfer.tag = in.tag;
     transfer.latency =
@@ -468,6 +490,8 @@ void Offload::finish_copy() {
 }
 
 void Offload::decide() {
+    if (undecided_.empty())
+        throw SimulationError("m_decision told of no pass at cycle " + std::to_string(cycle_));
     const Fed fed = undecided_.front();
     undecided_.pop();
     const bool mirrored =

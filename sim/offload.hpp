@@ -98,8 +98,6 @@ public:
     std::function<void(const DecisionRecord&)> on_decision;
     /// Called after each quantum, every 256 cycles or sooner, with the cycles simulated so far.
     std::function<void(std::uint64_t cycle)> on_progress;
-    /// Gets what stopped the model; without it the exception leaves the SystemC kernel.
-    std::function<void(std::exception_ptr)> on_failure;
 
     /// Says for each cycle whether the stream may move; empty: always.
     using Pattern = std::function<bool(std::uint64_t cycle)>;
@@ -109,6 +107,13 @@ public:
     /// the build has no waves.
     Offload(sc_core::sc_module_name name, double clock_mhz, const std::string& wave_file = {});
     ~Offload() override;
+
+    // After the model has failed, everything that waits here, every frame that is fed and every
+    // register access throws what stopped it, so that the callers' stacks are unwound in order.
+    /// What stopped the model; null while it runs.
+    std::exception_ptr failure() const { return failure_; }
+    /// Stops the model as a failure of its own would. From within the simulation.
+    void fail(const std::exception_ptr& failure);
 
     /// For the thread that feeds: back when every queued beat is in.
     void wait_until_fed();
@@ -154,6 +159,8 @@ private:
     void run_quantum();
     void skip_idle();
     void wake_up();
+    void wait_for_progress();
+    void check_failure() const;
     void step();
     bool quiet() const;
     void present_beat();
@@ -173,6 +180,7 @@ private:
     bool sleeping_ = false;               ///< the model's thread waits for work
     bool wake_ = false;                   ///< somebody waits: end the quantum
     std::uint64_t wake_at_ = UINT64_MAX;  ///< cycle that somebody waits for
+    std::exception_ptr failure_;          ///< what stopped the model
 
     Ring<QueuedFrame> queue_;
     std::size_t queued_beats_ = 0;

@@ -573,7 +573,7 @@ void check_mirror_device(RegisterAccess& registers) {
     }
     MirrorDevice device(counting);
     std::vector<std::uint16_t> versions;
-    device.on_placement([&](auto placement) { versions.push_back(placement->version); });
+    device.on_placement([&](auto placement) { versions.push_back(placement->version()); });
 
     INFO("T2 creating a session is one commit, after its filter was loaded by one");
     for (const auto* id : {"eni-0", "eni-1", "eni-2"}) state.interfaces[id] = {};

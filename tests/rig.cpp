@@ -122,14 +122,14 @@ void Rig::run(const std::function<void()>& body) {
 void Rig::open() {
     beside_device_ = false;
     device_ = std::make_unique<MirrorDevice>(registers());
-    changed(current_, device_->placement()->version);
+    changed(current_, device_->placement()->version());
     if (!state_.sessions.empty()) apply(state_);
 }
 
 /// The tables are now those of state_, since the commit that the device names.
 void Rig::changed(const std::shared_ptr<const Version>& old, std::uint16_t before) {
     current_ = translate(state_);
-    const std::uint16_t after = device_->placement()->version;
+    const std::uint16_t after = device_->placement()->version();
     // A change is its last commit: what is loaded before it is not referred to yet.
     for (std::uint16_t version = before; version != after; ++version) versions_[version] = old;
     versions_[after] = current_;
@@ -141,7 +141,7 @@ void Rig::apply(const TableState& state) {
     if (beside_device_) open();
     for (const auto& [id, session] : state_.sessions)
         session_gone_ |= state.sessions.count(id) == 0;
-    const std::uint16_t before = device_->placement()->version;
+    const std::uint16_t before = device_->placement()->version();
     const auto old = current_;
     const auto plan = device_->plan(state);
     state_ = state;
@@ -151,7 +151,7 @@ void Rig::apply(const TableState& state) {
 
 void Rig::source_ports(std::uint16_t base, std::uint8_t bits) {
     if (beside_device_) open();
-    const std::uint16_t before = device_->placement()->version;
+    const std::uint16_t before = device_->placement()->version();
     const auto old = current_;
     device_->set_source_ports(base, bits);
     port_base_ = base;
@@ -161,7 +161,7 @@ void Rig::source_ports(std::uint16_t base, std::uint8_t bits) {
 
 std::optional<std::string> Rig::repair() {
     if (beside_device_) open();
-    const std::uint16_t before = device_->placement()->version;
+    const std::uint16_t before = device_->placement()->version();
     const auto old = current_;
     auto done = device_->repair();
     changed(old, before);
