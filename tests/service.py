@@ -42,12 +42,13 @@ def write_credentials(path, *keys):
 class Service:
     """A running service; its log is a file. To be used in a `with`: what is left at its end is killed."""
 
-    def __init__(self, folder, config, *arguments, state="state.sqlite", stdin=None, ready=True, launcher=()):
+    def __init__(self, folder, config, *arguments, state="state.sqlite", stdin=None, ready=True, launcher=(),
+                 listen="127.0.0.1:0"):
         self.folder = Path(folder)
         self.log_file = self.folder / f"log-{time.monotonic_ns()}"
         with open(self.log_file, "wb") as log:
             self.process = subprocess.Popen(
-                [*map(str, launcher), MIRRORNIC, "serve", "--listen", "127.0.0.1:0", "--config", str(config), "--state",
+                [*map(str, launcher), MIRRORNIC, "serve", "--listen", listen, "--config", str(config), "--state",
                  str(self.folder / state), *map(str, arguments)],
                 stdin=stdin if stdin is not None else subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log)
         if ready:
