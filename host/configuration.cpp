@@ -27,17 +27,19 @@ public:
         throw ConfigurationError(where() + ": " + shown(json_) + " " + why);
     }
 
-    /// Calls `read(name, value)` for each member.
+    /// Calls `read(name, value)` for each member. One that is null is absent, as AWS CLI's
+    /// `--query` and other writers of JSON have it.
     template <class Read>
     void each_member(Read read) const {
         if (!json_.is_object()) fail("is not an object");
         for (auto at = json_.begin(); at != json_.end(); ++at)
-            read(at.key(), Value(*this, at.key(), at.value()));
+            if (!at->is_null()) read(at.key(), Value(*this, at.key(), at.value()));
     }
     template <class Read>
     void each_element(Read read) const {
         if (!json_.is_array()) fail("is not a list");
-        for (std::size_t i = 0; i < json_.size(); ++i) read(Value(*this, i));
+        for (std::size_t i = 0; i < json_.size(); ++i)
+            if (!json_[i].is_null()) read(Value(*this, i));
     }
 
     const std::string& text() const {
@@ -151,7 +153,7 @@ public:
     Draft<T>& of(const Value& value, const char* name, const char* prefix) {
         if (!value.json().is_object()) value.fail("is not an object");
         const auto member = value.json().find(name);
-        if (member == value.json().end())
+        if (member == value.json().end() || member->is_null())
             throw ConfigurationError(value.where() + ": " + name + " is missing");
         const std::string& id = Value(value, name, *member).id(prefix);
         const auto [at, added] = index_.emplace(id, drafts_.size());
@@ -194,11 +196,13 @@ public:
                 used = true;
                 value.each_element([&](const Value& element) { (this->*method)(element); });
             };
-            if (name == "NextToken" && !value.json().is_null())
+            if (name == "NextToken" && value.json() != "")
                 value.fail(
                     "is left over: the listing was cut; print it again without --max-items and "
                     "--no-paginate");
             if (name == "NetworkInterfaces") each(&Reader::interface);
+            if (name == "Reservations") each(&Reader::reservation);
+            if (name == "Instances") each(&Reader::instance);
             if (name == "Vpcs") each(&Reader::vpc);
             if (name == "TrafficMirrorTargets") each(&Reader::target);
             if (name == "TrafficMirrorFilters") each(&Reader::filter);
@@ -206,10 +210,10 @@ public:
             if (name == "TrafficMirrorSessions") each(&Reader::session);
         });
         if (!used)
-            warnings_.push_back(
-                file.name +
-                ": holds none of NetworkInterfaces, Vpcs, TrafficMirrorTargets, "
-                "TrafficMirrorFilters, TrafficMirrorFilterRules and TrafficMirrorSessions");
+            warnings_.push_back(file.name +
+                                ": holds none of NetworkInterfaces, Reservations, Vpcs, "
+                                "TrafficMirrorTargets, TrafficMirrorFilters, "
+                                "TrafficMirrorFilterRules and TrafficMirrorSessions");
     }
 
     Configuration finish(bool skip_unresolved) {
@@ -264,6 +268,33 @@ private:
             };
             if (name == "Ipv6Addresses") addresses(o.ipv6, "Ipv6Address", true);
             if (name == "PrivateIpAddresses") addresses(o.private_ipv4, "PrivateIpAddress", false);
+        });
+    }
+
+    /// Of describe-instances.
+    void reservation(const Value& value) {
+        value.each_member([&](const std::string& name, const Value& member) {
+            if (name == "Instances")
+                member.each_element([&](const Value& element) { instance(element); });
+        });
+    }
+
+    /// Its interfaces; where it stands they stand.
+    void instance(const Value& value) {
+        std::string zone;
+        value.each_member([&](const std::string& name, const Value& member) {
+            if (name == "Placement")
+                member.each_member([&](const std::string& inner, const Value& where) {
+                    if (inner == "AvailabilityZone") zone = where.text();
+                });
+        });
+        value.each_member([&](const std::string& name, const Value& member) {
+            if (name == "NetworkInterfaces")
+                member.each_element([&](const Value& element) {
+                    interface(element);
+                    auto& o = interfaces_.of(element, "NetworkInterfaceId", "eni-").object;
+                    if (!zone.empty()) o.availability_zone = zone;
+                });
         });
     }
 

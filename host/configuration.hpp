@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /// What exists in an account, read from files that have the shape of the AWS CLI's output:
-/// describe-network-interfaces, describe-vpcs, describe-traffic-mirror-targets, -filters,
-/// -filter-rules and -sessions. One member is ours: `Mtu` of a NetworkInterface, 576..9216 bytes
-/// of IP packet, 9001 unless given.
-/// Source: EC2 API 2016-11-15; docs/behaviour.md rules S1 to S4.
+/// describe-network-interfaces, describe-instances, describe-vpcs, describe-traffic-mirror-targets,
+/// -filters, -filter-rules and -sessions. One member is ours: `Mtu` of a NetworkInterface,
+/// 576..9216 bytes of IP packet, 9001 unless given. Source: EC2 API 2016-11-15; docs/behaviour.md
+/// rules S1 to S4.
 #pragma once
 
 #include <optional>

@@ -37,7 +37,7 @@ std::optional<Session> session_tables(const Account& account, const TrafficMirro
     out.target_mac = way->target->mac;
     out.source_address = way->source_address;
     out.target_address = way->target_address;
-    out.mtu = way->target->mtu;
+    out.mtu = effective_mtu(target->type, *way->target);
     return out;
 }
 
@@ -96,6 +96,13 @@ std::optional<std::uint16_t> effective_packet_length(const TrafficMirrorSession&
                                                      const TrafficMirrorTarget& target) {
     if (!session.packet_length && target.type == TargetType::network_load_balancer) return 8500;
     return session.packet_length;
+}
+
+std::uint16_t effective_mtu(TargetType type, const NetworkInterface& interface) {
+    constexpr std::uint16_t endpoint_mtu = 8500;
+    return type == TargetType::gateway_load_balancer_endpoint
+               ? std::min(endpoint_mtu, interface.mtu)
+               : interface.mtu;
 }
 
 std::optional<IpAddress> resolver(const Account& account, const NetworkInterface& interface) {

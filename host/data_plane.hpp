@@ -27,6 +27,9 @@ std::optional<Route> route(const Account& account, const NetworkInterface& sourc
 std::optional<std::uint16_t> effective_packet_length(const TrafficMirrorSession& session,
                                                      const TrafficMirrorTarget& target);
 
+/// Bytes of an outer IP packet to a target of this type that this interface stands for (P14).
+std::uint16_t effective_mtu(TargetType type, const NetworkInterface& interface);
+
 /// The IPv4 resolver of an interface whose VPC is known (P8).
 std::optional<IpAddress> resolver(const Account& account, const NetworkInterface& interface);
 

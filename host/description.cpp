@@ -48,12 +48,13 @@ Json describe(const Account& account, const TrafficMirrorSession& session) {
     if (!way) return out;
     const auto length = effective_packet_length(session, *target);
     if (length) out["PacketLength"] = *length;
-    const int cut = way->target->mtu - (way->target_address.v6 ? 56 : 36);
+    const auto mtu = effective_mtu(target->type, *way->target);
+    const int cut = mtu - (way->target_address.v6 ? 56 : 36);
     out["TargetInterfaceId"] = way->target->id;
     out["TargetMacAddress"] = to_string(way->target->mac);
     out["SourceAddress"] = way->source_address.to_string();
     out["TargetAddress"] = way->target_address.to_string();
-    out["Mtu"] = way->target->mtu;
+    out["Mtu"] = mtu;
     out["LongestCopy"] = std::min({int(length.value_or(longest_copy)), cut, longest_copy});
     return out;
 }

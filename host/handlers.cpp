@@ -283,10 +283,11 @@ void check_create_target(const Json& p) {
     if (p.contains("GatewayLoadBalancerEndpointId")) {
         const auto& id = text(p, "GatewayLoadBalancerEndpointId");
         if (id.compare(0, 5, "vpce-") != 0 || (id.size() != 13 && id.size() != 22) ||
-            id.find_first_not_of("0123456789abcdef", 5) != std::string::npos)
+            !std::all_of(id.begin() + 5, id.end(),
+                         [](unsigned char c) { return c < 0x80 && std::isalnum(c); }))
             fail(ErrorCode::vpc_endpoint_id_malformed,
                  "GatewayLoadBalancerEndpointId: " + shown(id) +
-                     " is not vpce- and 8 or 17 hex digits");
+                     " is not vpce- and 8 or 17 letters and digits");
     }
 }
 

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <fstream>
 #include <iterator>
+#include <optional>
 
 namespace mirrornic {
 namespace {
@@ -75,6 +76,56 @@ private:
     std::string key_;
 };
 
+void append_utf8(std::string& out, std::uint32_t code) {
+    if (code < 0x80) {
+        out += char(code);
+        return;
+    }
+    const int more = code < 0x800 ? 1 : code < 0x10000 ? 2 : 3;  // bytes behind the first
+    constexpr std::uint32_t lead[] = {0, 0xc0, 0xe0, 0xf0};
+    out += char(lead[more] | code >> 6 * more);
+    for (int k = more - 1; k >= 0; --k) out += char(0x80 | (code >> 6 * k & 0x3f));
+}
+
+/// Nothing when the bytes, behind a byte order mark, are not UTF-16.
+std::optional<std::string> utf8_of_utf16(const std::string& bytes, bool big_endian) {
+    if (bytes.size() % 2 != 0) return std::nullopt;
+    const auto unit = [&](std::size_t at) -> std::uint32_t {
+        const std::uint32_t first = std::uint8_t(bytes[at]), second = std::uint8_t(bytes[at + 1]);
+        return big_endian ? first << 8 | second : second << 8 | first;
+    };
+    const auto surrogate = [](std::uint32_t code, std::uint32_t base) {
+        return (code & 0xfc00) == base;
+    };
+    std::string out;
+    out.reserve(bytes.size() / 2);
+    for (std::size_t at = 2; at < bytes.size(); at += 2) {
+        std::uint32_t code = unit(at);
+        if (surrogate(code, 0xdc00)) return std::nullopt;
+        if (surrogate(code, 0xd800)) {
+            at += 2;
+            if (at == bytes.size() || !surrogate(unit(at), 0xdc00)) return std::nullopt;
+            code = 0x10000 + ((code & 0x3ff) << 10 | (unit(at) & 0x3ff));
+        }
+        append_utf8(out, code);
+    }
+    return out;
+}
+
+std::string utf8_text(const std::string& name, std::string text) {
+    const auto starts = [&](const char* mark) {
+        return text.compare(0, std::strlen(mark), mark) == 0;
+    };
+    if (starts("\xef\xbb\xbf")) return text.substr(3);
+    const bool big_endian = starts("\xfe\xff");
+    if (!big_endian && !starts("\xff\xfe")) return text;
+    auto converted = utf8_of_utf16(text, big_endian);
+    if (!converted)
+        throw std::runtime_error(name +
+                                 ": begins with the byte order mark of UTF-16 and is not UTF-16");
+    return std::move(*converted);
+}
+
 }  // namespace
 
 Json parse_json(const std::string& text) {
@@ -120,7 +171,7 @@ std::string read_file(const std::string& name) {
     std::ifstream in(name, std::ios::binary);
     if (in) {
         std::string text{std::istreambuf_iterator<char>(in), {}};
-        if (!in.bad()) return text;
+        if (!in.bad()) return utf8_text(name, std::move(text));
     }
     throw std::runtime_error(name + ": " + (errno ? std::strerror(errno) : "cannot be read"));
 }

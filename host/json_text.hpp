@@ -28,7 +28,8 @@ std::string to_text(const Json& value, int indent = -1);
 /// Bytes of the character at `at`, of those that XML 1.0 has, in UTF-8; 0: there is none.
 std::size_t xml_character(const std::string& text, std::size_t at);
 
-/// The whole file. @throws std::runtime_error that names it.
+/// The whole text file in UTF-8, without its byte order mark. UTF-16 with one, which PowerShell's
+/// `>` writes, is converted. @throws std::runtime_error that names the file.
 std::string read_file(const std::string& name);
 
 }  // namespace mirrornic

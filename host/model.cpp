@@ -7,7 +7,9 @@
 namespace mirrornic {
 namespace {
 
-constexpr const char* lower_hex = "0123456789abcdef";
+/// What AWS makes the variable part of an id of: hex digits, in examples also other letters.
+constexpr const char* id_characters =
+    "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
 
 using Index = std::unordered_map<std::string, std::set<Sequence>>;
 
@@ -39,7 +41,7 @@ std::string NetworkInterface::service() const {
     if (description.compare(0, balancer.size(), balancer) == 0) return description.substr(4);
     const auto start = description.find("vpce-");
     if (start == std::string::npos) return "";
-    const auto end = description.find_first_not_of(lower_hex, start + 5);
+    const auto end = description.find_first_not_of(id_characters, start + 5);
     return description.substr(start, end == std::string::npos ? end : end - start);
 }
 
@@ -55,7 +57,7 @@ std::optional<std::string> load_balancer_of(const std::string& arn) {
     const auto slash = resource.find('/', prefix.size());
     if (resource.compare(0, prefix.size(), prefix) != 0 || slash == std::string::npos ||
         slash == prefix.size() || slash + 1 == resource.size() ||
-        resource.find_first_not_of(lower_hex, slash + 1) != std::string::npos)
+        resource.find_first_not_of(id_characters, slash + 1) != std::string::npos)
         return std::nullopt;
     return resource.substr(std::string("loadbalancer/").size());
 }

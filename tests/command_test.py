@@ -128,6 +128,23 @@ class Command(unittest.TestCase):
             self.assertEqual(copy[header - 8:header], bytes.fromhex("08000000") + b"\0\0\x4d\0")
             self.assertEqual(copy[header:], frame[:decision["Kept"]])
 
+    def test_endpoint_mtu(self):
+        """P14 a copy to a gateway load balancer endpoint is an IP packet of at most 8500 bytes, or of its smaller MTU."""
+        capture = self.folder / "long.pcap"
+        write_pcap(capture, [(10**9, udp(9200))])
+        for target, mtu, limit in (("endpoint", 9216, 8500), ("endpoint", 9001, 8500), ("endpoint", 8499, 8499),
+                                   ("interface", 9216, 9216)):
+            for v6 in (False, True):
+                configuration = config(v6)
+                configuration["NetworkInterfaces"][2].update(Mtu=mtu, Description="VPC Endpoint Interface vpce-1a2b3c4d")
+                if target == "endpoint":
+                    configuration["TrafficMirrorTargets"] = [
+                        {"TrafficMirrorTargetId": "tmt-1", "GatewayLoadBalancerEndpointId": "vpce-1a2b3c4d"}]
+                with self.subTest(target=target, mtu=mtu, v6=v6):
+                    _, mirror, forward, _, decisions = self.run_capture(capture, configuration=configuration)
+                    self.check_copies(mirror, forward, decisions, v6)
+                    self.assertEqual([len(copy) for _, copy in mirror], [14 + min(limit, 9200 + (56 if v6 else 36))])
+
     def test_captures(self):
         """P14 P16 P17 P21 P23 I5 every recorded capture comes out mirrored, over IPv4 and IPv6, at every pace."""
         for capture in CAPTURES:

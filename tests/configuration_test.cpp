@@ -3,9 +3,11 @@
 
 #include <chrono>
 #include <filesystem>
+#include <fstream>
 
 #include "../host/data_plane.hpp"
 #include "catch.hpp"
+#include "folder.hpp"
 
 using namespace mirrornic;
 using Catch::Matchers::Contains;
@@ -158,6 +160,179 @@ TEST_CASE("S1 members that are not used are ignored, whatever they hold") {
          "Groups": 7, "Attachment": "many"}]})")
               .account.interfaces()
               .size() == 1);
+}
+
+TEST_CASE("S1 null is absent, as member and as element, at every level") {
+    const auto configuration = parse_configuration(
+        {{"a.json", small},
+         {"b.json", R"({"NextToken": null, "Vpcs": null, "TrafficMirrorTargets": [null],
+           "NetworkInterfaces": [null, {"NetworkInterfaceId": "eni-1", "MacAddress": null,
+            "PrivateIpAddress": null, "VpcId": null, "SubnetId": null, "InterfaceType": null,
+            "Description": null, "AvailabilityZone": null, "OwnerId": null, "TagSet": null,
+            "Mtu": null, "Ipv6Addresses": [null], "PrivateIpAddresses": [null,
+            {"PrivateIpAddress": "10.0.0.1", "Association": null}]},
+            {"NetworkInterfaceId": "eni-2", "TagSet": [null, {"Key": "a", "Value": null}]}],
+           "TrafficMirrorFilters": [{"TrafficMirrorFilterId": "tmf-1", "NetworkServices": [null],
+            "EgressFilterRules": null, "IngressFilterRules": [null,
+            {"TrafficMirrorFilterRuleId": "tmfr-1", "RuleNumber": 1, "RuleAction": "accept",
+             "SourceCidrBlock": "0.0.0.0/0", "DestinationCidrBlock": "0.0.0.0/0", "Protocol": null,
+             "SourcePortRange": null, "DestinationPortRange": null, "Description": null}]}],
+           "TrafficMirrorSessions": [)" +
+                        session("tms-1", "eni-1", "tmt-1", 1,
+                                R"(, "PacketLength": null, "Description": null, "Tags": null)") +
+                        "]}"}});
+    const auto& account = configuration.account;
+    CHECK(configuration.warnings.empty());
+    const auto& eni = *account.interfaces().find("eni-1");
+    CHECK(to_string(eni.mac) == "02:00:00:00:00:01");
+    CHECK(eni.vpc_id == "vpc-1");
+    CHECK(eni.mtu == 9001);
+    CHECK(eni.private_ipv4.size() == 1);
+    CHECK(account.interfaces().find("eni-2")->tags == Tags{{"a", ""}});
+    CHECK(account.rules_of_filter("tmf-1").size() == 1);
+    CHECK_FALSE(account.rules().find("tmfr-1")->protocol);
+    CHECK_FALSE(account.sessions().find("tms-1")->packet_length);
+
+    // What is required and null is missing.
+    for (const auto& [text, why] : std::vector<std::pair<std::string, std::string>>{
+             {R"({"NetworkInterfaces": [{"NetworkInterfaceId": null}]})",
+              "NetworkInterfaces[0]: NetworkInterfaceId is missing"},
+             {R"({"NetworkInterfaces": [{"NetworkInterfaceId": "eni-1", "MacAddress": null}]})",
+              "(eni-1): MacAddress is missing"}}) {
+        CAPTURE(text);
+        CHECK_THROWS_WITH(parse(text), Contains(why));
+    }
+}
+
+TEST_CASE("S1 an empty NextToken is none") {
+    CHECK(parse(R"({"NetworkInterfaces": [], "NextToken": ""})").warnings.empty());
+}
+
+TEST_CASE("S1 a file in UTF-16 or with a byte order mark reads as it does in UTF-8") {
+    const test::Folder folder;
+    const std::u16string text =
+        uR"({"NetworkInterfaces": [{"NetworkInterfaceId": "eni-1", "MacAddress": "02:00:00:00:00:01",)"
+        uR"( "Description": "a\u00e9 )"
+        u"\u00e9\u20ac\U0001f600"
+        uR"("}]})";
+    const std::string description = "a\u00e9 \u00e9\u20ac\U0001f600";
+    const auto bytes = [](const std::u16string& units, bool big_endian) {
+        std::string out = big_endian ? "\xfe\xff" : "\xff\xfe";
+        for (const char16_t unit : units) {
+            out += char(big_endian ? unit >> 8 : unit & 0xff);
+            out += char(big_endian ? unit & 0xff : unit >> 8);
+        }
+        return out;
+    };
+    const auto described = [&](const std::string& content) {
+        const auto name = (folder / "eni.json").string();
+        std::ofstream(name, std::ios::binary) << content;
+        return read_configuration({name}).account.interfaces().find("eni-1")->description;
+    };
+    CHECK(described(bytes(text, false)) == description);
+    CHECK(described(bytes(text, true)) == description);
+    CHECK(described("\xef\xbb\xbf"
+                    R"({"NetworkInterfaces": [{"NetworkInterfaceId": "eni-1",
+                     "MacAddress": "02:00:00:00:00:01", "Description": "a"}]})") == "a");
+
+    const auto whole = bytes(text, false);
+    const auto lone = [&](char16_t unit) {
+        return bytes(std::u16string(u"{\"a\": \"") + unit + u"\"}", true);
+    };
+    for (const auto& broken : {whole.substr(0, whole.size() - 1), lone(0xd800), lone(0xdfff),
+                               bytes(std::u16string(1, char16_t(0xd83d)), false)})
+        CHECK_THROWS_WITH(described(broken), Contains("eni.json: begins with the byte "
+                                                      "order mark of UTF-16 and is not"));
+}
+
+TEST_CASE("S1 describe-instances and run-instances hold interfaces too") {
+    const std::string instance =
+        R"({"InstanceId": "i-0a1", "NetworkInterfaces": [
+             {"NetworkInterfaceId": "eni-1", "MacAddress": "02:00:00:00:00:01",
+              "PrivateIpAddress": "10.0.0.1", "VpcId": "vpc-1", "Description": "web",
+              "PrivateIpAddresses": [{"PrivateIpAddress": "10.0.0.1", "Primary": true}],
+              "Ipv6Addresses": [{"Ipv6Address": "2001:db8::1"}],
+              "Attachment": {"AttachmentId": "eni-attach-1", "DeviceIndex": 0}},
+             {"NetworkInterfaceId": "eni-2", "MacAddress": "02:00:00:00:00:02"}],
+            "Placement": {"AvailabilityZone": "us-east-1a", "Tenancy": "default"}})";
+    const std::string other =
+        R"({"InstanceId": "i-0a2", "NetworkInterfaces": [
+             {"NetworkInterfaceId": "eni-3", "MacAddress": "02:00:00:00:00:03"}]})";
+    for (const auto& text :
+         {R"({"Reservations": [{"OwnerId": "111122223333", "Instances": [)" + instance +
+              R"(]}, {"Instances": [)" + other + R"(]}, {"Instances": []}]})",
+          R"({"ReservationId": "r-1", "Instances": [)" + instance + ", " + other + "]}"}) {
+        const auto configuration = parse(text);
+        CHECK(configuration.warnings.empty());
+        const auto& interfaces = configuration.account.interfaces();
+        REQUIRE(interfaces.size() == 3);
+        const auto& eni = *interfaces.find("eni-1");
+        CHECK(to_string(eni.mac) == "02:00:00:00:00:01");
+        CHECK(eni.ipv4->to_string() == "10.0.0.1");
+        CHECK(eni.ipv6.front().to_string() == "2001:db8::1");
+        CHECK(eni.availability_zone == "us-east-1a");  // of its instance
+        CHECK(interfaces.find("eni-2")->availability_zone == "us-east-1a");
+        CHECK(interfaces.find("eni-3")->availability_zone.empty());
+    }
+    CHECK_THROWS_WITH(parse(R"({"Reservations": [{"Instances": [{"NetworkInterfaces": [
+                  {"NetworkInterfaceId": "eni-1", "MacAddress": 7}]}]}]})"),
+                      Contains("Reservations[0].Instances[0].NetworkInterfaces[0].MacAddress: 7"));
+}
+
+TEST_CASE("S1 the variable part of an id is letters and digits, as in AWS's own examples") {
+    const auto reached = [](const std::string& description, const std::string& target) {
+        const auto account = parse_configuration({{"a.json", R"({"NetworkInterfaces": [
+                    {"NetworkInterfaceId": "eni-0A1B2C3D4EXAMPLE", "MacAddress":
+                     "02:00:00:00:00:01", "VpcId": "vpc-1A2B3C4D", "SubnetId": "subnet-9d4a7b6c",
+                     "Description": ")" + description +
+                                                                 R"("}], "TrafficMirrorTargets": [
+                    {"TrafficMirrorTargetId": "tmt-07f75d8feEXAMPLE", )" +
+                                                                 target + "}]}"}})
+                                 .account;
+        return account.interfaces_of(*account.targets().find("tmt-07f75d8feEXAMPLE")).size() == 1;
+    };
+    for (const std::string start :
+         {"arn:aws:elasticloadbalancing:us-east-1:111111111111:loadbalancer/",
+          "arn:aws-cn:elasticloadbalancing:cn-north-1:111111111111:loadbalancer/",
+          "arn:aws-us-gov:elasticloadbalancing:us-gov-west-1:111111111111:loadbalancer/"})
+        for (const std::string name : {"net/NLB/7cdec873fEXAMPLE", "net/my-nlb/50dc6c495c0c9188"})
+            CHECK(reached("ELB " + name, R"("NetworkLoadBalancerArn": ")" + start + name + '"'));
+    for (const std::string id :
+         {"vpce-0123456789abcdef0", "vpce-0123456789EXAMPLE", "vpce-1a2b3c4d"})
+        CHECK(reached("VPC Endpoint Interface " + id,
+                      R"("GatewayLoadBalancerEndpointId": ")" + id + '"'));
+}
+
+TEST_CASE("P14 a gateway load balancer endpoint's MTU is 8500, or the configured one if smaller") {
+    const auto cut = [](int mtu, const std::string& target) {
+        const auto account =
+            parse_configuration(
+                {{"a.json",
+                  R"({"NetworkInterfaces": [
+                      {"NetworkInterfaceId": "eni-1", "MacAddress": "02:00:00:00:00:01",
+                       "PrivateIpAddress": "10.0.0.1"},
+                      {"NetworkInterfaceId": "eni-2", "MacAddress": "02:00:00:00:00:02",
+                       "PrivateIpAddress": "10.0.0.2", "Description": "for vpce-1", "Mtu": )" +
+                      std::to_string(mtu) +
+                      R"(}], "TrafficMirrorFilters": [{"TrafficMirrorFilterId": "tmf-1"}],
+                      "TrafficMirrorTargets": [{"TrafficMirrorTargetId": "tmt-1", )" +
+                      target + R"(}], "TrafficMirrorSessions": [)" +
+                      session("tms-1", "eni-1", "tmt-1", 1) + "]}"}})
+                .account;
+        const auto shown =
+            description_of(account, default_sizes)["Interfaces"][0]["Sessions"][0]["Mtu"];
+        const int mtu_in_force = table_state(account).sessions.at("tms-1").mtu;
+        CHECK(shown == mtu_in_force);
+        return mtu_in_force;
+    };
+    const std::string endpoint = R"("GatewayLoadBalancerEndpointId": "vpce-1")";
+    CHECK(cut(9216, endpoint) == 8500);
+    CHECK(cut(9001, endpoint) == 8500);
+    CHECK(cut(8501, endpoint) == 8500);
+    CHECK(cut(8500, endpoint) == 8500);
+    CHECK(cut(8499, endpoint) == 8499);
+    CHECK(cut(576, endpoint) == 576);
+    CHECK(cut(9216, R"("NetworkInterfaceId": "eni-2")") == 9216);  // any other target's is its own
 }
 
 TEST_CASE("S1 a wrong value is named with its file and path") {

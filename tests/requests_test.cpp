@@ -874,9 +874,14 @@ TEST_CASE("S7 a target is one interface, load balancer or endpoint that is there
               "InvalidNetworkLoadBalancerArn.Malformed");
     CHECK(error({{"NetworkLoadBalancerArn", nlb + "0"}}) ==
           "InvalidNetworkLoadBalancerArn.NotFound");
-    for (const char* id :
-         {"", "vpce-", "vpce-xyz", "vpce-0123456789abcdef", "tmt-0123456789abcdef0"})
+    for (const char* id : {"", "vpce-", "vpce-xyz", "vpce-0123456789abcdef",
+                           "vpce-0123456789abcde_0", "tmt-0123456789abcdef0"})
         CHECK(error({{"GatewayLoadBalancerEndpointId", id}}) == "InvalidVpcEndpointId.Malformed");
+    CHECK(error({{"NetworkLoadBalancerArn",
+                  "arn:aws:elasticloadbalancing:us-east-1:111111111111:loadbalancer/net/NLB/"
+                  "7cdec873fEXAMPLE"}}) == "InvalidNetworkLoadBalancerArn.NotFound");
+    for (const char* id : {"vpce-0123456789EXAMPLE", "vpce-1A2B3C4D", "vpce-0123456789abcdef1"})
+        CHECK(error({{"GatewayLoadBalancerEndpointId", id}}) == "InvalidVpcEndpointId.NotFound");
     CHECK(error({{"GatewayLoadBalancerEndpointId", "vpce-0123456789abcdef1"}}) ==
           "InvalidVpcEndpointId.NotFound");
 
