@@ -721,15 +721,19 @@ void MirrorDevice::set_source_ports(std::uint16_t base, std::uint8_t bits) {
     });
 }
 
-Counters MirrorDevice::counters() {
+struct MirrorDevice::CounterReading::Left {
+    std::string session;
+    std::uint32_t interface, entry;
+};
+
+MirrorDevice::CounterReading::CounterReading(MirrorDevice& device) : state_(*device.state_) {
     using C = map::Counter;
-    State& state = *state_;
+    State& state = state_;
     state.ensure_current();
     state.registers.write(map::control::address(), map::control::snapshot(1));
     const auto tally = [&](C frames, C bytes) {
         return Tally{state.counter(frames), state.counter(bytes)};
     };
-    Counters counters;
     counters.received = tally(C::received_frames, C::received_bytes);
     counters.forwarded = tally(C::forwarded_frames, C::forwarded_bytes);
     counters.not_eligible = tally(C::not_eligible_frames, C::not_eligible_bytes);
@@ -750,12 +754,33 @@ Counters MirrorDevice::counters() {
     causes.session_fault = state.counter(C::session_fault);
     causes.late_bad = state.counter(C::late_bad);
     counters.table_faults = state.faults;
-    for (const auto& interface : state.tables.interfaces)
-        for (const auto& slot : interface.slots)
-            if (!slot.session.empty())
-                counters.sessions[slot.session] = state.session_counters(slot.word.session);
+    for (std::uint32_t i = 0; i < state.tables.interfaces.size(); ++i)
+        for (const auto& slot : state.tables.interfaces[i].slots)
+            if (!slot.session.empty()) left_.push_back({slot.session, i, slot.word.session});
     state.throw_if_refused();
-    return counters;
+}
+
+MirrorDevice::CounterReading::~CounterReading() = default;
+
+bool MirrorDevice::CounterReading::advance(std::size_t sessions) {
+    for (; sessions != 0 && !left_.empty(); --sessions) {
+        const Left next = std::move(left_.back());
+        left_.pop_back();
+        const auto& slots = state_.tables.interfaces[next.interface].slots;
+        const bool there = std::any_of(slots.begin(), slots.end(), [&](const auto& slot) {
+            return slot.session == next.session && slot.word.session == next.entry;
+        });
+        if (there) counters.sessions[next.session] = state_.session_counters(next.entry);
+    }
+    if (!left_.empty()) return false;
+    state_.throw_if_refused();
+    return true;
+}
+
+Counters MirrorDevice::counters() {
+    CounterReading reading(*this);
+    while (!reading.advance(sizes().sessions)) continue;
+    return std::move(reading.counters);
 }
 
 std::optional<std::string> MirrorDevice::repair() {

@@ -172,7 +172,8 @@ public:
     /// P20. @param bits 1..16, base + 2^bits <= 65536. @throws std::invalid_argument, DeviceError.
     void set_source_ports(std::uint16_t base, std::uint8_t bits);
 
-    Counters counters();  ///< takes a snapshot. @throws DeviceError.
+    Counters counters();   ///< takes a snapshot. @throws DeviceError.
+    class CounterReading;  ///< the same in portions
 
     /// Looks whether a flipped bit was found in a memory since the last call, and if it was in a
     /// table writes that entry again from this driver's copy (T4). One read when nothing was found.
@@ -193,6 +194,24 @@ public:
 private:
     struct State;
     std::unique_ptr<State> state_;
+};
+
+/// Counters as of one cycle, read in portions: changes may be committed between two of them. One
+/// reading at a time, as each takes a snapshot. A session that a change has removed before its
+/// portion is left out. To end before its device does.
+class MirrorDevice::CounterReading {
+public:
+    /// Takes a snapshot and reads all but the sessions. @throws DeviceError.
+    explicit CounterReading(MirrorDevice& device);
+    ~CounterReading();
+    /// Reads the next sessions. @return whether those were the last. @throws DeviceError.
+    bool advance(std::size_t sessions);
+    Counters counters;
+
+private:
+    struct Left;
+    State& state_;
+    std::vector<Left> left_;
 };
 
 }  // namespace mirrornic

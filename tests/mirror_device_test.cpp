@@ -959,6 +959,45 @@ TEST_CASE("P23 each counter is read from its place, 64 bits wide") {
     REQUIRE(counters.sessions.at("tms-0").selected.frames == 0);
 }
 
+TEST_CASE(
+    "P23 counters that are read in portions are those of the snapshot, changes between or not") {
+    FakeRegisters registers;
+    MirrorDevice device(registers);
+    TableState state = small_state();
+    device.apply(state);
+    for (auto& session : registers.session_counters) session.fill(5);
+    MirrorDevice::CounterReading reading(device);
+    CHECK(reading.counters.sessions.empty());
+    CHECK_FALSE(reading.advance(0));
+    CHECK_FALSE(reading.advance(1));
+    REQUIRE(reading.counters.sessions.size() == 1);
+    const std::string read = reading.counters.sessions.begin()->first;
+    // One that was read goes, one that was not goes, and others come, one of them under its name.
+    const std::string gone = read == "tms-0" ? "tms-1" : "tms-0";
+    const auto session = state.sessions.at(gone);
+    state.sessions.erase(read);
+    state.sessions.erase(gone);
+    state.sessions["tms-8"] = session;
+    device.apply(state);
+    state.sessions.erase("tms-8");
+    state.sessions[gone] = session;
+    device.apply(state);
+    CHECK(reading.advance(100));
+    CHECK(reading.advance(100));
+    std::set<std::string> names;
+    for (const auto& [name, counters] : reading.counters.sessions) {
+        names.insert(name);
+        CHECK(counters.mirrored.frames == 5);
+    }
+    std::set<std::string> expected{"tms-0", "tms-1", "tms-2", "tms-3"};
+    expected.erase(gone);
+    CHECK(names == expected);
+
+    MirrorDevice::CounterReading lost(device);
+    registers.dead = true;
+    CHECK_THROWS_AS(lost.advance(100), DeviceError);
+}
+
 TEST_CASE("P25 a mirror reset that does not end is an error") {
     FakeRegisters registers;
     MirrorDevice device(registers);
