@@ -12,27 +12,6 @@
 namespace mirrornic::test {
 namespace {
 
-reference::Address translate(const IpAddress& address) {
-    return {address.v6 ? 6 : 4, address.bytes};
-}
-
-reference::Network translate(const Cidr& cidr) { return {translate(cidr.base), cidr.prefix}; }
-
-std::optional<reference::PortRange> translate(const std::optional<PortRange>& ports) {
-    if (!ports) return {};
-    return reference::PortRange{ports->from, ports->to};
-}
-
-std::vector<reference::Rule> translate(const std::vector<Rule>& rules) {
-    std::vector<reference::Rule> result;
-    for (const Rule& rule : rules) {
-        result.push_back({rule.accept, translate(rule.source), translate(rule.destination),
-                          rule.protocol, translate(rule.source_ports),
-                          translate(rule.destination_ports)});
-    }
-    return result;
-}
-
 unsigned popcount(std::uint64_t bits) {
     unsigned count = 0;
     for (; bits != 0; bits &= bits - 1) ++count;
@@ -64,34 +43,11 @@ Rig::Rig(const Board::Options& options) : board_(options) {
 
 std::shared_ptr<Rig::Version> Rig::translate(const TableState& state) const {
     auto version = std::make_shared<Version>();
+    static_cast<ReferenceTables&>(*version) = reference_tables(state);
     version->tables.source_port_base = port_base_;
     version->tables.source_port_bits = port_bits_;
     version->tables.services.clear();
     for (const auto& [index, entry] : services_) version->tables.services.push_back(entry);
-    std::map<std::string, std::shared_ptr<const reference::Filter>> filters;
-    for (const auto& [id, filter] : state.filters) {
-        filters[id] = std::make_shared<reference::Filter>(reference::Filter{
-            filter->amazon_dns, test::translate(filter->ingress), test::translate(filter->egress)});
-    }
-    for (const auto& [id, interface] : state.interfaces) {
-        version->interfaces[id] = version->tables.interfaces.size();
-        reference::Interface translated;
-        if (interface.resolver) translated.resolver = test::translate(*interface.resolver);
-        std::vector<std::pair<std::uint16_t, std::string>> order;
-        for (const auto& [session_id, session] : state.sessions) {
-            if (session.interface != id) continue;
-            order.emplace_back(session.number, session_id);
-            translated.sessions.push_back(
-                {session.number, filters.at(session.filter), session.vni, session.packet_length,
-                 session.source_mac, session.target_mac, test::translate(session.source_address),
-                 test::translate(session.target_address), session.mtu});
-        }
-        std::sort(order.begin(), order.end());
-        version->sessions.emplace_back();
-        for (const auto& [number, session_id] : order)
-            version->sessions.back().push_back(session_id);
-        version->tables.interfaces.push_back(std::move(translated));
-    }
     if (device_) version->placement = device_->placement();
     return version;
 }
@@ -730,7 +686,8 @@ std::optional<reference::ServiceEntry> random_service(Random& random) {
     if (random.chance(20)) return {};
     Entry entry;
     entry.version = random.chance(50) ? 6 : 4;
-    if (random.chance(60)) entry.address = translate(random_address(random, entry.version == 6));
+    if (random.chance(60))
+        entry.address = reference_address(random_address(random, entry.version == 6));
     entry.protocol = random.pick({Entry::Protocol::tcp, Entry::Protocol::udp,
                                   Entry::Protocol::tcp_or_udp, Entry::Protocol::any});
     if (random.chance(80))

@@ -20,6 +20,7 @@
 #include "board.hpp"
 #include "mirror_device.hpp"
 #include "reference_model.hpp"
+#include "reference_tables.hpp"
 
 namespace mirrornic::test {
 
@@ -119,10 +120,7 @@ public:
     std::function<void(Bytes& copy)> disturb_copy;
 
 private:
-    struct Version {
-        reference::Tables tables;
-        std::map<std::string, std::size_t> interfaces;
-        std::vector<std::vector<std::string>> sessions;  ///< ids, by interface, in ascending number
+    struct Version : ReferenceTables {
         std::shared_ptr<const Placement> placement;
     };
     using Frame = std::shared_ptr<const Bytes>;
