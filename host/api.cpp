@@ -120,20 +120,43 @@ bool RequestQueue::has_changes() const {
                        [](const auto& waiting) { return !is_read(waiting.first.action); });
 }
 
+void RequestQueue::post(Job job) {
+    if (!ended_) jobs_.push_back(std::move(job));
+}
+
 void RequestQueue::perform(Requests& requests) {
-    for (const auto& job : std::exchange(jobs_, {})) job(requests);
-    auto taken = std::exchange(requests_, {});
-    if (taken.empty()) return;
+    std::exception_ptr failure;
+    const auto attempt = [&](const auto& what) {
+        try {
+            what();
+        } catch (...) {
+            if (!failure) failure = std::current_exception();
+        }
+    };
+    for (std::size_t left = jobs_.size(); left != 0 && !ended_; --left) {
+        attempt([&] { jobs_.front()(requests); });
+        if (!jobs_.empty()) jobs_.pop_front();
+    }
     std::vector<Request> together;
-    together.reserve(taken.size());
-    for (auto& [request, done] : taken) together.push_back(std::move(request));
-    auto replies = requests.handle(together);
-    for (std::size_t i = 0; i < taken.size(); ++i) taken[i].second(std::move(replies[i]));
+    together.reserve(requests_.size());
+    for (auto& [request, done] : std::exchange(requests_, {})) {
+        together.push_back(std::move(request));
+        performed_.push_back(std::move(done));
+    }
+    if (!together.empty()) {
+        std::vector<Reply> replies;
+        attempt([&] { replies = requests.handle(together); });
+        const auto performed = std::exchange(performed_, {});
+        for (std::size_t i = 0; i < replies.size(); ++i)
+            attempt([&] { performed[i](std::move(replies[i])); });
+    }
+    if (failure) std::rethrow_exception(failure);
 }
 
 void RequestQueue::end() {
     ended_ = true;
     jobs_.clear();
+    for (auto& done : std::exchange(performed_, {})) handle({}, std::move(done));
     for (auto& [request, done] : std::exchange(requests_, {}))
         handle(std::move(request), std::move(done));
 }
@@ -142,13 +165,31 @@ void RequestQueue::end() {
 
 /// One HTTP request on its way.
 struct Api::Call {
+    Call(Api& its_api, HttpRequest request, const HttpPeer& its_peer,
+         HttpServer::Respond its_respond)
+        : api(its_api), http(std::move(request)), peer(its_peer), respond(std::move(its_respond)) {}
+    /// A request that nobody has answered never will be.
+    ~Call() {
+        if (answered) return;
+        try {
+            api.fail(*this, ErrorCode::unavailable, "the service stops, or could not do it now");
+        } catch (...) {  // `respond` answers as it goes away
+        }
+    }
+    Call(const Call&) = delete;
+
+    Api& api;
     HttpRequest http;
-    std::string peer, id = new_request_id(), action = "-", key = "-";
+    HttpPeer peer;
     HttpServer::Respond respond;
+    std::string id = new_request_id(), action = "-", key = "-";
     Clock::time_point start = Clock::now();
+    bool answered = false;
 };
 
 Api::Api(RequestQueue& queue, Options options) : queue_(queue), options_(std::move(options)) {}
+
+Api::~Api() { queue_.end(); }
 
 /// @return the key that signed, "-" without credentials.
 std::string Api::let_in(const HttpRequest& request) const {
@@ -166,18 +207,15 @@ void Api::check_permission(const Call& call) const {
 }
 
 /// The order of checks is S5's.
-void Api::handle(HttpRequest request, const std::string& peer, HttpServer::Respond respond) {
-    auto call = std::make_shared<Call>();
-    call->http = std::move(request);
-    call->peer = peer;
-    call->respond = std::move(respond);
+void Api::handle(HttpRequest request, const HttpPeer& peer, HttpServer::Respond respond) {
+    const auto call = std::make_shared<Call>(*this, std::move(request), peer, std::move(respond));
     try {
         const auto& http = call->http;
         const bool page =
             http.path == "/health" || http.path == "/stats" || http.path == "/metrics";
         if (page || (http.path != "/" && !http.path.empty())) call->action = http.path;
         if (http.method != "GET" && (page || http.method != "POST")) {
-            finish(call,
+            finish(*call,
                    {405,
                     "text/plain; charset=utf-8",
                     "only GET and POST are served\n",
@@ -188,7 +226,7 @@ void Api::handle(HttpRequest request, const std::string& peer, HttpServer::Respo
         call->key = let_in(http);
         if (page) return handle_page(call);
         if (http.path != "/" && !http.path.empty()) {
-            finish(call, {404, "text/plain; charset=utf-8", "nothing is served here\n", {}},
+            finish(*call, {404, "text/plain; charset=utf-8", "nothing is served here\n"},
                    "NotFound");
             return;
         }
@@ -196,16 +234,15 @@ void Api::handle(HttpRequest request, const std::string& peer, HttpServer::Respo
     } catch (const AccessDenied& denied) {
         const bool expired = denied.code == AccessDenied::Code::request_expired;
         options_.log(LogLevel::warning, std::string("not let in: ") + denied.what(),
-                     {{"id", call->id}, {"peer", call->peer}});
-        const auto code = expired ? ErrorCode::request_expired : ErrorCode::auth_failure;
-        fail(call, to_string(code), http_status(code),
+                     {{"id", call->id}, {"peer", call->peer.address}});
+        fail(*call, expired ? ErrorCode::request_expired : ErrorCode::auth_failure,
              expired ? "the request's time is not within 15 minutes of this host's"
                      : "the request is not signed as a key of this service must");
     } catch (const RequestError& error) {
-        fail(call, to_string(error.code), http_status(error.code), error.what());
+        fail(*call, error.code, error.what());
     } catch (const std::exception& error) {
         options_.log(LogLevel::error, error.what(), {{"id", call->id}});
-        fail(call, to_string(ErrorCode::internal_error), http_status(ErrorCode::internal_error),
+        fail(*call, ErrorCode::internal_error,
              "the request could not be handled; the log says why");
     }
 }
@@ -234,9 +271,8 @@ void Api::handle_action(const std::shared_ptr<Call>& call) {
             options_.log(LogLevel::error, reply.message, {{"id", call->id}, {"code", reply.code}});
         if (reply.code == to_string(ErrorCode::internal_error)) health_ = Health::degraded;
         if (reply.ok() && !is_read(action.name)) health_ = Health::ready;
-        if (!reply.ok()) return fail(call, reply.code, reply.status, reply.message);
-        finish(call, {200, "text/xml;charset=UTF-8", reply_xml(action, reply.body, call->id), {}},
-               "");
+        if (!reply.ok()) return fail(*call, reply.code, reply.status, reply.message);
+        finish(*call, {200, "text/xml;charset=UTF-8", reply_xml(action, reply.body, call->id)}, "");
     });
 }
 
@@ -244,61 +280,59 @@ void Api::handle_page(const std::shared_ptr<Call>& call) {
     check_permission(*call);
     const Health health = health_;
     if (call->http.path == "/health") {
-        finish(call,
-               {health == Health::ready ? 200u : 503u,
-                "application/json",
-                to_text({{"Status", to_string(health)}}) + "\n",
-                {}},
+        finish(*call,
+               {health == Health::ready ? 200u : 503u, "application/json",
+                to_text({{"Status", to_string(health)}}) + "\n"},
                "");
         return;
     }
     if (health == Health::starting)
-        return fail(call, to_string(ErrorCode::unavailable), http_status(ErrorCode::unavailable),
-                    "the device is being opened");
+        return fail(*call, ErrorCode::unavailable, "the device is being opened");
     queue_.post([this, call](Requests&) {
         try {
             const Json statistics = options_.statistics();
             if (call->http.path == "/stats")
-                finish(call, {200, "application/json", to_text(statistics, 2) + "\n", {}}, "");
+                finish(*call, {200, "application/json", to_text(statistics, 2) + "\n"}, "");
             else
-                finish(call,
-                       {200, "text/plain; version=0.0.4; charset=utf-8", metrics(statistics), {}},
-                       "");
+                finish(*call,
+                       {200, "text/plain; version=0.0.4; charset=utf-8", metrics(statistics)}, "");
         } catch (const std::exception& error) {
             health_ = Health::degraded;
             options_.log(LogLevel::error, error.what(), {{"id", call->id}});
-            fail(call, to_string(ErrorCode::internal_error), http_status(ErrorCode::internal_error),
+            fail(*call, ErrorCode::internal_error,
                  "the counters could not be read; the log says why");
         }
     });
 }
 
-void Api::fail(const std::shared_ptr<Call>& call, const std::string& code, int status,
-               const std::string& message) {
+void Api::fail(Call& call, ErrorCode code, const std::string& message) {
+    fail(call, to_string(code), http_status(code), message);
+}
+
+void Api::fail(Call& call, const std::string& code, int status, const std::string& message) {
     // What a device or a file says is for the log.
     const bool inside = code == to_string(ErrorCode::internal_error);
     finish(call,
-           {unsigned(status),
-            "text/xml;charset=UTF-8",
+           {unsigned(status), "text/xml;charset=UTF-8",
             error_xml(code, inside ? "the request could not be done; nothing was changed" : message,
-                      call->id),
-            {}},
+                      call.id)},
            code);
 }
 
-void Api::finish(const std::shared_ptr<Call>& call, HttpReply reply, const std::string& code) {
-    reply.headers.emplace_back("x-amzn-RequestId", call->id);
+void Api::finish(Call& call, HttpReply reply, const std::string& code) {
+    reply.headers.emplace_back("x-amzn-RequestId", call.id);
     reply.headers.emplace_back("Cache-Control", "no-store");
     if (reply.status == 503) reply.headers.emplace_back("Retry-After", "1");
-    ++served_[{call->action[0] == '/' ? "-" : call->action, code}];
+    ++served_[{call.action[0] == '/' ? "-" : call.action, code}];
     const unsigned status = reply.status;
-    const double ms = std::chrono::duration<double, std::milli>(Clock::now() - call->start).count();
-    call->respond(std::move(reply));
+    const double ms = std::chrono::duration<double, std::milli>(Clock::now() - call.start).count();
+    call.answered = true;
+    call.respond(std::move(reply));
     options_.log(LogLevel::info, "request",
-                 {{"id", call->id},
-                  {"action", call->action},
-                  {"key", call->key},
-                  {"peer", call->peer},
+                 {{"id", call.id},
+                  {"action", call.action},
+                  {"key", call.key},
+                  {"peer", call.peer.address},
                   {"code", code.empty() ? Json(status) : Json(code)},
                   {"ms", std::round(ms * 1000) / 1000}});
 }

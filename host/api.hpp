@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-/// The EC2 Query API over HTTP: access, wire form and log around the request layer, which works in
-/// a thread of its own and takes the requests that wait there together. Source: EC2 Query API
-/// reference; docs/behaviour.md rules S5, S7, S8, S10.
+/// The EC2 Query API over HTTP: access, wire form and log around the request layer, which takes the
+/// requests that wait together. All of it is on the thread that serves HTTP.
+/// Source: EC2 Query API reference; docs/behaviour.md rules S5, S7, S8, S10.
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -18,25 +19,29 @@
 
 namespace mirrornic {
 
-/// Requests that wait to be handled together, and other jobs.
+/// Requests that wait to be handled together, and other jobs. A `Done` or job that goes away
+/// without having been called stands for a request that nobody will answer: what it holds must
+/// answer then, as what Api puts here does.
 class RequestQueue {
 public:
     using Done = std::function<void(Reply)>;
     using Job = std::function<void(Requests&)>;
 
     void handle(Request request, Done done);
-    void post(Job job) { jobs_.push_back(std::move(job)); }
+    void post(Job job);
     bool empty() const { return requests_.empty() && jobs_.empty(); }
     /// Whether something waits that may change the tables.
     bool has_changes() const;
-    /// Does what waits.
+    /// Does what waits. What a request or job throws is thrown when the others have been answered.
     void perform(Requests& requests);
-    /// Requests that wait or come are answered with Unavailable, jobs are not done.
+    /// Requests that wait, come or were being performed on a stack that will not run again are
+    /// answered with Unavailable; jobs are dropped.
     void end();
 
 private:
     std::vector<std::pair<Request, Done>> requests_;
-    std::vector<Job> jobs_;
+    std::vector<Done> performed_;  ///< of the requests that perform() has in hand
+    std::deque<Job> jobs_;         ///< the first one stays while it is done
     bool ended_ = false;
 };
 
@@ -58,9 +63,14 @@ public:
         Log log;
     };
 
+    /// @param queue outlives it
     Api(RequestQueue& queue, Options options);
+    ~Api();  ///< ends the queue
+    Api(const Api&) = delete;
 
-    void handle(HttpRequest request, const std::string& peer, HttpServer::Respond respond);
+    /// To be the handler of an HttpServer. A request that is dropped on its way, with the queue or
+    /// by an exception, is answered with Unavailable.
+    void handle(HttpRequest request, const HttpPeer& peer, HttpServer::Respond respond);
     void set_credentials(std::shared_ptr<const Credentials> credentials) {
         options_.credentials = std::move(credentials);
     }
@@ -72,9 +82,9 @@ private:
     void handle_page(const std::shared_ptr<Call>& call);
     std::string let_in(const HttpRequest& request) const;
     void check_permission(const Call& call) const;  ///< @throws RequestError
-    void finish(const std::shared_ptr<Call>& call, HttpReply reply, const std::string& code);
-    void fail(const std::shared_ptr<Call>& call, const std::string& code, int status,
-              const std::string& message);
+    void finish(Call& call, HttpReply reply, const std::string& code);
+    void fail(Call& call, const std::string& code, int status, const std::string& message);
+    void fail(Call& call, ErrorCode code, const std::string& message);
     std::string metrics(const Json& statistics);
 
     RequestQueue& queue_;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "http_server.hpp"
 
+#include <algorithm>
+#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/ssl.hpp>
@@ -17,58 +19,187 @@ namespace beast = boost::beast;
 namespace http = boost::beast::http;
 using boost::system::error_code;
 using tcp = asio::ip::tcp;
-
-struct HttpServer::State : std::enable_shared_from_this<State> {
-    State(const HttpOptions& http_options, Handler request_handler)
-        : options(http_options), handler(std::move(request_handler)) {}
-
-    HttpOptions options;
-    Handler handler;
-    asio::io_context io{1};
-    tcp::acceptor acceptor{io};
-    std::optional<asio::ssl::context> tls;
-    std::size_t connections = 0;
-    std::size_t busy = 0;                   ///< requests whose reply has not been written
-    std::list<std::function<void()>> idle;  ///< closes a connection between requests; longest first
-    bool stopping = false;
-    std::function<void(int)> on_signal;
-    std::optional<asio::signal_set> signals;
-    asio::steady_timer retry{io}, tick{io};
-
-    void accept();
-    void await_signal();
-    void await_tick(std::chrono::milliseconds period, std::function<void()> on_tick);
-};
+using Clock = std::chrono::steady_clock;
 
 namespace {
 
-constexpr std::chrono::microseconds awake{100};
+constexpr std::chrono::microseconds awake{100};       // wait() looks so long before it sleeps
+constexpr std::chrono::milliseconds turn{5};          // of poll()
+constexpr std::chrono::milliseconds ask_again{1};     // for the next piece of a reply
+constexpr std::chrono::milliseconds look_after{100};  // from one look at the deadlines to the next
+constexpr std::chrono::seconds stalled{1};  // who takes none of a reply for so long makes room
+
+/// What a connection waits for. The enumerators' order is that in which connections make room.
+enum class Phase {
+    closing,   ///< the peer's end
+    fresh,     ///< its first whole request
+    idle,      ///< the first byte of a further request
+    reading,   ///< the last byte of one
+    writing,   ///< the peer, to take a reply
+    handling,  ///< us
+};
+constexpr std::size_t phases = 6;
 
 HttpReply plain(unsigned status, const std::string& text) {
-    return {status, "text/plain; charset=utf-8", text + "\n", {}};
+    return {status, "text/plain; charset=utf-8", text + "\n"};
+}
+
+std::string http_date() {
+    const std::time_t now = std::time(nullptr);
+    std::tm parts{};
+    gmtime_r(&now, &parts);
+    char text[40];
+    std::strftime(text, sizeof text, "%a, %d %b %Y %H:%M:%S GMT", &parts);
+    return text;
 }
 
 }  // namespace
 
+/// A connection as the server keeps it.
+class Place : public std::enable_shared_from_this<Place> {
+public:
+    Place(std::shared_ptr<HttpServer::State> server, HttpPeer peer, std::string network);
+    virtual ~Place();
+    Place(const Place&) = delete;
+
+    virtual void start() = 0;
+    /// Answers 503 without a request, and closes.
+    virtual void refuse() = 0;
+    /// Ends the connection in order if it waits for a request of which nothing has come.
+    virtual void end_idle() = 0;
+    /// Its time is over, or another needs its place.
+    virtual void expire() = 0;
+    /// Closes at once; a request that was taken is answered with 503.
+    virtual void abort() = 0;
+    /// Asks for the next piece of the reply.
+    virtual void ask() = 0;
+
+    const std::string& network() const { return network_; }
+    Clock::time_point since() const { return since_; }
+    Clock::time_point deadline() const { return deadline_; }
+
+protected:
+    /// Enters a phase; later connections in it make room later. No limit: it lasts.
+    void enter(Phase phase, std::chrono::seconds limit = std::chrono::seconds::max());
+    Phase phase() const { return phase_; }
+
+    const std::shared_ptr<HttpServer::State> server_;
+    const HttpPeer peer_;
+
+private:
+    const std::string network_;
+    Phase phase_ = Phase::fresh;
+    std::list<Place*>::iterator where_;
+    Clock::time_point since_ = Clock::now(), deadline_ = Clock::time_point::max();
+};
+
+struct HttpServer::State : std::enable_shared_from_this<State> {
+    State(const HttpLimits& http_limits, Handler request_handler)
+        : limits(http_limits), handler(std::move(request_handler)) {}
+
+    struct Listener {
+        Listener(asio::io_context& io, std::size_t its_number)
+            : number(its_number), acceptor(io), retry(io) {}
+        const std::size_t number;
+        tcp::acceptor acceptor;
+        asio::steady_timer retry;
+        std::optional<asio::ssl::context> tls;
+    };
+
+    const HttpLimits limits;
+    Handler handler;
+    asio::io_context io{1};
+    /// Without it the context would stop for good as soon as nothing is under way.
+    asio::executor_work_guard<asio::io_context::executor_type> work{io.get_executor()};
+    std::list<Listener> listeners;
+    std::list<Place*> places[phases];  ///< in each phase those first that entered it first
+    std::vector<std::shared_ptr<Place>> asking;  ///< whose reply's next piece is not there yet
+    bool stopping = false, cut = false;          ///< cut: HttpLimits::stop is over
+    std::size_t accepting = 0;                   ///< listeners that await a connection
+    std::function<void(int)> on_signal;
+    std::optional<asio::signal_set> signals;
+    asio::steady_timer watch{io}, end{io};
+    std::list<asio::steady_timer> ticks;
+    bool watching = false;
+
+    std::list<Place*>& in(Phase phase) { return places[static_cast<std::size_t>(phase)]; }
+    std::size_t connections() const;
+    void listen(const HttpListener& at);
+    void accept(Listener& listener);
+    void take(Listener& listener, tcp::socket socket);
+    bool make_room(const std::string& network);
+    void await_signal();
+    void await_tick(asio::steady_timer& timer, std::chrono::milliseconds period,
+                    std::function<void()> on_tick);
+    void watch_deadlines();
+    std::vector<std::shared_ptr<Place>> all();
+    void abort();
+    void ask();
+    bool run();
+};
+
+// --- Respond -------------------------------------------------------------------------------------
+
+struct HttpServer::Respond::Once {
+    explicit Once(std::function<void(HttpReply)> its_send) : send(std::move(its_send)) {}
+    ~Once() {
+        if (!send) return;
+        try {
+            send(plain(503, "the request could not be handled; try again"));
+        } catch (...) {  // a destructor has nobody to tell
+        }
+    }
+    Once(const Once&) = delete;
+
+    std::function<void(HttpReply)> send;
+};
+
+HttpServer::Respond::Respond(std::function<void(HttpReply)> send)
+    : once_(std::make_shared<Once>(std::move(send))) {}
+
+void HttpServer::Respond::operator()(HttpReply reply) const {
+    if (const auto send = std::exchange(once_->send, nullptr)) send(std::move(reply));
+}
+
+// --- Connections ---------------------------------------------------------------------------------
+
+Place::Place(std::shared_ptr<HttpServer::State> server, HttpPeer peer, std::string network)
+    : server_(std::move(server)), peer_(std::move(peer)), network_(std::move(network)) {
+    auto& fresh = server_->in(phase_);
+    where_ = fresh.insert(fresh.end(), this);
+    server_->watch_deadlines();
+}
+
+Place::~Place() { server_->in(phase_).erase(where_); }
+
+void Place::enter(Phase phase, std::chrono::seconds limit) {
+    auto& to = server_->in(phase);
+    if (phase != Phase::fresh || phase_ != Phase::fresh)  // who is slow does not move back
+        to.splice(to.end(), server_->in(phase_), where_);
+    phase_ = phase;
+    since_ = Clock::now();
+    deadline_ = limit == std::chrono::seconds::max() ? Clock::time_point::max() : since_ + limit;
+}
+
 /// One connection: reads a request, has it answered, and so on.
 template <class Stream>
-class Connection : public std::enable_shared_from_this<Connection<Stream>> {
+class Connection : public Place {
 public:
-    template <class... Arguments>
-    Connection(std::shared_ptr<HttpServer::State> server, std::string peer,
-               Arguments&&... arguments)
-        : server_(std::move(server)),
-          peer_(std::move(peer)),
-          stream_(std::forward<Arguments>(arguments)...) {
-        ++server_->connections;
-    }
-    ~Connection() { --server_->connections; }
+    static constexpr bool tls = !std::is_same_v<Stream, tcp::socket>;
 
-    void start() {
-        if constexpr (!std::is_same_v<Stream, beast::tcp_stream>) {
-            lowest().expires_after(limits().request);
+    template <class... Arguments>
+    Connection(std::shared_ptr<HttpServer::State> server, HttpPeer peer, std::string network,
+               Arguments&&... arguments)
+        : Place(std::move(server), std::move(peer), std::move(network)),
+          stream_(std::forward<Arguments>(arguments)...) {}
+
+    void start() override {
+        if constexpr (tls) {
+            if (server_->stopping) return;  // no request can have come
+            enter(Phase::fresh, limits().request);
             stream_.async_handshake(asio::ssl::stream_base::server,
-                                    [self = this->shared_from_this()](error_code error) {
+                                    [self = self()](error_code error) {
+                                        self->shaken_ = !error;
                                         if (!error) self->await_request();
                                     });
         } else {
@@ -76,57 +207,96 @@ public:
         }
     }
 
-    /// Answers without a request, and closes.
-    void refuse() {
-        ++server_->busy;
+    void refuse() override {
+        if (tls) return;  // there is no way to say so before a handshake
         send(plain(503, "too many connections"));
     }
 
+    void end_idle() override {
+        if (awaits_ && !has_more()) stop_reading();
+    }
+
+    void expire() override {
+        if (reads_)
+            stop_reading();
+        else
+            close_now();
+    }
+
+    void abort() override {
+        if (phase() == Phase::handling && !pieces_) send(plain(503, "the service stops"));
+        close_now();
+    }
+
+    void ask() override {
+        if (open() && pieces_) send_piece();
+    }
+
 private:
-    const HttpLimits& limits() const { return server_->options.limits; }
-    beast::tcp_stream& lowest() { return beast::get_lowest_layer(stream_); }
+    std::shared_ptr<Connection> self() {
+        return std::static_pointer_cast<Connection>(shared_from_this());
+    }
+    const HttpLimits& limits() const { return server_->limits; }
+    tcp::socket& socket() { return beast::get_lowest_layer(stream_); }
+    bool open() { return socket().is_open(); }
+
+    void close_now() {
+        error_code ignored;
+        socket().close(ignored);
+        enter(Phase::closing, limits().linger);
+    }
+
+    /// The read of a request ends with an error, and the connection in order.
+    void stop_reading() {
+        error_code ignored;
+        socket().cancel(ignored);
+    }
+
+    /// Whether bytes have come that nobody has looked at.
+    bool has_more() {
+        error_code error;
+        if (buffer_.size() != 0 || socket().available(error) != 0) return true;
+        if constexpr (tls)
+            return SSL_pending(stream_.native_handle()) != 0 ||
+                   BIO_pending(SSL_get_rbio(stream_.native_handle())) != 0;
+        return false;
+    }
 
     void await_request() {
-        if (server_->stopping) return close();
+        if (server_->stopping && !has_more()) return close();
         parser_.emplace();
         parser_->header_limit(static_cast<std::uint32_t>(limits().header));
         parser_->body_limit(limits().body);
         if (buffer_.size() != 0) return read();
-        lowest().expires_after(limits().idle);
-        const auto idle =
-            server_->idle.insert(server_->idle.end(), [self = this->weak_from_this()] {
-                if (const auto connection = self.lock()) connection->lowest().cancel();
-            });
-        stream_.async_read_some(buffer_.prepare(4096), [self = this->shared_from_this(), idle](
-                                                           error_code error, std::size_t size) {
-            self->server_->idle.erase(idle);
-            if (error) return;  // it went away, was idle for too long, or made room for another
-            self->buffer_.commit(size);
-            self->read();
-        });
+        enter(finished_ ? Phase::idle : Phase::fresh, limits().idle);
+        awaits_ = reads_ = true;
+        stream_.async_read_some(buffer_.prepare(4096),
+                                [self = self()](error_code error, std::size_t size) {
+                                    self->awaits_ = self->reads_ = false;
+                                    if (error) return self->close(self->server_->stopping);
+                                    self->buffer_.commit(size);
+                                    self->read();
+                                });
     }
 
     void read() {
-        lowest().expires_after(limits().request);
+        enter(finished_ ? Phase::reading : Phase::fresh, limits().request);
+        reads_ = true;
         http::async_read(stream_, buffer_, *parser_,
-                         [self = this->shared_from_this()](error_code error, std::size_t) {
-                             self->handle(error);
-                         });
+                         [self = self()](error_code error, std::size_t) { self->handle(error); });
     }
 
     void handle(error_code error) {
-        keep_alive_ = false;
-        ++server_->busy;
+        reads_ = keep_alive_ = false;
         if (error == http::error::header_limit) return send(plain(431, "the header is too long"));
         if (error == http::error::body_limit) return send(plain(413, "the body is too long"));
         if (error.category() == http::make_error_code(http::error::bad_method).category() &&
             error != http::error::end_of_stream && error != http::error::partial_message)
             return send(plain(400, "not an HTTP/1.1 request: " + error.message()));
-        if (error) {
-            done();
-            return close();
-        }
+        if (error) return close();
 
+        finished_ = true;
+        enter(Phase::handling);
         auto message = parser_->release();
         keep_alive_ = message.keep_alive();
         head_ = message.method() == http::verb::head;
@@ -141,108 +311,290 @@ private:
             request.headers.emplace_back(std::string(field.name_string()),
                                          std::string(field.value()));
         request.body = std::move(message.body());
-        lowest().expires_never();
-        const auto respond = [self = this->shared_from_this()](HttpReply reply) {
-            self->send(std::move(reply));
-        };
+        const HttpServer::Respond respond([self = self()](HttpReply reply) {
+            if (self->phase() == Phase::handling && self->open()) self->send(std::move(reply));
+        });
         try {
-            server_->handler(std::move(request), peer_, respond);
+            if (server_->handler) server_->handler(std::move(request), peer_, respond);
         } catch (const std::exception&) {
-            send(plain(500, "internal error"));
+            respond(plain(500, "internal error"));
         }
     }
 
     void send(HttpReply reply) {
+        enter(Phase::writing, limits().request);
+        if (reply.more) return send_head(std::move(reply));
         auto response = std::make_shared<http::response<http::string_body>>(
             static_cast<http::status>(reply.status), version_);
-        response->set(http::field::server, "mirrornic");
-        response->set(http::field::date, http_date());
-        response->set(http::field::content_type, reply.content_type);
-        for (const auto& [name, value] : reply.headers) response->set(name, value);
-        response->keep_alive(keep_alive_ && !server_->stopping);
+        set_fields(*response, reply);
         response->body() = std::move(reply.body);
         response->prepare_payload();
         if (head_) response->body().clear();
-        lowest().expires_after(limits().request);
-        http::async_write(
-            stream_, *response,
-            [self = this->shared_from_this(), response](error_code error, std::size_t) {
-                self->done();
-                if (error) return;
-                if (response->need_eof()) return self->close();
-                self->await_request();
-            });
+        http::async_write(stream_, *response,
+                          [self = self(), response](error_code error, std::size_t) {
+                              self->sent(error, response->need_eof());
+                          });
     }
 
-    void done() { --server_->busy; }
+    template <class Response>
+    void set_fields(Response& response, const HttpReply& reply) {
+        response.set(http::field::server, "mirrornic");
+        response.set(http::field::date, http_date());
+        response.set(http::field::content_type, reply.content_type);
+        for (const auto& [name, value] : reply.headers) response.set(name, value);
+        response.keep_alive(keep_alive_ && (!server_->stopping || has_more()));
+    }
+
+    void sent(error_code error, bool last) {
+        if (error) return close_now();
+        if (last) return close();
+        await_request();
+    }
+
+    // A reply in pieces: chunked in HTTP/1.1; before, its end is that of the connection.
+
+    struct Pieces {
+        http::response<http::empty_body> head;
+        http::response_serializer<http::empty_body> serializer{head};
+        std::function<std::optional<std::string>()> more;
+        std::string piece;
+    };
+
+    void send_head(HttpReply reply) {
+        pieces_ = std::make_unique<Pieces>();
+        pieces_->more = std::move(reply.more);
+        auto& head = pieces_->head;
+        head.result(reply.status);
+        head.version(version_);
+        if (version_ < 11) keep_alive_ = false;
+        set_fields(head, reply);
+        head.chunked(version_ >= 11);
+        http::async_write_header(stream_, pieces_->serializer,
+                                 [self = self()](error_code error, std::size_t) {
+                                     if (error) return self->close_now();
+                                     if (self->head_) return self->end_pieces();
+                                     self->send_piece();
+                                 });
+    }
+
+    void send_piece() {
+        std::optional<std::string> piece;
+        try {
+            piece = pieces_->more();
+        } catch (const std::exception&) {
+            return break_off();
+        }
+        const auto next = [self = self()](error_code error, std::size_t) {
+            if (error) return self->close_now();
+            self->send_piece();
+        };
+        if (!piece) {
+            if (version_ < 11) return end_pieces();
+            asio::async_write(stream_, http::make_chunk_last(),
+                              [self = self()](error_code error, std::size_t) {
+                                  if (error) return self->close_now();
+                                  self->end_pieces();
+                              });
+        } else if (piece->empty()) {
+            enter(Phase::handling);
+            server_->asking.push_back(self());
+        } else {
+            enter(Phase::writing, limits().request);
+            pieces_->piece = std::move(*piece);
+            if (version_ < 11)
+                asio::async_write(stream_, asio::buffer(pieces_->piece), next);
+            else
+                asio::async_write(stream_, http::make_chunk(asio::buffer(pieces_->piece)), next);
+        }
+    }
+
+    void end_pieces() {
+        const bool last = pieces_->head.need_eof();
+        pieces_.reset();
+        sent({}, last);
+    }
+
+    /// Without the last chunk no client takes a reply for whole; before HTTP/1.1 only a reset says
+    /// so.
+    void break_off() {
+        pieces_.reset();
+        if (version_ >= 11) return close();
+        error_code ignored;
+        socket().set_option(asio::socket_base::linger(true, 0), ignored);
+        close_now();
+    }
 
     /// Ends our side and takes what still comes for a while: a socket that is closed with unread
     /// bytes resets its connection, and the client may never see the reply.
-    void close() {
+    /// @param at_once nothing is under way, so that there is nothing to lose
+    void close(bool at_once = false) {
+        if (!open()) return;
+        enter(Phase::closing, limits().linger);
+        if constexpr (tls) {
+            // Its notice is written before it waits for the peer's.
+            if (shaken_)
+                stream_.async_shutdown([self = self()](error_code) { self->end_sending(); });
+            else
+                end_sending();
+        } else {
+            end_sending();
+        }
+        if (at_once) close_now();
+    }
+
+    void end_sending() {
         error_code error;
-        lowest().socket().shutdown(tcp::socket::shutdown_send, error);
-        if (error || server_->stopping) return;
-        lowest().expires_after(limits().linger);
+        socket().shutdown(tcp::socket::shutdown_send, error);
+        if (error) return;
         drain();
     }
 
     void drain() {
         buffer_.clear();
-        lowest().async_read_some(buffer_.prepare(4096),
-                                 [self = this->shared_from_this()](error_code error, std::size_t) {
+        socket().async_read_some(buffer_.prepare(4096),
+                                 [self = self()](error_code error, std::size_t) {
                                      if (!error) self->drain();
                                  });
     }
 
-    static std::string http_date() {
-        const std::time_t now = std::time(nullptr);
-        std::tm parts{};
-        gmtime_r(&now, &parts);
-        char text[40];
-        std::strftime(text, sizeof text, "%a, %d %b %Y %H:%M:%S GMT", &parts);
-        return text;
-    }
-
-    const std::shared_ptr<HttpServer::State> server_;
-    const std::string peer_;
     Stream stream_;
     beast::flat_buffer buffer_;
     std::optional<http::request_parser<http::string_body>> parser_;
+    std::unique_ptr<Pieces> pieces_;
+    bool shaken_ = false;    ///< TLS is up
+    bool reads_ = false;     ///< a read of a request is under way,
+    bool awaits_ = false;    ///< and of its first bytes
+    bool finished_ = false;  ///< a request has come whole
     bool keep_alive_ = false, head_ = false;
     unsigned version_ = 11;
 };
 
-void HttpServer::State::accept() {
-    acceptor.async_accept([self = shared_from_this()](error_code error, tcp::socket socket) {
-        if (self->stopping || !self->acceptor.is_open()) return;
-        if (error) {  // out of descriptors, say: others may end meanwhile
-            self->retry.expires_after(std::chrono::milliseconds(50));
-            self->retry.async_wait([self](error_code) { self->accept(); });
-            return;
-        }
-        error_code ignored;
-        socket.set_option(tcp::no_delay(true), ignored);
-        const auto remote = socket.remote_endpoint(ignored);
-        const std::string peer = ignored ? "" : remote.address().to_string();
-        const auto limit = self->options.limits.connections;
-        bool full = self->connections >= limit;
-        if (full && !self->idle.empty()) {
-            self->idle.splice(self->idle.end(), self->idle, self->idle.begin());
-            self->idle.back()();
-            full = self->connections >= 2 * limit;
-        }
-        if (self->tls && !full) {
-            std::make_shared<Connection<beast::ssl_stream<beast::tcp_stream>>>(
-                self, peer, std::move(socket), *self->tls)
-                ->start();
-        } else if (!full) {
-            std::make_shared<Connection<beast::tcp_stream>>(self, peer, std::move(socket))->start();
-        } else if (!self->tls && self->connections < 2 * limit) {
-            std::make_shared<Connection<beast::tcp_stream>>(self, peer, std::move(socket))
-                ->refuse();
-        }
-        self->accept();
+// --- The server ----------------------------------------------------------------------------------
+
+std::size_t HttpServer::State::connections() const {
+    std::size_t sum = 0;
+    for (const auto& each : places) sum += each.size();
+    return sum;
+}
+
+void HttpServer::State::listen(const HttpListener& at) {
+    Listener& listener = listeners.emplace_back(io, listeners.size());
+    if (at.certificate && at.key) {
+        auto& tls = listener.tls.emplace(asio::ssl::context::tls_server);
+        SSL_CTX_set_min_proto_version(tls.native_handle(), TLS1_2_VERSION);
+        SSL_CTX_set_options(tls.native_handle(), SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
+        // Of TLS 1.2 what has forward secrecy and authenticates what it encrypts, as all of 1.3.
+        SSL_CTX_set_cipher_list(tls.native_handle(), "ECDHE+AESGCM:ECDHE+CHACHA20");
+        error_code error;
+        tls.use_certificate_chain_file(*at.certificate, error);
+        if (error) throw std::runtime_error(*at.certificate + ": " + error.message());
+        tls.use_private_key_file(*at.key, asio::ssl::context::pem, error);
+        if (error) throw std::runtime_error(*at.key + ": " + error.message());
+    }
+    try {
+        const tcp::endpoint endpoint(asio::ip::make_address(at.address), at.port);
+        listener.acceptor.open(endpoint.protocol());
+        listener.acceptor.set_option(tcp::acceptor::reuse_address(true));
+        listener.acceptor.bind(endpoint);
+        listener.acceptor.listen();
+        listener.acceptor.non_blocking(true);
+    } catch (const boost::system::system_error& error) {
+        throw std::runtime_error("cannot listen on " + at.address + " port " +
+                                 std::to_string(at.port) + ": " + error.code().message());
+    }
+    accept(listener);
+}
+
+void HttpServer::State::accept(Listener& listener) {
+    ++accepting;
+    listener.acceptor.async_accept(
+        [self = shared_from_this(), &listener](error_code error, tcp::socket socket) {
+            --self->accepting;
+            if (!error) self->take(listener, std::move(socket));
+            if (self->stopping) return;
+            if (!error) return self->accept(listener);
+            // Out of descriptors, say: others may end meanwhile.
+            listener.retry.expires_after(std::chrono::milliseconds(50));
+            listener.retry.async_wait([self, &listener](error_code cancelled) {
+                if (!cancelled && !self->stopping) self->accept(listener);
+            });
+        });
+}
+
+void HttpServer::State::take(Listener& listener, tcp::socket socket) {
+    error_code error;
+    socket.set_option(tcp::no_delay(true), error);
+    auto address = socket.remote_endpoint(error).address();
+    if (error || connections() >= 2 * limits.connections) return;
+    std::string network = address.to_string();
+    if (address.is_v6() && address.to_v6().is_v4_mapped()) {
+        address = asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6());
+        network = address.to_string();
+    } else if (address.is_v6()) {  // one host has all addresses of a /64
+        const auto bytes = address.to_v6().to_bytes();
+        network.assign(bytes.begin(), bytes.begin() + 8);
+    }
+    const bool room = make_room(network);
+    const HttpPeer peer{address.to_string(), listener.number};
+    std::shared_ptr<Place> place;
+    if (listener.tls)
+        place = std::make_shared<Connection<beast::ssl_stream<tcp::socket>>>(
+            shared_from_this(), peer, network, std::move(socket), *listener.tls);
+    else
+        place = std::make_shared<Connection<tcp::socket>>(shared_from_this(), peer, network,
+                                                          std::move(socket));
+    if (room)
+        place->start();
+    else
+        place->refuse();
+}
+
+/// Of a peer's unfinished connections and, when all places are taken, of all connections the one
+/// that has waited longest ends. @return whether there is a place.
+bool HttpServer::State::make_room(const std::string& network) {
+    const auto& fresh = in(Phase::fresh);
+    const auto same = [&](const Place* place) { return place->network() == network; };
+    if (std::size_t(std::count_if(fresh.begin(), fresh.end(), same)) >= limits.unfinished)
+        (*std::find_if(fresh.begin(), fresh.end(), same))->expire();
+    if (connections() < limits.connections) return true;
+    for (const Phase phase :
+         {Phase::closing, Phase::fresh, Phase::idle, Phase::reading, Phase::writing}) {
+        if (in(phase).empty()) continue;
+        Place& place = *in(phase).front();
+        if (phase == Phase::writing && Clock::now() - place.since() < stalled) continue;
+        place.expire();
+        return true;
+    }
+    return false;
+}
+
+/// Ends the connections whose time is over, again and again while there are any.
+void HttpServer::State::watch_deadlines() {
+    if (watching) return;
+    watching = true;
+    watch.expires_after(look_after);
+    watch.async_wait([self = shared_from_this()](error_code error) {
+        self->watching = false;
+        if (error) return;
+        const auto now = Clock::now();
+        for (const auto& place : self->all())
+            if (place->deadline() <= now) place->expire();
+        if (self->connections() != 0) self->watch_deadlines();
     });
+}
+
+std::vector<std::shared_ptr<Place>> HttpServer::State::all() {
+    std::vector<std::shared_ptr<Place>> out;
+    out.reserve(connections());
+    for (const auto& each : places)
+        for (Place* place : each) out.push_back(place->shared_from_this());
+    return out;
+}
+
+void HttpServer::State::abort() {
+    cut = true;
+    for (const auto& place : all()) place->abort();
+    asking.clear();
 }
 
 void HttpServer::State::await_signal() {
@@ -253,50 +605,67 @@ void HttpServer::State::await_signal() {
     });
 }
 
-void HttpServer::State::await_tick(std::chrono::milliseconds period,
+void HttpServer::State::await_tick(asio::steady_timer& timer, std::chrono::milliseconds period,
                                    std::function<void()> on_tick) {
-    tick.expires_after(period);
-    tick.async_wait([self = shared_from_this(), period,
-                     on_tick = std::move(on_tick)](error_code error) mutable {
+    timer.expires_after(period);
+    timer.async_wait([self = shared_from_this(), &timer, period,
+                      on_tick = std::move(on_tick)](error_code error) mutable {
         if (error || self->stopping) return;
         on_tick();
-        self->await_tick(period, std::move(on_tick));
+        self->await_tick(timer, period, std::move(on_tick));
     });
 }
 
-HttpServer::HttpServer(const HttpOptions& options, Handler handler)
-    : state_(std::make_shared<State>(options, std::move(handler))) {
-    State& state = *state_;
-    if (options.certificate && options.key) {
-        state.tls.emplace(asio::ssl::context::tls_server);
-        state.tls->set_options(asio::ssl::context::default_workarounds |
-                               asio::ssl::context::no_sslv2 | asio::ssl::context::no_sslv3 |
-                               asio::ssl::context::no_tlsv1 | asio::ssl::context::no_tlsv1_1);
-        error_code error;
-        state.tls->use_certificate_chain_file(*options.certificate, error);
-        if (error) throw std::runtime_error(*options.certificate + ": " + error.message());
-        state.tls->use_private_key_file(*options.key, asio::ssl::context::pem, error);
-        if (error) throw std::runtime_error(*options.key + ": " + error.message());
-    }
-    try {
-        const tcp::endpoint endpoint(asio::ip::make_address(options.address), options.port);
-        state.acceptor.open(endpoint.protocol());
-        state.acceptor.set_option(tcp::acceptor::reuse_address(true));
-        state.acceptor.bind(endpoint);
-        state.acceptor.listen();
-    } catch (const boost::system::system_error& error) {
-        throw std::runtime_error("cannot listen on " + options.address + " port " +
-                                 std::to_string(options.port) + ": " + error.code().message());
-    }
-    state.accept();
+/// Asks those whose next piece was not there.
+void HttpServer::State::ask() {
+    if (asking.empty()) return;
+    auto waiting = std::exchange(asking, {});
+    const auto until = Clock::now() + turn;
+    auto next = waiting.begin();
+    while (next != waiting.end() && Clock::now() < until) (*next++)->ask();
+    asking.insert(asking.begin(), next, waiting.end());
 }
 
-HttpServer::~HttpServer() = default;
+/// Does what can be done at once, within a turn. @return whether there was anything.
+bool HttpServer::State::run() {
+    if (io.poll_one() == 0) return false;
+    const auto until = Clock::now() + turn;
+    while (io.poll_one() != 0 && Clock::now() < until) {
+    }
+    return true;
+}
 
-std::string HttpServer::url() const {
-    const auto endpoint = state_->acceptor.local_endpoint();
+HttpServer::HttpServer(const HttpOptions& options, Handler handler)
+    : state_(std::make_shared<State>(options.limits, std::move(handler))) {
+    try {
+        state_->listen(options);
+        for (const HttpListener& listener : options.further) state_->listen(listener);
+    } catch (...) {
+        end();
+        throw;
+    }
+}
+
+HttpServer::~HttpServer() { end(); }
+
+/// What is under way holds the state: it has to end for the state to go.
+void HttpServer::end() {
+    state_->handler = nullptr;
+    state_->on_signal = [](int) {};
+    stop();
+    state_->abort();
+    error_code ignored;
+    state_->end.cancel();
+    state_->watch.cancel();
+    if (state_->signals) state_->signals->cancel(ignored);
+    state_->io.poll();
+}
+
+std::string HttpServer::url(std::size_t listener) const {
+    const auto& at = *std::next(state_->listeners.begin(), std::ptrdiff_t(listener));
+    const auto endpoint = at.acceptor.local_endpoint();
     const std::string address = endpoint.address().to_string();
-    return std::string(state_->tls ? "https://" : "http://") +
+    return std::string(at.tls ? "https://" : "http://") +
            (endpoint.address().is_v6() ? "[" + address + "]" : address) + ":" +
            std::to_string(endpoint.port());
 }
@@ -309,19 +678,27 @@ void HttpServer::watch(const std::vector<int>& signals, std::function<void(int)>
 }
 
 void HttpServer::every(std::chrono::milliseconds period, std::function<void()> on_tick) {
-    state_->await_tick(period, std::move(on_tick));
+    state_->await_tick(state_->ticks.emplace_back(state_->io), period, std::move(on_tick));
 }
 
-void HttpServer::poll() { state_->io.poll(); }
+void HttpServer::poll() {
+    state_->ask();
+    state_->run();
+}
 
 void HttpServer::wait() {
+    if (stopped()) return;
+    state_->ask();
     // Who has just got a reply often asks again at once: waking up would cost more than looking.
-    const auto asleep = std::chrono::steady_clock::now() + awake;
+    const auto asleep = Clock::now() + awake;
     do {
-        if (state_->io.poll() != 0) return;
-    } while (std::chrono::steady_clock::now() < asleep);
-    state_->io.run_one();
-    state_->io.poll();
+        if (state_->run()) return;
+    } while (Clock::now() < asleep);
+    if (state_->asking.empty())
+        state_->io.run_one();
+    else
+        state_->io.run_one_for(ask_again);
+    state_->run();
 }
 
 void HttpServer::wake() {
@@ -329,14 +706,31 @@ void HttpServer::wake() {
 }
 
 void HttpServer::stop() {
-    state_->stopping = true;
-    error_code ignored;
-    state_->acceptor.close(ignored);
-    state_->retry.cancel();
-    state_->tick.cancel();
+    State& state = *state_;
+    if (std::exchange(state.stopping, true)) return;
+    for (auto& listener : state.listeners) {
+        error_code error;
+        while (listener.acceptor.is_open()) {  // who waits to be taken may have sent a request
+            tcp::socket socket(state.io);
+            listener.acceptor.accept(socket, error);
+            if (error) break;
+            state.take(listener, std::move(socket));
+        }
+        listener.acceptor.close(error);
+        listener.retry.cancel();
+    }
+    for (auto& tick : state.ticks) tick.cancel();
+    state.end.expires_after(state.limits.stop);
+    state.end.async_wait([self = state_](error_code error) {
+        if (!error) self->abort();
+    });
+    for (const auto& place : state.all()) place->end_idle();
     wake();
 }
 
-bool HttpServer::stopped() const { return state_->stopping && state_->busy == 0; }
+bool HttpServer::stopped() const {
+    return state_->stopping &&
+           (state_->cut || (state_->connections() == 0 && state_->accepting == 0));
+}
 
 }  // namespace mirrornic

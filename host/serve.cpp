@@ -192,10 +192,10 @@ Server::Server(const ServeOptions& options)
 
     api_.emplace(queue_,
                  Api::Options{options.region, credentials, [this] { return statistics(); }, log_});
-    http_.emplace(options.http, [this](HttpRequest request, const std::string& peer,
-                                       HttpServer::Respond respond) {
-        api_->handle(std::move(request), peer, std::move(respond));
-    });
+    http_.emplace(options.http,
+                  [this](HttpRequest request, const HttpPeer& peer, HttpServer::Respond respond) {
+                      api_->handle(std::move(request), peer, std::move(respond));
+                  });
 }
 
 /// @throws StoreError when there are objects that were not imported.
