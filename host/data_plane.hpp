@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /// From the account's state to what the data plane is to hold, and the data plane as the request
-/// layer sees it. Source: docs/behaviour.md rules P8, P14 to P17, S1, S4, S8.
+/// layer sees it. Source: docs/behaviour.md rules P8, P14 to P17, S1, S3, S4, S8, H2.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
+#include <string>
 
-#include "../driver/tables.hpp"
+#include "../driver/mirror_device.hpp"
 #include "model.hpp"
 
 namespace mirrornic {
@@ -37,10 +39,48 @@ std::optional<IpAddress> resolver(const Account& account, const NetworkInterface
 /// without one stays in the account and mirrors nothing. Keys are the ids.
 TableState table_state(const Account& account);
 
+/// Those sessions of an interface that have a route.
+std::vector<Session> routed_sessions(const Account& account, const std::string& interface);
+
+/// Interfaces whose sessions find no room in the device (H2), each with a sentence: which table
+/// lacks room and what to do.
+using Waiting = std::map<std::string, std::string>;
+
+/// What is taken of the device's tables and what is left, counted without a plan (T1, S3).
+class Room {
+public:
+    Room(const TableSizes& sizes, const TableState& taken);
+    /// Takes the room of one interface's sessions, all or none (H2).
+    /// @param tables with the sessions' filters
+    /// @return which table lacks room and what to do; nothing: it was taken
+    std::optional<std::string> take(const std::vector<Session>& sessions, const TableState& tables);
+    /// Whether no further interface fits, whatever its sessions are.
+    bool full() const;
+
+private:
+    TableSizes sizes_;
+    std::size_t interfaces_, sessions_;
+    std::set<std::string> filters_;
+};
+
+/// Leaves in `tables`, which are table_state(account), what the device has room for: interfaces in
+/// the order of their oldest sessions, each with all of its sessions or none.
+Waiting fit(TableState& tables, const Account& account, const TableSizes& sizes);
+
 /// Brings `tables` up to date after `change`, which `inverse` takes back, was applied to `account`,
-/// and adds to `touched` what it looked at.
-void refresh(TableState& tables, Touched& touched, const Account& account, const Change& change,
-             const Change& inverse);
+/// and adds to `touched` what it looked at. Sessions of waiting interfaces stay out.
+void refresh(TableState& tables, Touched& touched, const Account& account, const Waiting& waiting,
+             const Change& change, const Change& inverse);
+/// The same of one interface, after it began or ceased to wait.
+void refresh(TableState& tables, Touched& touched, const Account& account, const Waiting& waiting,
+             const std::string& interface);
+
+/// Interfaces whose sessions wait, in the order of their oldest sessions.
+std::vector<std::string> in_order(const Waiting& waiting, const Account& account);
+
+/// Why a session has no route, and what to do; nothing when it has one.
+std::optional<std::string> why_no_route(const Account& account,
+                                        const TrafficMirrorSession& session);
 
 /// What takes the tables: a MirrorDevice, or a stand-in for it.
 class DataPlane {
@@ -48,6 +88,7 @@ public:
     using Staged = std::shared_ptr<const void>;
 
     virtual ~DataPlane() = default;
+    virtual TableSizes sizes() const { return built_for_sizes(); }
     /// Checks that `desired` can be held and prepares it. Changes nothing.
     /// @param touched what may differ from what was committed last; null: anything
     /// @throws TableFull.

@@ -10,6 +10,7 @@ namespace mirrornic {
 class DevicePlane : public DataPlane {
 public:
     explicit DevicePlane(MirrorDevice& device) : device_(device) {}
+    TableSizes sizes() const override { return device_.sizes(); }
     Staged stage(const TableState& desired, const Touched* touched) override {
         return device_.plan(desired, touched);
     }

@@ -77,6 +77,8 @@ po::options_description serve_options() {
         "owner of what is created")(
         "import", po::bool_switch(),
         "load the configuration's sessions, filters and targets into an empty state, once")(
+        "delete-orphans", po::bool_switch(),
+        "at a reload, delete sessions whose source is gone, as AWS does; else they are disabled")(
         "log-format", po::value<std::string>()->default_value("text")->value_name("FORMAT"),
         "text or json, to standard error")("options", po::value<std::string>()->value_name("FILE"),
                                            "further options, NAME=VALUE a line");
@@ -307,6 +309,7 @@ int serve(const std::vector<std::string>& arguments) {
     options.region = (*values)["region"].as<std::string>();
     options.settings.account_id = (*values)["account"].as<std::string>();
     options.import = (*values)["import"].as<bool>();
+    options.settings.delete_orphans = (*values)["delete-orphans"].as<bool>();
     options.device = (*values)["device"].as<std::string>();
     options.traffic.in = optional_text(*values, "in");
     options.traffic.loop = (*values)["loop"].as<bool>();

@@ -212,8 +212,12 @@ void Replay::work() {
     device_ = &traffic_.open();
     plane_ = std::make_unique<DevicePlane>(*device_);
     store_ = std::make_unique<MemoryStore>(configuration_.account);
+    // A configuration describes what the device is to hold; a state, what was asked for (S3, H2).
+    if (!options_.state) plane_->stage(table_state(configuration_.account), nullptr);
     requests_ =
         std::make_unique<Requests>(configuration_.account, *store_, *plane_, options_.settings);
+    for (const auto& [session, why] : requests_->disabled())
+        warn("session " + session + " is disabled: " + why);
     if (progress_.shown())
         traffic_.board().offload().on_progress = [this](std::uint64_t) {
             progress_.update(traffic_);

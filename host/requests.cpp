@@ -47,6 +47,7 @@ Requests::Requests(Account account, Store& store, DataPlane& data_plane, Setting
       data_plane_(data_plane),
       settings_(std::move(settings)),
       generator_(settings_.seed) {
+    waiting_ = fit(tables_, account_, data_plane_.sizes());
     data_plane_.commit(data_plane_.stage(tables_, nullptr));
 }
 
@@ -170,8 +171,17 @@ DataPlane::Staged Requests::stage() {
 }
 
 void Requests::make(Change& change, Batch& batch) {
+    if (batch.changes.empty()) batch.waiting = waiting_;
     Change inverse = account_.apply(change);
-    refresh(tables_, touched_, account_, change, inverse);
+    // S8: what is created is in force. So an interface ceases to wait with a session more, or the
+    // device says what it has no room for.
+    if (!waiting_.empty())
+        for (const auto& object : change.put)
+            if (const auto* session = std::get_if<TrafficMirrorSession>(&object))
+                for (const auto& created : inverse.erased)
+                    if (created.id == session->id && waiting_.erase(session->interface_id) != 0)
+                        refresh(tables_, touched_, account_, waiting_, session->interface_id);
+    refresh(tables_, touched_, account_, waiting_, change, inverse);
     batch.changes.push_back(std::move(change));
     batch.inverses.push_back(std::move(inverse));
 }
@@ -180,9 +190,10 @@ void Requests::take_back(Batch& batch) {
     while (!batch.inverses.empty()) {
         Change inverse = std::move(batch.inverses.back());
         const Change again = account_.apply(inverse);
-        refresh(tables_, touched_, account_, inverse, again);
+        refresh(tables_, touched_, account_, waiting_, inverse, again);
         batch.inverses.pop_back();
     }
+    if (!batch.changes.empty()) wait(batch.waiting);
     batch.changes.clear();
 }
 
@@ -221,6 +232,57 @@ void Requests::bring_back() {
     }
 }
 
+/// Makes these the interfaces that wait.
+void Requests::wait(const Waiting& waiting) {
+    std::set<std::string> others;
+    for (const auto& [id, _] : waiting_)
+        if (waiting.count(id) == 0) others.insert(id);
+    for (const auto& [id, _] : waiting)
+        if (waiting_.count(id) == 0) others.insert(id);
+    waiting_ = waiting;
+    for (const auto& id : others) refresh(tables_, touched_, account_, waiting_, id);
+}
+
+/// H2: brings into force what waited, as far as there is room now. Nothing of it is stored, so what
+/// the device does not take waits on.
+void Requests::admit() {
+    if (waiting_.empty()) return;
+    Room room(data_plane_.sizes(), tables_);
+    if (room.full()) return;
+    const Waiting before = waiting_;
+    for (const auto& id : in_order(before, account_)) {
+        if (auto lacking = room.take(routed_sessions(account_, id), tables_)) {
+            waiting_[id] = std::move(*lacking);
+            continue;
+        }
+        waiting_.erase(id);
+        refresh(tables_, touched_, account_, waiting_, id);
+    }
+    if (waiting_.size() == before.size()) return;
+    try {
+        data_plane_.commit(data_plane_.stage(tables_, settled_ ? &touched_ : nullptr));
+        settled_ = true;
+        touched_ = {};
+    } catch (const TableFull&) {
+        wait(before);
+    } catch (const std::exception&) {
+        settled_ = false;
+        wait(before);
+        bring_back();
+    }
+}
+
+std::vector<DisabledSession> Requests::disabled() const {
+    std::vector<DisabledSession> out;
+    if (disabled_count() == 0) return out;
+    for (const auto& [_, session] : account_.sessions()) {
+        if (tables_.sessions.count(session.id) != 0) continue;
+        auto why = why_no_route(account_, session);
+        out.push_back({session.id, why ? std::move(*why) : waiting_.at(session.interface_id)});
+    }
+    return out;
+}
+
 /// S8: what is staged in the device waits for the store.
 void Requests::commit(Batch& batch, const DataPlane::Staged& staged) {
     keep(batch.changes);
@@ -236,6 +298,7 @@ void Requests::commit(Batch& batch, const DataPlane::Staged& staged) {
         bring_back();
         std::rethrow_exception(failure);
     }
+    admit();
 }
 
 std::vector<std::string> Requests::replace_network(const Account& network) {
@@ -245,14 +308,16 @@ std::vector<std::string> Requests::replace_network(const Account& network) {
     std::vector<std::string> deleted;
     batch.changes.emplace_back();
     for (const auto& [sequence, session] : account.sessions()) {
-        if (account.interfaces().find(session.interface_id)) continue;
+        if (!settings_.delete_orphans || account.interfaces().find(session.interface_id)) continue;
         batch.changes.back().erased.push_back({Kind::session, session.id, sequence});
         deleted.push_back(session.id);
     }
     batch.inverses.push_back(account.apply(batch.changes.back()));
     TableState tables = table_state(account);
+    Waiting waiting = fit(tables, account, data_plane_.sizes());
     std::swap(account, account_);
     std::swap(tables, tables_);
+    std::swap(waiting, waiting_);
     settled_ = false;
     try {
         const auto staged = stage();
@@ -269,6 +334,7 @@ std::vector<std::string> Requests::replace_network(const Account& network) {
         const std::exception_ptr failure = std::current_exception();
         std::swap(account, account_);
         std::swap(tables, tables_);
+        std::swap(waiting, waiting_);
         bring_back();
         std::rethrow_exception(failure);
     }

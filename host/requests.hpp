@@ -39,6 +39,9 @@ struct Settings {
     Quotas quotas;
     std::chrono::seconds token_life = std::chrono::hours(24);  ///< of client tokens (S6)
     std::function<std::chrono::system_clock::time_point()> now = std::chrono::system_clock::now;
+    /// Other interfaces take the sessions of a source that is gone with them, as AWS does; else
+    /// those are disabled (H2).
+    bool delete_orphans = false;
 };
 
 struct Request {
@@ -55,11 +58,18 @@ struct Reply {
     bool ok() const { return code.empty(); }
 };
 
+/// A session that is stored and not in force (H2).
+struct DisabledSession {
+    std::string id;
+    std::string why;  ///< and what to do; a sentence without its full stop
+};
+
 /// Takes requests for one account, one at a time; callers on several threads must take turns.
 class Requests {
 public:
     /// @param account what the store holds, and the configured interfaces and VPCs
-    /// Brings the data plane to the account's state. @throws TableFull, or the device's error.
+    /// Brings the data plane to the account's state, as far as it has room (H2). @throws the
+    /// device's error.
     Requests(Account account, Store& store, DataPlane& data_plane, Settings settings = {});
     ~Requests();
     Requests(const Requests&) = delete;
@@ -72,18 +82,25 @@ public:
     /// requests are answered from the state after it.
     std::vector<Reply> handle(const std::vector<Request>& requests);
 
-    /// Takes other interfaces and VPCs. A source that is gone takes its sessions with it; a session
-    /// whose target is gone stays, and mirrors nothing until the target is back. Throws as handle()
-    /// answers; then all is as it was. @return the ids of sessions that were deleted
+    /// Takes other interfaces and VPCs, and disables sessions as a start does (H2). Throws as
+    /// handle() answers; then all is as it was.
+    /// @return the ids of sessions that were deleted (Settings::delete_orphans)
     std::vector<std::string> replace_network(const Account& network);
 
     const Account& account() const { return account_; }
+    /// What is in force.
     const TableState& tables() const { return tables_; }
+    /// Stored sessions that are not in force, in creation order.
+    std::vector<DisabledSession> disabled() const;
+    std::size_t disabled_count() const {
+        return account_.sessions().size() - tables_.sessions.size();
+    }
 
 private:
     /// Changes that are made in memory and not stored yet, and what takes each back.
     struct Batch {
         std::vector<Change> changes, inverses;
+        Waiting waiting;  ///< before the first of them
     };
     Json perform(const Request& request, Batch& batch);
     void make(Change& change, Batch& batch);
@@ -92,10 +109,13 @@ private:
     void keep(const std::vector<Change>& changes);
     void put_back(const std::vector<Change>& inverses);
     void bring_back();
+    void wait(const Waiting& waiting);
+    void admit();
     DataPlane::Staged stage();
 
     Account account_;
-    TableState tables_;    ///< of account_
+    TableState tables_;  ///< of account_, without the sessions of waiting interfaces
+    Waiting waiting_;
     bool settled_ = true;  ///< the data plane holds tables_ but for what was touched
     Touched touched_;
     Store& store_;

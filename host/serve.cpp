@@ -138,7 +138,7 @@ private:
     void import(const Account& configured);
     void reload();
     void repair();
-    void warn_of_sessions(const Account& account, const TableState& tables);
+    void warn_of_sessions(const Requests& requests);
     Json statistics();
     void print_ready() const;
 
@@ -263,7 +263,7 @@ void Server::open(MirrorDevice& device) {
     std::random_device random;
     settings.seed = std::uint64_t{random()} << 32 | random();  // ids of former runs stay unique
     requests_.emplace(std::move(account), *store_, *plane_, std::move(settings));
-    warn_of_sessions(requests_->account(), requests_->tables());
+    warn_of_sessions(*requests_);
     end_starting();
     api_->set_health(Health::ready);
     http_->every(std::chrono::seconds(1), [this] { repair(); });
@@ -278,17 +278,9 @@ std::unique_ptr<RegisterAccess> Server::open_registers() const {
     return open_register_file(device.substr(5));
 }
 
-void Server::warn_of_sessions(const Account& account, const TableState& tables) {
-    for (const auto& [sequence, session] : account.sessions()) {
-        (void)sequence;
-        if (tables.sessions.count(session.id) != 0) continue;
-        const bool source = account.interfaces().find(session.interface_id) != nullptr;
-        log_(LogLevel::warning, "a session is disabled",
-             {{"session", session.id},
-              {"why", source ? "its target has no interface in the configuration, or none that "
-                               "shares an IP version with its source"
-                             : "its source is not in the configuration"}});
-    }
+void Server::warn_of_sessions(const Requests& requests) {
+    for (const auto& [session, why] : requests.disabled())
+        log_(LogLevel::warning, "a session is disabled", {{"session", session}, {"why", why}});
 }
 
 Json Server::statistics() {
@@ -337,7 +329,7 @@ void Server::reload() {
                     log_(LogLevel::warning, "a session was deleted: its source is gone",
                          {{"session", id}});
                 if (traffic_) traffic_->take_network(network);
-                warn_of_sessions(requests.account(), requests.tables());
+                warn_of_sessions(requests);
                 log_(LogLevel::info, "configuration reloaded",
                      {{"interfaces", network.interfaces().size()}});
             } catch (const std::exception& error) {

@@ -26,7 +26,7 @@ _mirrornic() {
         run) options='--config --skip-unresolved --quota --in --out --forward --decisions --stats --wave --state --requests
             --replies --seed --default-tap --pace --clock-mhz --source-ports --shards --quiet --help' ;;
         serve) options='--config --skip-unresolved --quota --listen --state --credentials --tls-cert --tls-key --plain-http
-            --region --account --import --log-format --options --device --in --loop --out --forward --decisions --stats --help' ;;
+            --region --account --import --delete-orphans --log-format --options --device --in --loop --out --forward --decisions --stats --help' ;;
         check) options='--config --skip-unresolved --json --help' ;;
         *) return ;;
     esac

@@ -20,6 +20,7 @@ struct FakePlane : DataPlane {
     int commits = 0;
     std::function<void()> before_commit = [] {};
 
+    TableSizes sizes() const override { return {20, 3, 4, 16, std::uint32_t(room), 16}; }
     Staged stage(const TableState& desired, const Touched*) override {
         if (desired.sessions.size() > room) throw TableFull("session", "no entry is free");
         std::map<std::string, int> slots;
@@ -1412,6 +1413,328 @@ TEST_CASE("S9 interfaces are paged, and not together with their ids") {
         CHECK(b.error(action, {{"DryRun", true}}) == "DryRunOperation");
     }
     CHECK(b.ask("DescribeVpcs", {{"MaxResults", 1000}}) == Json{{"Vpcs", Json::array()}});
+}
+
+namespace {
+
+/// The configured interfaces without some of them.
+Account interfaces_without(const std::set<std::string>& gone) {
+    const Account all = interfaces();
+    Account out;
+    for (const auto& [_, interface] : all.interfaces())
+        if (gone.count(interface.id) == 0) out.put(interface);
+    return out;
+}
+
+std::set<std::string> in_force(const FakePlane& plane) {
+    std::set<std::string> out;
+    for (const auto& [id, _] : plane.in_force.sessions) out.insert(id);
+    return out;
+}
+
+std::string why(const Requests& requests, const std::string& session) {
+    for (const auto& disabled : requests.disabled())
+        if (disabled.id == session) return disabled.why;
+    return "";
+}
+
+}  // namespace
+
+TEST_CASE("H2 a session without its source or target is disabled, at a reload as at a start") {
+    const std::string gone = GENERATE("eni-1", "eni-0");
+    CAPTURE(gone);
+    Bench b;
+    const auto target = b.target(), filter = b.filter();
+    const auto id = b.create_session("eni-1", target, filter, 1);
+    const auto commits = b.store.commits;
+    CHECK(b.requests.disabled().empty());
+    const auto check_disabled = [&](Requests& requests) {
+        CHECK(in_force(b.plane).empty());
+        CHECK(requests.disabled_count() == 1);
+        CHECK_THAT(why(requests, id), Contains(gone) && Contains("configuration"));
+        CHECK(requests.handle({"DescribeTrafficMirrorSessions"})
+                  .body["TrafficMirrorSessions"]
+                  .size() == 1);
+        CHECK(requests.handle({"DeleteTrafficMirrorFilter", {{"TrafficMirrorFilterId", filter}}})
+                  .code == "TrafficMirrorFilterInUse");
+    };
+    CHECK(b.requests.replace_network(interfaces_without({gone})).empty());
+    check_disabled(b.requests);
+    CHECK(b.store.commits == commits);
+    {
+        Account account = b.store.load();
+        account.take_network(interfaces_without({gone}));
+        Requests restarted(account, b.store, b.plane, b.settings);
+        check_disabled(restarted);
+        restarted.replace_network(interfaces());
+        CHECK(in_force(b.plane) == std::set{id});
+        CHECK(restarted.disabled().empty());
+    }
+    CHECK(b.requests.replace_network(Account()).empty());
+    CHECK(b.requests.disabled_count() == 1);
+    CHECK(b.requests.replace_network(interfaces()).empty());
+    CHECK(b.requests.disabled().empty());
+    CHECK(in_force(b.plane) == std::set{id});
+    // It counted all the time.
+    CHECK(b.error("CreateTrafficMirrorSession", b.session("eni-1", target, filter, 1)) ==
+          "InvalidParameterValue");
+}
+
+TEST_CASE("H2 a reload deletes the sessions of a source that is gone where that is asked for") {
+    Settings settings;
+    settings.delete_orphans = true;
+    Bench b(settings);
+    const auto target = b.target(), filter = b.filter();
+    const auto id = b.create_session("eni-1", target, filter, 1),
+               other = b.create_session("eni-2", target, filter, 1);
+    CHECK(b.requests.replace_network(interfaces_without({"eni-0"})).empty());  // the target
+    CHECK(b.requests.disabled_count() == 2);
+    CHECK(b.requests.replace_network(interfaces_without({"eni-1"})) == std::vector{id});
+    CHECK(b.requests.disabled().empty());
+    CHECK(b.store.load().sessions().size() == 1);
+    CHECK(in_force(b.plane) == std::set{other});
+}
+
+TEST_CASE("H2 sessions that find no room at a start are disabled, an interface's all or none") {
+    Settings settings;
+    settings.quotas.set("sources-per-target=100");
+    settings.quotas.set("sessions-per-interface=5");
+    settings.quotas.set("rules-per-filter=40");
+    Bench b(settings);
+    const auto target = b.target({{"NetworkLoadBalancerArn", nlb}}), filter = b.filter();
+    // Seven entries' worth: eni-1 three, eni-2 one, eni-3 two, eni-4 one; interleaved.
+    const auto a1 = b.create_session("eni-1", target, filter, 5),
+               c1 = b.create_session("eni-3", target, filter, 1),
+               d1 = b.create_session("eni-4", target, filter, 1),
+               a2 = b.create_session("eni-1", target, filter, 1),
+               b1 = b.create_session("eni-2", target, filter, 1),
+               c2 = b.create_session("eni-3", target, filter, 2),
+               a3 = b.create_session("eni-1", target, filter, 2);
+    const auto restart = [&](std::size_t room) {
+        b.plane.room = room;
+        return std::make_unique<Requests>(b.store.load(), b.store, b.plane, b.settings);
+    };
+    const auto erase = [](Requests& requests, const std::string& id) {
+        REQUIRE(
+            requests.handle({"DeleteTrafficMirrorSession", {{"TrafficMirrorSessionId", id}}}).ok());
+    };
+    SECTION("in creation order, and a smaller one that fits is not held up") {
+        const std::pair<std::size_t, std::set<std::string>> fits[] = {
+            {7, {a1, a2, a3, b1, c1, c2, d1}},
+            {6, {a1, a2, a3, c1, c2, d1}},
+            {5, {a1, a2, a3, c1, c2}},
+            {4, {a1, a2, a3, d1}},
+            {3, {a1, a2, a3}},
+            {2, {c1, c2}},
+            {1, {d1}},
+            {0, {}}};
+        for (const auto& [room, expected] : fits) {
+            CAPTURE(room);
+            const auto requests = restart(room);
+            CHECK(in_force(b.plane) == expected);
+            CHECK(requests->disabled_count() == 7 - expected.size());
+            for (const auto& [id, reason] : requests->disabled())
+                CHECK_THAT(reason, Contains("session table has no room") && Contains("by itself"));
+        }
+    }
+    SECTION("they come into force when others are deleted") {
+        const auto requests = restart(4);
+        erase(*requests, d1);
+        CHECK(in_force(b.plane) == std::set{a1, a2, a3, b1});  // eni-3 wants two
+        erase(*requests, a1);
+        CHECK(in_force(b.plane) == std::set{a2, a3, b1});
+        erase(*requests, a2);
+        CHECK(in_force(b.plane) == std::set{a3, b1, c1, c2});
+        CHECK(requests->disabled().empty());
+    }
+    SECTION("they may be modified, deleted and tagged, and stay disabled") {
+        const auto requests = restart(4);
+        const auto session = [&](const std::string& id, const char* member, const Json& value) {
+            return requests
+                ->handle({"ModifyTrafficMirrorSession",
+                          {{"TrafficMirrorSessionId", id}, {member, value}}})
+                .code;
+        };
+        CHECK(session(c1, "VirtualNetworkId", 5) == "");
+        CHECK(session(c1, "SessionNumber", 2) == "InvalidParameterValue");
+        CHECK(requests->handle({"CreateTags", {{"Resources", {c1}}, {"Tags", tags({{"k", "v"}})}}})
+                  .ok());
+        CHECK(in_force(b.plane) == std::set{a1, a2, a3, d1});
+        // With one session less it would fit where there is room for one.
+        erase(*requests, c2);
+        CHECK(in_force(b.plane) == std::set{a1, a2, a3, d1});
+        erase(*requests, d1);
+        CHECK(in_force(b.plane) == std::set{a1, a2, a3, c1});
+        CHECK(b.plane.in_force.sessions.at(c1).vni == 5);
+        erase(*requests, b1);
+        CHECK(requests->disabled().empty());
+    }
+    SECTION("a create is in force or fails, and a waiting interface comes into force with it") {
+        const auto requests = restart(4);
+        const auto create = [&](const char* interface, int number, bool dry_run = false) {
+            auto p = b.session(interface, target, filter, number);
+            p["DryRun"] = dry_run;
+            return requests->handle({"CreateTrafficMirrorSession", p}).code;
+        };
+        for (const char* interface : {"eni-2", "eni-3", "eni-9", "eni-1", "eni-4"}) {
+            CAPTURE(interface);
+            for (const bool dry_run : {true, false})
+                CHECK(create(interface, 9, dry_run) == "TrafficMirrorSessionLimitExceeded");
+            CHECK(in_force(b.plane) == std::set{a1, a2, a3, d1});
+            CHECK(requests->disabled_count() == 3);
+        }
+        // Of what came together, the delete makes room for the create.
+        const auto replies = requests->handle(
+            {Request{"DeleteTrafficMirrorSession", {{"TrafficMirrorSessionId", a1}}},
+             Request{"DeleteTrafficMirrorSession", {{"TrafficMirrorSessionId", a2}}},
+             Request{"CreateTrafficMirrorSession", b.session("eni-2", target, filter, 9)}});
+        for (const auto& reply : replies) CHECK(reply.ok());
+        CHECK(in_force(b.plane).size() == 4);
+        CHECK(in_force(b.plane).count(b1) == 1);
+        CHECK(requests->disabled_count() == 2);
+    }
+    SECTION("each table's lack is said") {
+        const auto wide = b.filter();
+        for (int i = 1; i <= 17; ++i) b.create_rule(wide, i);
+        const auto ask = [&](Account account) {
+            return std::make_unique<Requests>(std::move(account), b.store, b.plane, b.settings);
+        };
+        Account account = b.store.load();
+        const auto put = [&](const std::string& interface, const std::string& its_filter,
+                             int number) {
+            TrafficMirrorSession session;
+            session.id = "tms-" + interface + std::to_string(number);
+            session.interface_id = interface;
+            session.target_id = target;
+            session.filter_id = its_filter;
+            session.number = std::uint16_t(number);
+            Change change;
+            change.put = {session};
+            account.apply(change);
+            return session.id;
+        };
+        const auto with_rules = put("eni-5", wide, 1);
+        std::string with_slots;
+        for (int i = 1; i <= 4; ++i) with_slots = put("eni-6", filter, i);
+        std::vector<std::string> of_filters;
+        for (int i = 0; i < 5; ++i) {
+            TrafficMirrorFilter another;
+            another.id = "tmf-" + std::to_string(i);
+            Change change;
+            change.put = {another};
+            account.apply(change);
+            of_filters.push_back(put("eni-" + std::to_string(7 + i), another.id, 1));
+        }
+        auto requests = ask(account);
+        CHECK_THAT(why(*requests, with_rules),
+                   Contains("filter rule table") && Contains("delete some of them"));
+        CHECK_THAT(why(*requests, with_slots), Contains("slot table") && Contains("4 sessions"));
+        CHECK(why(*requests, of_filters[2]) == "");
+        CHECK_THAT(why(*requests, of_filters[3]), Contains("filter table"));
+        // Fewer rules, and it is in force.
+        const auto rule = account.rules_of_filter(wide).front()->id;
+        b.store = FakeStore(account);
+        CHECK(requests
+                  ->handle(
+                      {"DeleteTrafficMirrorSession", {{"TrafficMirrorSessionId", of_filters[0]}}})
+                  .ok());
+        CHECK(why(*requests, of_filters[3]) == "");
+        CHECK(requests
+                  ->handle(
+                      {"DeleteTrafficMirrorSession", {{"TrafficMirrorSessionId", of_filters[1]}}})
+                  .ok());
+        CHECK(requests
+                  ->handle(
+                      {"DeleteTrafficMirrorSession", {{"TrafficMirrorSessionId", of_filters[4]}}})
+                  .ok());
+        CHECK(why(*requests, with_rules) != "");
+        CHECK(requests
+                  ->handle({"DeleteTrafficMirrorFilterRule", {{"TrafficMirrorFilterRuleId", rule}}})
+                  .ok());
+        CHECK(why(*requests, with_rules) == "");
+        CHECK(in_force(b.plane).count(with_rules) == 1);
+        for (int i = 12; i <= 26; ++i) put("eni-" + std::to_string(i), filter, 1);
+        requests = ask(account);
+        CHECK_THAT(why(*requests, "tms-eni-261"), Contains("interface table"));
+    }
+    SECTION(
+        "a device that fails when they come into force leaves them waiting, and the next change "
+        "takes them") {
+        const auto requests = restart(4);
+        int commits = 0;
+        b.plane.before_commit = [&] {
+            if (++commits == 2) throw std::runtime_error("the device lost a write");
+        };
+        erase(*requests, d1);
+        CHECK(in_force(b.plane) == std::set{a1, a2, a3});
+        CHECK(requests->disabled_count() == 3);
+        CHECK(requests->handle({"CreateTrafficMirrorFilter"}).ok());
+        CHECK(in_force(b.plane) == std::set{a1, a2, a3, b1});
+    }
+    SECTION("a change that fails leaves waiting what waited") {
+        const auto requests = restart(4);
+        b.store.before_commit = [] { throw StoreUnavailable("disk full"); };
+        CHECK(requests->handle({"DeleteTrafficMirrorSession", {{"TrafficMirrorSessionId", d1}}})
+                  .code == "Unavailable");
+        CHECK(in_force(b.plane) == std::set{a1, a2, a3, d1});
+        CHECK(requests->disabled_count() == 3);
+        b.store.before_commit = [] {};
+        b.plane.fails = true;
+        CHECK(requests->handle({"DeleteTrafficMirrorSession", {{"TrafficMirrorSessionId", d1}}})
+                  .code == "InternalError");
+        b.plane.fails = false;
+        CHECK(requests->disabled_count() == 3);
+        erase(*requests, d1);
+        CHECK(in_force(b.plane) == std::set{a1, a2, a3, b1});
+    }
+    SECTION("a reload makes what a start would") {
+        const auto requests = restart(4);
+        erase(*requests, d1);  // eni-2 is in force, younger than eni-3
+        requests->replace_network(interfaces_without({"eni-1"}));
+        CHECK(in_force(b.plane) == std::set{c1, c2, b1});
+        requests->replace_network(interfaces());
+        CHECK(in_force(b.plane) == std::set{a1, a2, a3, b1});
+    }
+}
+
+TEST_CASE("H2 ten thousand sessions without room cost a start one plan, and a change little") {
+    Bench b;
+    Account account = interfaces();
+    TrafficMirrorTarget target;
+    target.id = "tmt-1";
+    target.address = "eni-0";
+    TrafficMirrorFilter filter;
+    filter.id = "tmf-1";
+    Change change;
+    change.put = {target, filter};
+    for (int i = 0; i < 10000; ++i) {
+        NetworkInterface interface;
+        interface.id = "eni-x" + std::to_string(i);
+        interface.ipv4 = IpAddress::parse("10.1.0.1");
+        account.put(interface);
+        TrafficMirrorSession session;
+        session.id = "tms-" + std::to_string(i);
+        session.interface_id = interface.id;
+        session.target_id = "tmt-1";
+        session.filter_id = "tmf-1";
+        session.number = 1;
+        change.put.push_back(session);
+    }
+    account.apply(change);
+    b.store = FakeStore(account);
+    const auto commits = b.plane.commits;
+    Requests requests(account, b.store, b.plane, b.settings);
+    CHECK(b.plane.commits == commits + 1);
+    CHECK(requests.disabled_count() == 9980);
+    CHECK(requests.disabled().size() == 9980);
+    for (int i = 0; i < 20; ++i) {
+        CHECK(requests
+                  .handle({"DeleteTrafficMirrorSession",
+                           {{"TrafficMirrorSessionId", "tms-" + std::to_string(i)}}})
+                  .ok());
+        CHECK(in_force(b.plane).count("tms-" + std::to_string(20 + i)) == 1);
+    }
+    CHECK(requests.disabled_count() == 9960);
 }
 
 TEST_CASE("S8 the store is committed before the device, and put back when the device fails") {

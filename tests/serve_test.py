@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """The command `mirrornic serve`: start, state, import, reload, traffic, stop. MIRRORNIC names the command."""
+import contextlib
 import hashlib
 import json
 import os
@@ -413,9 +414,79 @@ class Serve(unittest.TestCase):
         served.stop()
 
     def test_reload_source(self):
-        """SIGHUP: a source that is gone takes its sessions, which is logged, and its return brings none back."""
+        """H2 SIGHUP and a start: a source that is gone disables its sessions, which is logged, until it is back; so does
+        an empty listing."""
         self.config = self.write({**network(), **objects()})
         served = self.live("--import")
+        self.mirrored(served)
+        for number, listing in enumerate((network(without="a"), {"NetworkInterfaces": []}, {"Vpcs": []})):
+            self.write(listing)
+            self.reload(served, "configuration reloaded", 2 * number + 1)
+            self.assertIn("a session is disabled session=tms-1 why=\"its source eni-a is not in the configuration",
+                          served.log())
+            self.assertNotEqual(self.send(served)[0]["Outcome"], "mirrored")
+            self.assertEqual(self.sessions(served), ["tms-1"])
+            self.assertEqual(served.call("DeleteTrafficMirrorTarget", {"TrafficMirrorTargetId": "tmt-1"})[1],
+                             "TrafficMirrorTargetInUseException")
+            served.ok("ModifyTrafficMirrorSession", TrafficMirrorSessionId="tms-1", Description=str(number))
+            self.write(network())
+            self.reload(served, "configuration reloaded", 2 * number + 2)
+            self.mirrored(served)
+        served.stop()
+        self.write({"NetworkInterfaces": []})
+        served = self.start()
+        served.await_log("a session is disabled session=tms-1")
+        self.assertEqual(self.sessions(served), ["tms-1"])
+        self.write(network())
+        self.reload(served, "configuration reloaded")
+        self.assertEqual(served.log().count("a session is disabled"), 1)
+
+    def test_full_at_the_start(self):
+        """H2 a service starts with more sessions than its device holds; those without room are disabled, can be deleted,
+        and come into force when there is room."""
+        interfaces = [{"NetworkInterfaceId": f"eni-{i}", "MacAddress": f"02:00:00:00:{i >> 8:02x}:{i & 255:02x}",
+                       "PrivateIpAddress": f"10.0.{i >> 8}.{i & 255}"} for i in range(1, 362)]
+        self.config = self.write({"NetworkInterfaces": interfaces})
+        served = self.start()
+        served.stop()
+        with contextlib.closing(sqlite3.connect(self.folder / "state.sqlite")) as database, database:
+            database.execute("INSERT INTO objects VALUES (1, 'tmt-1', 0, ?)", (json.dumps(
+                {"type": 0, "address": "eni-361", "owner": "000000000000"}),))
+            database.execute("INSERT INTO objects VALUES (2, 'tmf-1', 1, ?)", (json.dumps({"amazon_dns": False}),))
+            for i in range(1, 361):
+                database.execute("INSERT INTO objects VALUES (?, ?, 3, ?)", (2 + i, f"tms-{i}", json.dumps(
+                    {"interface": f"eni-{i}", "target": "tmt-1", "filter": "tmf-1", "owner": "000000000000", "number": 1,
+                     "vni": i})))
+        device = self.folder / "device"
+        served = self.start("--device", f"file:{device}")
+        self.assertEqual(len(self.sessions(served)), 360)
+        self.assertEqual(served.log().count("a session is disabled"), 104)
+        self.assertIn("a session is disabled session=tms-257", served.log())
+        self.assertIn("interface table has no room: 257 interfaces with a session are wanted, it holds 256", served.log())
+        tables = device.read_bytes()
+        served.ok("ModifyTrafficMirrorSession", TrafficMirrorSessionId="tms-300", VirtualNetworkId="7")
+        self.assertEqual(served.call("CreateTrafficMirrorSession", {
+            "NetworkInterfaceId": "eni-300", "TrafficMirrorTargetId": "tmt-1", "TrafficMirrorFilterId": "tmf-1",
+            "SessionNumber": "2"})[1], "TrafficMirrorSessionLimitExceeded")
+        self.assertEqual(device.read_bytes(), tables)
+        served.ok("DeleteTrafficMirrorSession", TrafficMirrorSessionId="tms-5")
+        self.assertNotEqual(device.read_bytes(), tables)
+        self.reload(served, "configuration reloaded")
+        self.assertEqual(served.log().count("a session is disabled session=tms-257"), 1)
+        self.assertEqual(served.log().count("a session is disabled session=tms-258"), 2)
+        served.stop()
+
+    def test_delete_orphans(self):
+        """H2 SIGHUP with --delete-orphans: a source that is gone takes its sessions, which is logged, and its return
+        brings none back. A start deletes nothing."""
+        self.config = self.write({**network(), **objects()})
+        self.start("--import", "--delete-orphans").stop()
+        self.write(network(without="a"))
+        served = self.start("--delete-orphans")
+        self.assertEqual(self.sessions(served), ["tms-1"])
+        served.stop()
+        self.write(network())
+        served = self.live("--delete-orphans")
         self.mirrored(served)
         self.write(network(without="a"))
         self.reload(served, "configuration reloaded")
