@@ -193,13 +193,12 @@ int loop(const std::string& config, const std::string& capture, bool lossless) {
     device.apply(table_state(configuration.account));
     std::map<Bytes, std::uint32_t> taps;
     const auto& interfaces = configuration.account.interfaces();
-    for (const auto& [sequence, interface] : interfaces) {
-        (void)sequence;
+    for (const auto& interface : interfaces) {
         taps.emplace(Bytes(interface.mac.begin(), interface.mac.end()),
                      device.interface_index(interface.id));
     }
     const std::uint32_t otherwise =
-        BareOffload::user(device.interface_index((*interfaces.begin()).second.id), true);
+        BareOffload::user(device.interface_index(interfaces.begin()->id), true);
     Bytes all;
     std::vector<Pass> passes;
     std::size_t frames = 0;

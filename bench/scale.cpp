@@ -32,7 +32,7 @@ std::string interface_name(char kind, unsigned i) {
     return name;
 }
 
-Account network() {
+std::shared_ptr<const Network> network() {
     Json list = Json::array();
     for (const char kind : {'a', 'b'})
         for (unsigned i = 0; i < (kind == 'a' ? sources : targets); ++i) {
@@ -45,7 +45,8 @@ Account network() {
                  {"PrivateIpAddress", "10." + std::to_string(kind) + "." + std::to_string(i >> 8) +
                                           "." + std::to_string(i & 255)}});
         }
-    return parse_configuration({{"network", to_text({{"NetworkInterfaces", list}})}}).account;
+    return parse_configuration({{"network", to_text({{"NetworkInterfaces", list}})}})
+        .account.network();
 }
 
 template <class Act>

@@ -137,6 +137,15 @@ private:
     std::size_t index_ = 0;
 };
 
+/// The value's member `name`, an id.
+const std::string& id_in(const Value& value, const char* name, const char* prefix) {
+    if (!value.json().is_object()) value.fail("is not an object");
+    const auto member = value.json().find(name);
+    if (member == value.json().end() || member->is_null())
+        throw ConfigurationError(value.where() + ": " + name + " is missing");
+    return Value(value, name, *member).id(prefix);
+}
+
 /// An object on its way in: what was read of it so far.
 template <class T>
 struct Draft {
@@ -151,11 +160,7 @@ class Drafts {
 public:
     /// The draft of the object whose id is the value's member `name`.
     Draft<T>& of(const Value& value, const char* name, const char* prefix) {
-        if (!value.json().is_object()) value.fail("is not an object");
-        const auto member = value.json().find(name);
-        if (member == value.json().end() || member->is_null())
-            throw ConfigurationError(value.where() + ": " + name + " is missing");
-        const std::string& id = Value(value, name, *member).id(prefix);
+        const std::string& id = id_in(value, name, prefix);
         const auto [at, added] = index_.emplace(id, drafts_.size());
         if (added) {
             drafts_.push_back({{}, value.where(), {}});
@@ -170,16 +175,37 @@ private:
     std::unordered_map<std::string, std::size_t> index_;
 };
 
+[[noreturn]] void fail_missing(const std::string& where, const std::string& id, const char* name) {
+    throw ConfigurationError(where + " (" + id + "): " + name + " is missing");
+}
+
 template <class T>
 void require(const Draft<T>& draft, std::initializer_list<const char*> members) {
     for (const auto* name : members)
-        if (!draft.members.count(name))
-            throw ConfigurationError(draft.where + " (" + draft.object.id + "): " + name +
-                                     " is missing");
+        if (!draft.members.count(name)) fail_missing(draft.where, draft.object.id, name);
 }
+
+/// Equal texts of many objects, kept once; of a bounded number, for some differ in each object.
+class TextPool {
+public:
+    SharedText operator()(const std::string& text) {
+        if (texts_.size() == limit) texts_.clear();
+        return texts_.try_emplace(text, text).first->second;
+    }
+
+private:
+    static constexpr std::size_t limit = 4096;
+    std::unordered_map<std::string, SharedText> texts_;
+};
 
 const std::vector<std::string> target_types = {"network-interface", "network-load-balancer",
                                                "gateway-load-balancer-endpoint"};
+
+/// Whether a member of an interface is kept as it is, to be shown.
+bool is_shown(const std::string& member) {
+    return std::any_of(std::begin(shown_members), std::end(shown_members),
+                       [&](const char* shown) { return member == shown; });
+}
 
 class Reader {
 public:
@@ -218,12 +244,12 @@ public:
 
     Configuration finish(bool skip_unresolved) {
         Configuration out;
-        for (const auto& draft : interfaces_.all()) {
-            require(draft, {"MacAddress"});
-            out.account.put(draft.object);
-        }
-        for (const auto& draft : vpcs_.all()) out.account.put(draft.object);
-        check_macs();
+        if (!without_mac_.empty())
+            fail_missing(without_mac_.begin()->second,
+                         interfaces_.at(without_mac_.begin()->first).id, "MacAddress");
+        out.account.take_network(
+            std::make_shared<const Network>(std::move(interfaces_), std::move(vpcs_)));
+        check_macs(*out.account.network());
         Change change;
         for (const auto& draft : targets_.all()) change.put.emplace_back(checked_target(draft));
         for (const auto& draft : filters_.all()) change.put.emplace_back(draft.object);
@@ -242,18 +268,22 @@ public:
 
 private:
     void interface(const Value& value) {
-        auto& draft = interfaces_.of(value, "NetworkInterfaceId", "eni-");
-        auto& o = draft.object;
+        const std::size_t before = interfaces_.size();
+        auto& o = interfaces_.of(id_in(value, "NetworkInterfaceId", "eni-"));
+        bool has_mac = interfaces_.size() == before && !without_mac_.count(o.sequence);
+        Json shown;
         value.each_member([&](const std::string& name, const Value& member) {
-            draft.members.insert(name);
-            if (name == "MacAddress") o.mac = member.mac();
+            if (name == "MacAddress") {
+                o.mac = member.mac();
+                has_mac = true;
+            }
             if (name == "PrivateIpAddress") o.ipv4 = member.address(false);
-            if (name == "VpcId") o.vpc_id = member.id("vpc-");
-            if (name == "SubnetId") o.subnet_id = member.id("subnet-");
-            if (name == "InterfaceType") o.type = member.text();
-            if (name == "Description") o.description = member.text();
-            if (name == "AvailabilityZone") o.availability_zone = member.text();
-            if (name == "OwnerId") o.owner_id = member.text();
+            if (name == "VpcId") o.vpc_id = shared_(member.id("vpc-"));
+            if (name == "SubnetId") o.subnet_id = shared_(member.id("subnet-"));
+            if (name == "InterfaceType") o.type = shared_(member.text());
+            if (name == "Description") o.description = shared_(member.text());
+            if (name == "AvailabilityZone") o.availability_zone = shared_(member.text());
+            if (name == "OwnerId") o.owner_id = shared_(member.text());
             if (name == "TagSet") o.tags = member.tags();
             if (name == "Mtu") o.mtu = member.integer<std::uint16_t>(576, 9216);
             const auto addresses = [&](std::vector<IpAddress>& list, const char* wanted, bool v6) {
@@ -268,7 +298,20 @@ private:
             };
             if (name == "Ipv6Addresses") addresses(o.ipv6, "Ipv6Address", true);
             if (name == "PrivateIpAddresses") addresses(o.private_ipv4, "PrivateIpAddress", false);
+            if (is_shown(name)) shown[name] = member.json();
         });
+        if (has_mac)
+            without_mac_.erase(o.sequence);
+        else
+            without_mac_.emplace(o.sequence, value.where());
+        if (shown.is_null()) return;
+        if (!o.shown.empty()) {  // what an earlier file said and this one does not
+            Json former = Json::parse(o.shown);
+            former.update(shown);
+            shown = std::move(former);
+        }
+        o.shown = to_text(shown);
+        o.shown.shrink_to_fit();
     }
 
     /// Of describe-instances.
@@ -292,35 +335,33 @@ private:
             if (name == "NetworkInterfaces")
                 member.each_element([&](const Value& element) {
                     interface(element);
-                    auto& o = interfaces_.of(element, "NetworkInterfaceId", "eni-").object;
-                    if (!zone.empty()) o.availability_zone = zone;
+                    auto& o = interfaces_.of(id_in(element, "NetworkInterfaceId", "eni-"));
+                    if (!zone.empty()) o.availability_zone = shared_(zone);
                 });
         });
     }
 
     void vpc(const Value& value) {
-        auto& draft = vpcs_.of(value, "VpcId", "vpc-");
-        auto& associated = draft.object.associated;
+        auto& o = vpcs_.of(id_in(value, "VpcId", "vpc-"));
         value.each_member([&](const std::string& name, const Value& member) {
             if (name == "CidrBlock") {
-                draft.object.cidr = member.cidr();
-                if (draft.object.cidr->base.v6) member.fail("is not an IPv4 CIDR block");
-                draft.members.insert(name);
+                o.cidr = member.cidr();
+                if (o.cidr->base.v6) member.fail("is not an IPv4 CIDR block");
+                with_block_.insert(o.id);
             }
-            if (name == "OwnerId") draft.object.owner_id = member.text();
-            if (name == "Tags") draft.object.tags = member.tags();
+            if (name == "OwnerId") o.owner_id = member.text();
+            if (name == "Tags") o.tags = member.tags();
             if (name == "CidrBlockAssociationSet") {
-                associated.clear();
+                o.associated.clear();
                 member.each_element([&](const Value& association) {
                     association.each_member([&](const std::string& inner, const Value& block) {
-                        if (inner == "CidrBlock") associated.push_back(block.cidr());
+                        if (inner == "CidrBlock") o.associated.push_back(block.cidr());
                     });
                 });
             }
         });
         // The primary block is the first associated one where CidrBlock does not say it.
-        if (!draft.members.count("CidrBlock") && !associated.empty())
-            draft.object.cidr = associated.front();
+        if (!with_block_.count(o.id) && !o.associated.empty()) o.cidr = o.associated.front();
     }
 
     void target(const Value& value) {
@@ -422,15 +463,14 @@ private:
         });
     }
 
-    void check_macs() {
-        std::map<MacAddress, std::vector<std::string>> owners;
-        for (const auto& draft : interfaces_.all())
-            owners[draft.object.mac].push_back(draft.object.id);
-        for (const auto& [mac, ids] : owners)
-            if (ids.size() > 1)
-                warnings_.push_back(
-                    to_string(mac) + " is the MAC address of " + std::to_string(ids.size()) +
-                    " interfaces; its frames are taken for those of " + ids.front());
+    void check_macs(const Network& network) {
+        std::map<MacAddress, std::size_t> further;  // owners beside the first one
+        for (const auto& interface : network.interfaces())
+            if (network.with_mac(interface.mac) != &interface) ++further[interface.mac];
+        for (const auto& [mac, count] : further)
+            warnings_.push_back(
+                to_string(mac) + " is the MAC address of " + std::to_string(count + 1) +
+                " interfaces; its frames are taken for those of " + network.with_mac(mac)->id);
     }
 
     const TrafficMirrorTarget& checked_target(const Draft<TrafficMirrorTarget>& draft) {
@@ -548,8 +588,11 @@ private:
         account.apply(change);
     }
 
-    Drafts<NetworkInterface> interfaces_;
-    Drafts<Vpc> vpcs_;
+    Listed<NetworkInterface> interfaces_;
+    std::map<Sequence, std::string> without_mac_;  // interfaces so far, and where they stand
+    Listed<Vpc> vpcs_;
+    std::set<std::string> with_block_;  // VPCs whose CidrBlock some file gave
+    TextPool shared_;
     Drafts<TrafficMirrorTarget> targets_;
     Drafts<TrafficMirrorFilter> filters_;
     Drafts<TrafficMirrorFilterRule> rules_;

@@ -22,6 +22,7 @@ void add(Json& out, const char* name, const std::optional<T>& value) {
 void add(Json& out, const char* name, const std::string& value) {
     if (!value.empty()) out[name] = value;
 }
+void add(Json& out, const char* name, const SharedText& value) { add(out, name, value.get()); }
 
 void add(Json& out, const char* name, const std::optional<PortRange>& range) {
     if (range) out[name] = {{"FromPort", range->from}, {"ToPort", range->to}};
@@ -158,9 +159,9 @@ private:
     Json items_ = Json::array();
 };
 
-template <class T>
+template <class Objects>
 Effect describe(const Context& c, const Json& p, const char* action, const char* list,
-                const char* ids, ErrorCode not_found, const Ordered<T>& objects) {
+                const char* ids, ErrorCode not_found, const Objects& objects) {
     Page page(*find_action(action), p);
     std::set<Sequence> named;
     if (p.contains(ids))
@@ -171,15 +172,15 @@ Effect describe(const Context& c, const Json& p, const char* action, const char*
                                    std::string(ids) + ": " + shown(id) + " does not exist");
             named.insert(object->sequence);
         }
-    const auto take = [&](const T& object) {
+    const auto take = [&](const auto& object) {
         return page.take(object.sequence, "", reply_of(c.account, object), object.tags);
     };
     if (p.contains(ids)) {
         for (auto at = named.upper_bound(page.sequence()); at != named.end(); ++at)
             if (!take(objects.at(*at))) break;
     } else {
-        for (auto at = objects.after(page.sequence()); at != objects.end(); ++at)
-            if (!take(at->second)) break;
+        for (const auto* at = objects.next(page.sequence()); at; at = objects.next(at->sequence))
+            if (!take(*at)) break;
     }
     return {page.reply(list)};
 }

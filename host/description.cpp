@@ -65,7 +65,7 @@ Json describe(const Account& account, const NetworkInterface& interface) {
                 {"Sessions", Json::array()},          {"Targets", Json::array()}};
     if (interface.ipv4) out["PrivateIpAddress"] = interface.ipv4->to_string();
     for (const auto& address : interface.ipv6) out["Ipv6Addresses"].push_back(address.to_string());
-    if (!interface.vpc_id.empty()) out["VpcId"] = interface.vpc_id;
+    if (!interface.vpc_id.empty()) out["VpcId"] = interface.vpc_id.get();
     if (const auto address = resolver(account, interface)) out["Resolver"] = address->to_string();
     for (const auto* session : tried(account, interface.id))
         out["Sessions"].push_back(describe(account, *session));
@@ -135,7 +135,7 @@ Json description_of(const Account& account, const TableSizes& sizes) {
                 {"Filters", Json::array()},
                 {"Targets", Json::array()},
                 {"Tables", table_space(account, sizes)}};
-    for (const auto& [_, object] : account.interfaces())
+    for (const auto& object : account.interfaces())
         out["Interfaces"].push_back(describe(account, object));
     for (const auto& [_, object] : account.filters())
         out["Filters"].push_back(describe(account, object));

@@ -54,10 +54,10 @@ inline const std::string& text(const Json& parameters, const char* name) {
 }
 
 /// The object that a parameter names. @throws RequestError with `not_found`.
-template <class T>
-const T& existing(const Ordered<T>& objects, const Json& parameters, const char* name,
-                  ErrorCode not_found) {
-    if (const T* object = objects.find(text(parameters, name))) return *object;
+template <class Objects>
+const auto& existing(const Objects& objects, const Json& parameters, const char* name,
+                     ErrorCode not_found) {
+    if (const auto* object = objects.find(text(parameters, name))) return *object;
     throw RequestError(not_found,
                        std::string(name) + ": " + shown(parameters[name]) + " does not exist");
 }

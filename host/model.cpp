@@ -36,15 +36,6 @@ std::vector<const T*> linked(const Index& index, const std::string& key,
 
 }  // namespace
 
-std::string NetworkInterface::service() const {
-    const std::string balancer = "ELB net/";
-    if (description.compare(0, balancer.size(), balancer) == 0) return description.substr(4);
-    const auto start = description.find("vpce-");
-    if (start == std::string::npos) return "";
-    const auto end = description.find_first_not_of(id_characters, start + 5);
-    return description.substr(start, end == std::string::npos ? end : end - start);
-}
-
 std::optional<std::string> load_balancer_of(const std::string& arn) {
     std::vector<std::string> parts;
     std::istringstream in(arn);
@@ -84,32 +75,6 @@ std::optional<RuleFault> fault_of(const TrafficMirrorFilterRule& rule) {
                                        (rule.protocol ? std::to_string(*rule.protocol) : "none")};
     }
     return std::nullopt;
-}
-
-void Account::put(NetworkInterface interface) {
-    if (const auto* old = interfaces_.find(interface.id)) {
-        interface.sequence = old->sequence;
-        if (!old->service().empty())
-            link(interfaces_by_service_, old->service(), old->sequence, false);
-    } else {
-        interface.sequence = next_network_++;
-    }
-    if (!interface.service().empty())
-        link(interfaces_by_service_, interface.service(), interface.sequence, true);
-    interfaces_.put(std::move(interface));
-}
-
-void Account::put(Vpc vpc) {
-    const auto* old = vpcs_.find(vpc.id);
-    vpc.sequence = old ? old->sequence : next_network_++;
-    vpcs_.put(std::move(vpc));
-}
-
-void Account::take_network(const Account& other) {
-    interfaces_ = other.interfaces_;
-    vpcs_ = other.vpcs_;
-    interfaces_by_service_ = other.interfaces_by_service_;
-    next_network_ = other.next_network_;
 }
 
 void Account::index(const TrafficMirrorTarget& target, bool present) {
@@ -219,9 +184,8 @@ std::vector<const TrafficMirrorTarget*> Account::targets_at(const std::string& e
 
 std::vector<const NetworkInterface*> Account::interfaces_of(
     const TrafficMirrorTarget& target) const {
-    if (target.type != TargetType::network_interface)
-        return linked(interfaces_by_service_, target.endpoint(), interfaces_);
-    const auto* interface = interfaces_.find(target.address);
+    if (target.type != TargetType::network_interface) return network_->serving(target.endpoint());
+    const auto* interface = interfaces().find(target.address);
     return interface ? std::vector{interface} : std::vector<const NetworkInterface*>{};
 }
 

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-/// What one account holds, as values: interfaces, VPCs, and the traffic-mirroring objects with
-/// their tags, in creation order. Knows no JSON, no device and no store.
+/// What one account holds, as values: the network, and the traffic-mirroring objects with their
+/// tags, in creation order. Knows no JSON, no device and no store.
 /// Source: EC2 API 2016-11-15, types of the same names; docs/behaviour.md rules S1 to S4.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -16,40 +17,9 @@
 #include <vector>
 
 #include "../driver/tables.hpp"
+#include "network.hpp"
 
 namespace mirrornic {
-
-using Tags = std::map<std::string, std::string>;  ///< key to value
-
-/// The object's place in creation order; 0 until the account has given it one.
-using Sequence = std::uint64_t;
-
-inline constexpr std::uint16_t default_mtu = 9001;  ///< bytes, of an interface that names none
-
-struct NetworkInterface {
-    std::string id;  ///< eni-
-    Sequence sequence = 0;
-    MacAddress mac{};
-    std::optional<IpAddress> ipv4;  ///< PrivateIpAddress, the primary
-    std::vector<IpAddress> ipv6;    ///< as listed
-    std::string vpc_id, subnet_id, type, description, availability_zone, owner_id;
-    std::uint16_t mtu = default_mtu;  ///< bytes of IP packet, 576..9216
-    Tags tags;
-    std::vector<IpAddress> private_ipv4;  ///< PrivateIpAddresses, as listed
-
-    /// What stands behind the interface, as its description says: "net/NAME/ID" of a network load
-    /// balancer, a "vpce-" id of an endpoint, else empty.
-    std::string service() const;
-};
-
-struct Vpc {
-    std::string id;  ///< vpc-
-    Sequence sequence = 0;
-    std::optional<Cidr> cidr;  ///< the primary IPv4 block
-    Tags tags;
-    std::vector<Cidr> associated;  ///< IPv4 blocks, as listed
-    std::string owner_id;
-};
 
 enum class TargetType { network_interface, network_load_balancer, gateway_load_balancer_endpoint };
 
@@ -118,6 +88,11 @@ public:
         return at == sequence_of_.end() ? nullptr : &objects_.at(at->second);
     }
     const T& at(Sequence sequence) const { return objects_.at(sequence); }
+    /// The first one behind this sequence, or null.
+    const T* next(Sequence sequence) const {
+        const auto at = objects_.upper_bound(sequence);
+        return at == objects_.end() ? nullptr : &at->second;
+    }
     std::size_t size() const { return objects_.size(); }
     /// Pairs of sequence and object.
     auto begin() const { return objects_.begin(); }
@@ -171,18 +146,16 @@ struct Change {
 /// The state of one account, with what is needed to answer from it at once.
 class Account {
 public:
-    /// Adds an interface or VPC, or replaces the one with its id.
-    void put(NetworkInterface interface);
-    void put(Vpc vpc);
-    /// Has the interfaces and VPCs of another account in the place of its own.
-    void take_network(const Account& other);
+    /// Has other interfaces and VPCs from now on.
+    void take_network(std::shared_ptr<const Network> network) { network_ = std::move(network); }
 
     /// Makes the change and returns the one that takes it back. A new object with sequence 0 gets
     /// the next one, which is written back to `change`.
     Change apply(Change& change);
 
-    const Ordered<NetworkInterface>& interfaces() const { return interfaces_; }
-    const Ordered<Vpc>& vpcs() const { return vpcs_; }
+    const std::shared_ptr<const Network>& network() const { return network_; }
+    const Listed<NetworkInterface>& interfaces() const { return network_->interfaces(); }
+    const Listed<Vpc>& vpcs() const { return network_->vpcs(); }
     const Ordered<TrafficMirrorTarget>& targets() const { return targets_; }
     const Ordered<TrafficMirrorFilter>& filters() const { return filters_; }
     const Ordered<TrafficMirrorFilterRule>& rules() const { return rules_; }
@@ -224,10 +197,8 @@ private:
     void index(const TrafficMirrorFilterRule& rule, bool present);
     void index(const TrafficMirrorSession& session, bool present);
 
-    Sequence next_ = 1;          ///< of traffic-mirroring objects
-    Sequence next_network_ = 1;  ///< of interfaces and VPCs: their order is the configuration's
-    Ordered<NetworkInterface> interfaces_;
-    Ordered<Vpc> vpcs_;
+    Sequence next_ = 1;
+    std::shared_ptr<const Network> network_ = std::make_shared<const Network>();
     Ordered<TrafficMirrorTarget> targets_;
     Ordered<TrafficMirrorFilter> filters_;
     Ordered<TrafficMirrorFilterRule> rules_;
@@ -235,7 +206,7 @@ private:
     std::map<std::pair<std::string, std::string>, TokenRecord> tokens_;
     std::set<std::pair<std::chrono::system_clock::time_point, std::pair<std::string, std::string>>>
         tokens_by_age_;
-    Index interfaces_by_service_, targets_by_endpoint_, rules_by_filter_;
+    Index targets_by_endpoint_, rules_by_filter_;
     Index sessions_by_interface_, sessions_by_filter_, sessions_by_target_;
     std::unordered_map<std::uint32_t, std::size_t> vnis_;
 };

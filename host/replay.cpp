@@ -138,7 +138,7 @@ Configuration configuration_of(const ReplayOptions& options) {
             "the configuration has " + *object + ", and --state " + *options.state +
             " has the sessions, filters and targets; give interfaces and VPCs alone");
     Account account = SqliteStore(*options.state, SqliteStore::Access::read_only).load();
-    account.take_network(configuration.account);
+    account.take_network(configuration.account.network());
     configuration.account = std::move(account);
     return configuration;
 }
@@ -176,7 +176,7 @@ Replay::Replay(const ReplayOptions& options, Configuration configuration, Shards
       requests_file_(options.requests
                          ? std::optional<RequestFile>(RequestFile::read(*options.requests))
                          : std::nullopt),
-      traffic_(traffic_of(options, shards), configuration_.account),
+      traffic_(traffic_of(options, shards), configuration_.account.network()),
       replies_(speaks_ ? options.replies : std::nullopt),
       progress_(!options.quiet && speaks_) {
     for (const std::string& warning : configuration_.warnings) warn(warning);

@@ -301,9 +301,9 @@ void Requests::commit(Batch& batch, const DataPlane::Staged& staged) {
     admit();
 }
 
-std::vector<std::string> Requests::replace_network(const Account& network) {
+std::vector<std::string> Requests::replace_network(std::shared_ptr<const Network> network) {
     Account account = account_;
-    account.take_network(network);
+    account.take_network(std::move(network));
     Batch batch;
     std::vector<std::string> deleted;
     batch.changes.emplace_back();

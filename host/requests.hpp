@@ -85,7 +85,7 @@ public:
     /// Takes other interfaces and VPCs, and disables sessions as a start does (H2). Throws as
     /// handle() answers; then all is as it was.
     /// @return the ids of sessions that were deleted (Settings::delete_orphans)
-    std::vector<std::string> replace_network(const Account& network);
+    std::vector<std::string> replace_network(std::shared_ptr<const Network> network);
 
     const Account& account() const { return account_; }
     /// What is in force.

@@ -147,7 +147,7 @@ private:
     fs::path state_;
     bool ready_to_standard_output_ = true;
     std::optional<Lock> state_lock_;
-    Account network_;
+    std::shared_ptr<const Network> network_;
     std::optional<Account> import_;  ///< the configuration whose objects are to be imported
     std::optional<SqliteStore> store_;
 
@@ -175,7 +175,7 @@ Server::Server(const ServeOptions& options)
     const Configuration configuration =
         read_configuration(options.configurations, options.skip_unresolved);
     for (const std::string& warning : configuration.warnings) log_(LogLevel::warning, warning, {});
-    network_.take_network(configuration.account);
+    network_ = configuration.account.network();
     const auto object = first_object(configuration.account);
     if (object && !options.import)
         throw ConfigurationError("the configuration has " + *object +
@@ -320,10 +320,9 @@ void Server::reload() {
         const auto object = first_object(configuration.account);
         if (object && !options_.import)
             throw ConfigurationError("the configuration has " + *object);
-        Account network;
-        network.take_network(configuration.account);
+        const auto network = configuration.account.network();
         api_->set_credentials(credentials);
-        queue_.post([this, network = std::move(network)](Requests& requests) {
+        queue_.post([this, network](Requests& requests) {
             try {
                 for (const std::string& id : requests.replace_network(network))
                     log_(LogLevel::warning, "a session was deleted: its source is gone",
@@ -331,7 +330,7 @@ void Server::reload() {
                 if (traffic_) traffic_->take_network(network);
                 warn_of_sessions(requests);
                 log_(LogLevel::info, "configuration reloaded",
-                     {{"interfaces", network.interfaces().size()}});
+                     {{"interfaces", network->interfaces().size()}});
             } catch (const std::exception& error) {
                 log_(LogLevel::error, "the configuration was not taken; the former one holds",
                      {{"why", error.what()}});

@@ -30,20 +30,23 @@ public:
 
     /// Of two interfaces with one MAC address the first one counts; the configuration has warned of
     /// it.
-    explicit TapFinder(const Account& account) { take(account); }
-    void take(const Account& account) {
+    explicit TapFinder(std::shared_ptr<const Network> network) : network_(std::move(network)) {}
+    void take(std::shared_ptr<const Network> network) {
+        network_ = std::move(network);
         taps_.clear();
-        for (const auto& [sequence, interface] : account.interfaces()) {
-            (void)sequence;
-            taps_.emplace(mac_key(interface.mac.data()), Entry{&kept(interface.id), 0, 0});
-        }
     }
     /// The indices that were given so far may belong to others now.
     void tables_changed() { ++generation_; }
     /// The interface with this MAC, or nothing.
     std::optional<Tap> find(const std::uint8_t* mac, const MirrorDevice& device) {
-        const auto at = taps_.find(mac_key(mac));
-        if (at == taps_.end()) return {};
+        auto at = taps_.find(mac_key(mac));
+        if (at == taps_.end()) {
+            MacAddress address;
+            std::copy_n(mac, address.size(), address.begin());
+            const NetworkInterface* interface = network_->with_mac(address);
+            if (!interface) return {};
+            at = taps_.emplace(mac_key(mac), Entry{&kept(interface->id), 0, 0}).first;
+        }
         return Tap{at->second.interface, index(at->second, device)};
     }
     /// The tap of frames whose MAC addresses are no interface's.
@@ -68,7 +71,8 @@ private:
     /// The name, in a place where it stays: passes refer to it until they are decided.
     const std::string& kept(const std::string& name) { return *names_.insert(name).first; }
     std::set<std::string> names_;
-    std::unordered_map<std::uint64_t, Entry> taps_;
+    std::shared_ptr<const Network> network_;
+    std::unordered_map<std::uint64_t, Entry> taps_;  ///< of the interfaces that frames were at
     Entry default_{};
     std::uint64_t generation_ = 1;
 };
@@ -356,11 +360,11 @@ void LineWriter::close() {
 // --- Traffic -------------------------------------------------------------------------------------
 
 struct Traffic::Parts {
-    Parts(const TrafficOptions& traffic, const Account& network)
+    Parts(const TrafficOptions& traffic, std::shared_ptr<const Network> network)
         : options(traffic),
           board(board_options(traffic)),
           decisions(traffic.decisions, turns(2)),
-          taps(network) {
+          taps(std::move(network)) {
         if (options.in) reader.emplace(*options.in);
         if (options.out) out.emplace(OutputFile(*options.out, turns(0)), writes_headers());
         if (options.forward)
@@ -391,10 +395,10 @@ struct Traffic::Parts {
     std::uint64_t snapped = 0, skipped = 0;  ///< in earlier rounds
 };
 
-Traffic::Traffic(const TrafficOptions& options, const Account& network)
+Traffic::Traffic(const TrafficOptions& options, std::shared_ptr<const Network> network)
     : parts_(std::make_unique<Parts>(options, network)) {
     const auto& tap = options.default_tap;
-    if (tap && !network.interfaces().find(tap->interface))
+    if (tap && !network->interfaces().find(tap->interface))
         throw std::invalid_argument("--default-tap: no configuration names interface " +
                                     tap->interface);
     if (tap) parts_->taps.set_default(tap->interface);
@@ -447,7 +451,9 @@ void Traffic::placed(const std::shared_ptr<const Placement>& placement) {
     parts.placement = placement;
 }
 
-void Traffic::take_network(const Account& network) { parts_->taps.take(network); }
+void Traffic::take_network(std::shared_ptr<const Network> network) {
+    parts_->taps.take(std::move(network));
+}
 
 const Traffic::Frame* Traffic::next() { return take(true, {}); }
 

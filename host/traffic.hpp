@@ -85,14 +85,14 @@ OrderedJson statistics_of(const Counters& counters, const std::vector<std::strin
 class Traffic {
 public:
     /// Opens the files. @throws CaptureError, std::invalid_argument.
-    Traffic(const TrafficOptions& options, const Account& network);
+    Traffic(const TrafficOptions& options, std::shared_ptr<const Network> network);
     ~Traffic();
 
     Board& board();
     /// Opens the device. @throws UnknownDevice, DeviceError.
     MirrorDevice& open();
     /// Taps frames at other interfaces from now on.
-    void take_network(const Account& network);
+    void take_network(std::shared_ptr<const Network> network);
 
     struct Frame : CaptureReader::Frame {
         std::uint64_t number = 0;  ///< 1-based

@@ -111,7 +111,7 @@ int serve(const std::string& state, const std::string& device_file, const std::s
     DevicePlane device_plane(device);
     CrashingPlane plane(device_plane, fuse);
     Account account = store.load();
-    account.take_network(read_configuration({config}, false).account);
+    account.take_network(read_configuration({config}, false).account.network());
     Settings settings;
     settings.seed = seed;
     Requests requests(std::move(account), store, plane, settings);
@@ -151,7 +151,7 @@ int look(const std::string& state, const std::string& device_file, const std::st
          bool restart) {
     SqliteStore sqlite(state, SqliteStore::Access::read_only, owner);
     Account account = sqlite.load();
-    account.take_network(read_configuration({config}, false).account);
+    account.take_network(read_configuration({config}, false).account.network());
     RegisterFile file(device_file);
     MirrorDevice device(file);
     Json seen = {{"Device", look_at(file, device)}, {"Tokens", account.tokens().size()}};

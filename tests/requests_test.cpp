@@ -752,13 +752,13 @@ TEST_CASE(
     const auto second = b.create_session("eni-1", of_balancer ? balancer : own, filter, 2);
     const auto rule = b.create_rule(filter, 1);
     const Account all = interfaces();
-    Account network;
-    for (const auto& [_, interface] : all.interfaces())
+    Listed<NetworkInterface> kept;
+    for (const auto& interface : all.interfaces())
         if (interface.id != gone &&
             !(gone == "both" && (interface.id == "eni-0" || interface.id == "eni-1")))
-            network.put(interface);
+            kept.add(interface);
     Account account = b.store.load();
-    account.take_network(network);
+    account.take_network(std::make_shared<const Network>(std::move(kept), Listed<Vpc>()));
     Requests requests(account, b.store, b.plane, b.settings);
     const auto code = [&](const std::string& action, Json p) {
         for (const bool dry_run : {true, false}) {
@@ -1418,12 +1418,12 @@ TEST_CASE("S9 interfaces are paged, and not together with their ids") {
 namespace {
 
 /// The configured interfaces without some of them.
-Account interfaces_without(const std::set<std::string>& gone) {
+std::shared_ptr<const Network> interfaces_without(const std::set<std::string>& gone) {
     const Account all = interfaces();
-    Account out;
-    for (const auto& [_, interface] : all.interfaces())
-        if (gone.count(interface.id) == 0) out.put(interface);
-    return out;
+    Listed<NetworkInterface> out;
+    for (const auto& interface : all.interfaces())
+        if (gone.count(interface.id) == 0) out.add(interface);
+    return std::make_shared<const Network>(std::move(out), Listed<Vpc>());
 }
 
 std::set<std::string> in_force(const FakePlane& plane) {
@@ -1466,13 +1466,13 @@ TEST_CASE("H2 a session without its source or target is disabled, at a reload as
         account.take_network(interfaces_without({gone}));
         Requests restarted(account, b.store, b.plane, b.settings);
         check_disabled(restarted);
-        restarted.replace_network(interfaces());
+        restarted.replace_network(interfaces().network());
         CHECK(in_force(b.plane) == std::set{id});
         CHECK(restarted.disabled().empty());
     }
-    CHECK(b.requests.replace_network(Account()).empty());
+    CHECK(b.requests.replace_network(std::make_shared<const Network>()).empty());
     CHECK(b.requests.disabled_count() == 1);
-    CHECK(b.requests.replace_network(interfaces()).empty());
+    CHECK(b.requests.replace_network(interfaces().network()).empty());
     CHECK(b.requests.disabled().empty());
     CHECK(in_force(b.plane) == std::set{id});
     // It counted all the time.
@@ -1692,14 +1692,16 @@ TEST_CASE("H2 sessions that find no room at a start are disabled, an interface's
         erase(*requests, d1);  // eni-2 is in force, younger than eni-3
         requests->replace_network(interfaces_without({"eni-1"}));
         CHECK(in_force(b.plane) == std::set{c1, c2, b1});
-        requests->replace_network(interfaces());
+        requests->replace_network(interfaces().network());
         CHECK(in_force(b.plane) == std::set{a1, a2, a3, b1});
     }
 }
 
 TEST_CASE("H2 ten thousand sessions without room cost a start one plan, and a change little") {
     Bench b;
-    Account account = interfaces();
+    const Account before = interfaces();
+    Listed<NetworkInterface> network;
+    for (const auto& interface : before.interfaces()) network.add(interface);
     TrafficMirrorTarget target;
     target.id = "tmt-1";
     target.address = "eni-0";
@@ -1711,7 +1713,7 @@ TEST_CASE("H2 ten thousand sessions without room cost a start one plan, and a ch
         NetworkInterface interface;
         interface.id = "eni-x" + std::to_string(i);
         interface.ipv4 = IpAddress::parse("10.1.0.1");
-        account.put(interface);
+        network.add(interface);
         TrafficMirrorSession session;
         session.id = "tms-" + std::to_string(i);
         session.interface_id = interface.id;
@@ -1720,6 +1722,8 @@ TEST_CASE("H2 ten thousand sessions without room cost a start one plan, and a ch
         session.number = 1;
         change.put.push_back(session);
     }
+    Account account;
+    account.take_network(std::make_shared<const Network>(std::move(network), Listed<Vpc>()));
     account.apply(change);
     b.store = FakeStore(account);
     const auto commits = b.plane.commits;

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+/// The interfaces and VPCs that exist, as the configuration says: a value that is built once, never
+/// changes, and is shared by all who read it. A quarter of a million interfaces with id, MAC
+/// address, IPv4 address and VPC take about 100 MB.
+/// Source: EC2 API 2016-11-15, types of the same names.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "../driver/tables.hpp"
+
+namespace mirrornic {
+
+using Tags = std::map<std::string, std::string>;  ///< key to value
+
+/// The object's place in creation order; 0 until it has one.
+using Sequence = std::uint64_t;
+
+inline constexpr std::uint16_t default_mtu = 9001;  ///< bytes, of an interface that names none
+
+/// A text that many objects have alike; copies share it.
+class SharedText {
+public:
+    SharedText() = default;
+    SharedText(std::string text)
+        : text_(text.empty() ? nullptr : std::make_shared<const std::string>(std::move(text))) {}
+    SharedText(const char* text) : SharedText(std::string(text)) {}
+
+    const std::string& get() const { return text_ ? *text_ : none(); }
+    operator const std::string&() const { return get(); }
+    bool empty() const { return !text_; }
+    friend bool operator==(const SharedText& a, const SharedText& b) {
+        return a.text_ == b.text_ || a.get() == b.get();
+    }
+    friend bool operator!=(const SharedText& a, const SharedText& b) { return !(a == b); }
+
+private:
+    static const std::string& none() {
+        static const std::string empty;
+        return empty;
+    }
+    std::shared_ptr<const std::string> text_;  ///< null: the empty text
+};
+
+/// Members of a NetworkInterface that are kept as they were configured and do nothing but to be
+/// shown, and filtered by.
+inline constexpr const char* shown_members[] = {"Attachment", "Groups", "Status"};
+
+struct NetworkInterface {
+    std::string id;  ///< eni-
+    Sequence sequence = 0;
+    MacAddress mac{};
+    std::uint16_t mtu = default_mtu;      ///< bytes of IP packet, 576..9216
+    std::optional<IpAddress> ipv4;        ///< PrivateIpAddress, the primary
+    std::vector<IpAddress> ipv6;          ///< as listed
+    std::vector<IpAddress> private_ipv4;  ///< PrivateIpAddresses, as listed
+    SharedText vpc_id, subnet_id, type, description, availability_zone, owner_id;
+    Tags tags;
+    /// What was configured of shown_members, as one JSON object's text; empty: none of them.
+    std::string shown;
+
+    /// What stands behind the interface, as its description says: "net/NAME/ID" of a network load
+    /// balancer, a "vpce-" id of an endpoint, else empty.
+    std::string service() const;
+};
+
+struct Vpc {
+    std::string id;  ///< vpc-
+    Sequence sequence = 0;
+    std::optional<Cidr> cidr;  ///< the primary IPv4 block
+    Tags tags;
+    std::vector<Cidr> associated;  ///< IPv4 blocks, as listed
+    std::string owner_id;
+};
+
+/// Objects of one kind in the order in which they were added: the one with sequence n is the nth.
+template <class T>
+class Listed {
+public:
+    Listed() = default;
+    Listed(Listed&&) = default;
+    Listed& operator=(Listed&&) = default;
+
+    /// The object with this id, added if it is not there; its id must stay as it is.
+    T& of(const std::string& id) {
+        if (const auto at = by_id_.find(id); at != by_id_.end()) return *at->second;
+        T object;
+        object.id = id;
+        return add(std::move(object));
+    }
+    /// Adds an object whose id is not there yet.
+    T& add(T object) {
+        T& added = objects_.emplace_back(std::move(object));
+        added.sequence = objects_.size();
+        by_id_.emplace(added.id, &added);
+        return added;
+    }
+
+    const T* find(const std::string& id) const {
+        const auto at = by_id_.find(id);
+        return at == by_id_.end() ? nullptr : at->second;
+    }
+    const T& at(Sequence sequence) const { return objects_.at(sequence - 1); }
+    /// The first one behind this sequence, or null.
+    const T* next(Sequence sequence) const {
+        return sequence < objects_.size() ? &objects_[sequence] : nullptr;
+    }
+    std::size_t size() const { return objects_.size(); }
+    auto begin() const { return objects_.begin(); }
+    auto end() const { return objects_.end(); }
+
+private:
+    std::deque<T> objects_;                           // whose elements stay where they are
+    std::unordered_map<std::string_view, T*> by_id_;  // views of the objects' own ids
+};
+
+class Network {
+public:
+    Network() = default;
+    Network(Listed<NetworkInterface> interfaces, Listed<Vpc> vpcs);
+    Network(const Network&) = delete;
+    Network& operator=(const Network&) = delete;
+
+    const Listed<NetworkInterface>& interfaces() const { return interfaces_; }
+    const Listed<Vpc>& vpcs() const { return vpcs_; }
+    /// The interfaces whose service() this is, in order.
+    const std::vector<const NetworkInterface*>& serving(const std::string& service) const;
+    /// The first interface with this MAC address, or null.
+    const NetworkInterface* with_mac(const MacAddress& mac) const;
+
+private:
+    Listed<NetworkInterface> interfaces_;
+    Listed<Vpc> vpcs_;
+    std::unordered_map<std::string, std::vector<const NetworkInterface*>> by_service_;
+    std::unordered_map<std::uint64_t, const NetworkInterface*> by_mac_;
+};
+
+}  // namespace mirrornic
