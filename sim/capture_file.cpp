@@ -539,7 +539,7 @@ CaptureWriter::CaptureWriter(const std::string& path) : CaptureWriter(OutputFile
 
 CaptureWriter::CaptureWriter(OutputFile file, bool from_start) : file_(std::move(file)) {
     const FileHeader header;
-    if (from_start) std::memcpy(file_.append(sizeof header), &header, sizeof header);
+    if (from_start) file_.header(&header, sizeof header);
 }
 
 void CaptureWriter::write(std::uint64_t timestamp_ns, const std::uint8_t* data, std::size_t size) {

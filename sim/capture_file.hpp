@@ -83,6 +83,7 @@ public:
     void end_piece(std::uint64_t piece) { file_.end_piece(piece); }
     void flush() { file_.flush(); }
     void close() { file_.close(); }
+    OutputFile& file() { return file_; }
 
 private:
     OutputFile file_;

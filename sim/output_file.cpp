@@ -2,10 +2,9 @@
 #include "output_file.hpp"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <unistd.h>
-#include <zlib.h>
-#include <zstd.h>
 
 #include <cerrno>
 #include <condition_variable>
@@ -16,32 +15,16 @@
 #include <thread>
 #include <utility>
 
-namespace mirrornic {
+#include "output_sink.hpp"
 
-/// Where the bytes go, after compression.
-class OutputFile::Sink {
-public:
-    virtual ~Sink() = default;
-    virtual void write(const std::uint8_t* data, std::size_t size) = 0;
-    /// What was written since the piece before is this piece.
-    virtual void end_piece(std::uint64_t piece) = 0;
-    /// All that was written so far can be read from the file.
-    virtual void flush() = 0;
-    /// Ends the stream and closes the file.
-    virtual void close() = 0;
-};
+namespace mirrornic {
 
 namespace {
 
 constexpr std::size_t kBatches = 4;             // between the caller and the writing thread
 constexpr std::size_t kWaitingBytes = 8 << 20;  // of pieces whose turn has not come
 
-bool ends_with(const std::string& text, const std::string& end) {
-    return text.size() >= end.size() &&
-           text.compare(text.size() - end.size(), end.size(), end) == 0;
-}
-
-class PlainSink : public OutputFile::Sink {
+class PlainSink : public OutputSink {
 public:
     PlainSink(int fd, std::string name, std::unique_ptr<Turns> turns)
         : fd_(fd), name_(std::move(name)), turns_(std::move(turns)) {}
@@ -89,6 +72,11 @@ private:
         while (size > 0) {
             const ssize_t n = ::write(fd_, data, size);
             if (n < 0 && errno == EINTR) continue;
+            if (n < 0 && errno == EAGAIN) {  // a pipe that somebody else made so
+                pollfd ready{fd_, POLLOUT, 0};
+                ::poll(&ready, 1, -1);
+                continue;
+            }
             if (n < 0) throw CaptureError(name_, std::strerror(errno));
             data += n;
             size -= static_cast<std::size_t>(n);
@@ -107,107 +95,13 @@ private:
     std::vector<std::uint8_t> spare_;                  ///< room of a piece that was written
 };
 
-class GzipSink : public OutputFile::Sink {
-public:
-    explicit GzipSink(std::unique_ptr<Sink> file) : file_(std::move(file)) {
-        if (deflateInit2(&stream_, Z_DEFAULT_COMPRESSION, Z_DEFLATED, 15 + 16, 8,
-                         Z_DEFAULT_STRATEGY) != Z_OK) {
-            throw std::bad_alloc();
-        }
-    }
-    ~GzipSink() override { deflateEnd(&stream_); }
-
-    void write(const std::uint8_t* data, std::size_t size) override {
-        stream_.next_in = const_cast<Bytef*>(data);
-        stream_.avail_in = static_cast<uInt>(size);
-        run(Z_NO_FLUSH);
-    }
-    void end_piece(std::uint64_t piece) override {
-        run(Z_FINISH);  // members one after another are one file
-        deflateReset(&stream_);
-        file_->end_piece(piece);
-        in_pieces_ = true;
-    }
-    void flush() override {
-        if (!in_pieces_) run(Z_SYNC_FLUSH);
-        file_->flush();
-    }
-    void close() override {
-        if (!in_pieces_) run(Z_FINISH);
-        file_->close();
-    }
-
-private:
-    void run(int mode) {
-        do {
-            stream_.next_out = output_.data();
-            stream_.avail_out = static_cast<uInt>(output_.size());
-            deflate(&stream_, mode);
-            file_->write(output_.data(), output_.size() - stream_.avail_out);
-        } while (stream_.avail_out == 0);
-    }
-
-    std::unique_ptr<Sink> file_;
-    z_stream stream_{};
-    std::vector<std::uint8_t> output_ = std::vector<std::uint8_t>(OutputFile::kBuffer);
-    bool in_pieces_ = false;
-};
-
-class ZstdSink : public OutputFile::Sink {
-public:
-    explicit ZstdSink(std::unique_ptr<Sink> file) : file_(std::move(file)) {
-        if (stream_ == nullptr) throw std::bad_alloc();
-        ZSTD_CCtx_setParameter(stream_.get(), ZSTD_c_checksumFlag, 1);
-    }
-
-    void write(const std::uint8_t* data, std::size_t size) override {
-        run({data, size, 0}, ZSTD_e_continue);
-    }
-    void end_piece(std::uint64_t piece) override {
-        run({nullptr, 0, 0}, ZSTD_e_end);  // frames one after another are one file
-        file_->end_piece(piece);
-        in_pieces_ = true;
-    }
-    void flush() override {
-        if (!in_pieces_) run({nullptr, 0, 0}, ZSTD_e_flush);
-        file_->flush();
-    }
-    void close() override {
-        if (!in_pieces_) run({nullptr, 0, 0}, ZSTD_e_end);
-        file_->close();
-    }
-
-private:
-    struct Free {
-        void operator()(ZSTD_CStream* stream) const { ZSTD_freeCStream(stream); }
-    };
-
-    void run(ZSTD_inBuffer input, ZSTD_EndDirective mode) {
-        std::size_t left;
-        do {
-            ZSTD_outBuffer output{output_.data(), output_.size(), 0};
-            left = ZSTD_compressStream2(stream_.get(), &output, &input, mode);
-            if (ZSTD_isError(left)) throw std::runtime_error(ZSTD_getErrorName(left));
-            file_->write(output_.data(), output.pos);
-        } while (input.pos < input.size || (mode != ZSTD_e_continue && left > 0));
-    }
-
-    std::unique_ptr<Sink> file_;
-    std::unique_ptr<ZSTD_CStream, Free> stream_{ZSTD_createCStream()};
-    std::vector<std::uint8_t> output_ = std::vector<std::uint8_t>(OutputFile::kBuffer);
-    bool in_pieces_ = false;
-};
-
-std::unique_ptr<OutputFile::Sink> open_sink(const std::string& path, const std::string& name,
-                                            std::unique_ptr<Turns> turns) {
+std::unique_ptr<OutputSink> open_sink(const std::string& path, const std::string& name,
+                                      std::unique_ptr<Turns> turns) {
     const int how = turns ? O_APPEND : O_CREAT | O_TRUNC;
     const int fd =
         path == "-" ? STDOUT_FILENO : ::open(path.c_str(), O_WRONLY | O_CLOEXEC | how, 0666);
     if (fd < 0) throw CaptureError(name, std::strerror(errno));
-    auto file = std::make_unique<PlainSink>(fd, name, std::move(turns));
-    if (ends_with(path, ".gz")) return std::make_unique<GzipSink>(std::move(file));
-    if (ends_with(path, ".zst")) return std::make_unique<ZstdSink>(std::move(file));
-    return file;
+    return compressed_as(path, std::make_unique<PlainSink>(fd, name, std::move(turns)));
 }
 
 }  // namespace
@@ -216,7 +110,7 @@ std::unique_ptr<OutputFile::Sink> open_sink(const std::string& path, const std::
 /// call reports it.
 class OutputFile::Writer {
 public:
-    explicit Writer(std::unique_ptr<Sink> sink)
+    explicit Writer(std::unique_ptr<OutputSink> sink)
         : sink_(std::move(sink)), thread_([this] { work(); }) {}
     ~Writer() { end(); }
 
@@ -294,7 +188,7 @@ private:
         }
     }
 
-    std::unique_ptr<Sink> sink_;
+    std::unique_ptr<OutputSink> sink_;
     std::mutex mutex_;
     std::condition_variable given_, done_;
     std::deque<Batch> waiting_;
@@ -309,6 +203,19 @@ OutputFile::OutputFile(const std::string& path, std::unique_ptr<Turns> turns)
       writer_(std::make_unique<Writer>(open_sink(path, name_, std::move(turns)))),
       buffer_(kBuffer) {}
 
+OutputFile::OutputFile(std::string name, std::unique_ptr<LiveWriter> live)
+    : name_(std::move(name)), live_(std::move(live)), buffer_(LiveWriter::batch_bytes) {}
+
+OutputFile OutputFile::live(const std::string& path, std::size_t batches) {
+    std::string name = path == "-" ? "standard output" : path;
+    auto writer = std::make_unique<LiveWriter>(path, name, batches);
+    return {std::move(name), std::move(writer)};
+}
+
+OutputFile OutputFile::live(int descriptor, const std::string& name, std::size_t batches) {
+    return {name, std::make_unique<LiveWriter>(descriptor, name, batches)};
+}
+
 OutputFile::OutputFile(OutputFile&&) noexcept = default;
 
 OutputFile::~OutputFile() {
@@ -317,6 +224,30 @@ OutputFile::~OutputFile() {
     } catch (const std::exception&) {  // close() reports it to whoever asks
     }
 }
+
+void OutputFile::header(const void* data, std::size_t size) {
+    const auto* const bytes = static_cast<const std::uint8_t*>(data);
+    if (live_)
+        live_->set_header({bytes, bytes + size});
+    else
+        std::memcpy(append(size), data, size);
+}
+
+bool OutputFile::has_room(const std::function<void()>& wake) {
+    return !live_ || live_->has_room(wake);
+}
+
+void OutputFile::finish() {
+    if (!live_ || closed_) return;
+    drain();
+    live_->finish();
+}
+
+std::optional<std::string> OutputFile::trouble() const {
+    return live_ ? live_->trouble() : std::nullopt;
+}
+
+std::uint64_t OutputFile::lost() const { return live_ ? live_->lost() : 0; }
 
 void OutputFile::make_room(std::size_t size) {
     drain();
@@ -329,12 +260,21 @@ void OutputFile::end_piece(std::uint64_t piece) {
 }
 
 void OutputFile::flush() {
+    if (live_ && !closed_) {
+        drain();
+        live_->start();
+    }
     if (!writer_) return;
     drain();
     or_close([&] { writer_->flush(); });
 }
 
 void OutputFile::close() {
+    if (live_ && !closed_) {
+        finish();
+        closed_ = true;
+        live_->close();
+    }
     if (!writer_) return;
     drain();
     or_close([&] { writer_->close(); });
@@ -343,6 +283,14 @@ void OutputFile::close() {
 
 void OutputFile::drain() {
     if (used_ == 0) return;
+    if (live_) {
+        LiveWriter::Batch batch{std::move(buffer_), std::move(ends_)};
+        live_->take(batch);
+        buffer_ = std::move(batch.bytes);
+        ends_ = std::move(batch.ends);
+        used_ = 0;
+        return;
+    }
     or_close([&] { writer_->take(buffer_, std::exchange(used_, 0)); });
 }
 
