@@ -369,6 +369,11 @@ std::string metrics_text(const Json& statistics) {
     begin("table_faults_total", "Flipped bits in the device's memories.");
     for (const auto& [name, value] : statistics["table_faults"].items())
         line("table_faults_total", "event=" + label(name), value);
+    if (statistics.contains("outputs")) {
+        begin("output_lost_total", "Records that an output file had no room for.");
+        for (const auto& [name, value] : statistics["outputs"].items())
+            line("output_lost_total", "output=" + label(name), value["lost"]);
+    }
     const std::pair<const char*, const char*> session_members[] = {
         {"selected", "Passes that a session accepted."},
         {"mirrored", "Copies that left."},

@@ -14,6 +14,7 @@
 
 #include "access.hpp"
 #include "http_server.hpp"
+#include "log.hpp"
 #include "query.hpp"
 #include "requests.hpp"
 
@@ -46,11 +47,6 @@ private:
 };
 
 enum class Health { starting, ready, degraded };
-
-/// A line of the log, as members of a JSON object in order.
-using LogFields = std::vector<std::pair<std::string, Json>>;
-enum class LogLevel { info, warning, error };
-using Log = std::function<void(LogLevel, const std::string& message, const LogFields& fields)>;
 
 class Api {
 public:

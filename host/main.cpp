@@ -3,6 +3,7 @@
 // request, 2 usage, 3 the device or the simulation failed.
 #include <boost/program_options.hpp>
 #include <cerrno>
+#include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
@@ -15,6 +16,7 @@
 #include "request_file.hpp"
 #include "serve.hpp"
 #include "sqlite_store.hpp"
+#include "standard_output.hpp"
 
 namespace mirrornic {
 namespace {
@@ -313,6 +315,7 @@ int serve(const std::vector<std::string>& arguments) {
     options.device = (*values)["device"].as<std::string>();
     options.traffic.in = optional_text(*values, "in");
     options.traffic.loop = (*values)["loop"].as<bool>();
+    options.traffic.live = true;
     options.traffic.out = optional_text(*values, "out");
     options.traffic.forward = optional_text(*values, "forward");
     options.traffic.decisions = optional_text(*values, "decisions");
@@ -415,8 +418,14 @@ extern "C" int sc_main(int argc, char* argv[]) {
         std::cerr << "mirrornic: " << error.what() << '\n';
         return status;
     };
+    open_missing_streams();
+    // A reader that goes away and a file that may not grow are errors of a write, said as such.
+    std::signal(SIGPIPE, SIG_IGN);
+    std::signal(SIGXFSZ, SIG_IGN);
     try {
-        return command({argv + 1, argv + argc});
+        const int status = command({argv + 1, argv + argc});
+        finish_standard_output();
+        return status;
     } catch (const UsageError& error) {
         fail(error, 2);
         std::cerr << "mirrornic --help lists what there is\n";

@@ -2,8 +2,6 @@
 #include "serve.hpp"
 
 #include <fcntl.h>
-#include <spdlog/sinks/stdout_sinks.h>
-#include <spdlog/spdlog.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -15,6 +13,7 @@
 #include <filesystem>
 #include <iostream>
 #include <random>
+#include <set>
 #include <thread>
 
 #include "../driver/file_lock.hpp"
@@ -22,9 +21,11 @@
 #include "api.hpp"
 #include "configuration.hpp"
 #include "device_plane.hpp"
+#include "log.hpp"
 #include "named_files.hpp"
 #include "register_file.hpp"
 #include "sqlite_store.hpp"
+#include "standard_output.hpp"
 
 namespace mirrornic {
 namespace {
@@ -32,6 +33,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr unsigned frames_between_polls = 64;  // so many frames a request may wait for its turn
+constexpr off_t statistics_room = 256 << 10;   // bytes on the disk, from the start on
 
 /// Keeps a second process from a state file, for as long as this lives.
 class Lock {
@@ -74,34 +76,6 @@ fs::path default_state() {
     return directory / "state.sqlite";
 }
 
-Log make_log(bool json) {
-    auto logger = std::make_shared<spdlog::logger>(
-        "mirrornic", std::make_shared<spdlog::sinks::stderr_sink_mt>());
-    logger->flush_on(spdlog::level::trace);
-    if (json)
-        logger->set_pattern(R"({"time":"%Y-%m-%dT%H:%M:%S.%eZ","level":"%l",%v})",
-                            spdlog::pattern_time_type::utc);
-    else
-        logger->set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %l %v", spdlog::pattern_time_type::utc);
-    return [logger, json](LogLevel level, const std::string& message, const LogFields& fields) {
-        std::string text = json ? "\"message\":" + to_text(message) : message;
-        for (const auto& [name, value] : fields) {
-            const bool bare = value.is_string() &&
-                              value.get_ref<const std::string&>().find_first_of(" \"\n\r\t=") ==
-                                  std::string::npos;
-            text += json ? "," + to_text(name) + ":" + to_text(value)
-                         : " " + name + "=" + (bare ? value.get<std::string>() : to_text(value));
-        }
-        // A control character of a client must not begin a line of its own.
-        for (char& c : text)
-            if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
-        logger->log(level == LogLevel::info      ? spdlog::level::info
-                    : level == LogLevel::warning ? spdlog::level::warn
-                                                 : spdlog::level::err,
-                    "{}", text);
-    };
-}
-
 std::vector<NamedFile> files_of(const ServeOptions& options, const fs::path& state) {
     using Use = NamedFile::Use;
     const TrafficOptions& traffic = options.traffic;
@@ -140,12 +114,20 @@ private:
     void repair();
     void warn_of_sessions(const Requests& requests);
     Json statistics();
-    void print_ready() const;
+    void print_ready();
+    void watch_outputs();
+    void close_outputs();
+    void open_statistics();
+    void write_statistics();
 
     const ServeOptions& options_;
-    Log log_;
+    LogFile log_file_;  ///< ends last
+    const Log log_;
     fs::path state_;
     bool ready_to_standard_output_ = true;
+    std::optional<OutputFile> late_ready_;  ///< a ready line that waits for its reader
+    std::optional<LineWriter> stats_;
+    std::set<std::string> in_trouble_;  ///< outputs of which it was said
     std::optional<Lock> state_lock_;
     std::shared_ptr<const Network> network_;
     std::optional<Account> import_;  ///< the configuration whose objects are to be imported
@@ -167,7 +149,10 @@ private:
 
 Server::Server(const ServeOptions& options)
     : options_(options),
-      log_(make_log(options.log_json)),
+      log_file_(options.log_json),
+      log_([this](LogLevel level, const std::string& message, const LogFields& fields) {
+          log_file_.write(level, message, fields);
+      }),
       state_(options.state ? fs::path(*options.state) : default_state()) {
     const std::vector<NamedFile> files = files_of(options, state_);
     check_files_apart(files);
@@ -189,6 +174,7 @@ Server::Server(const ServeOptions& options)
     store_.emplace(state_, SqliteStore::Access::read_write,
                    SqliteStore::Owner{options.settings.account_id, options.region});
     if (options.import && may_import()) import_ = configuration.account;
+    open_statistics();
 
     api_.emplace(queue_,
                  Api::Options{options.region, credentials, [this] { return statistics(); }, log_});
@@ -266,7 +252,10 @@ void Server::open(MirrorDevice& device) {
     warn_of_sessions(*requests_);
     end_starting();
     api_->set_health(Health::ready);
-    http_->every(std::chrono::seconds(1), [this] { repair(); });
+    http_->every(std::chrono::seconds(1), [this] {
+        repair();
+        watch_outputs();
+    });
     print_ready();
 }
 
@@ -290,22 +279,76 @@ Json Server::statistics() {
         (void)sequence;
         order.push_back(session.id);
     }
-    return Json(statistics_of(counters, order));
+    OrderedJson statistics = statistics_of(counters, order);
+    if (traffic_) statistics["outputs"] = statistics_of(traffic_->outputs());
+    return Json(statistics);
 }
 
-void Server::print_ready() const {
+void Server::print_ready() {
     const std::string url = http_->url();
     const OrderedJson ready = {
         {"Status", "ready"},         {"Url", url},
         {"Region", options_.region}, {"Account", options_.settings.account_id},
         {"State", state_.string()},  {"Device", options_.device},
         {"Pid", ::getpid()}};
-    std::ostream& to = ready_to_standard_output_ ? std::cout : std::cerr;
-    to << ready.dump() << std::endl;
+    std::string text = ready.dump() + "\n";
     if (isatty(ready_to_standard_output_ ? STDOUT_FILENO : STDERR_FILENO))
-        to << (options_.credentials ? "" : "AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any ")
-           << "aws --region " << options_.region << " --endpoint-url " << url
-           << " ec2 describe-traffic-mirror-sessions" << std::endl;
+        text +=
+            std::string(options_.credentials ? ""
+                                             : "AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any ") +
+            "aws --region " + options_.region + " --endpoint-url " + url +
+            " ec2 describe-traffic-mirror-sessions\n";
+    if (!ready_to_standard_output_) return log_file_.write_raw(text);
+    if (write_standard_output(text)) return;
+    late_ready_.emplace(OutputFile::live("-", 1));
+    std::memcpy(late_ready_->append(text.size()), text.data(), text.size());
+    late_ready_->flush();
+}
+
+/// Says once when an output's trouble begins and once when it ends. Called each second.
+void Server::watch_outputs() {
+    log_file_.tick();
+    if (!traffic_) return;
+    more_ = true;  // an output may be no longer worth waiting for
+    for (const OutputState& state : traffic_->outputs()) {
+        if (state.trouble && in_trouble_.insert(state.output).second)
+            log_(LogLevel::warning, "an output is in trouble",
+                 {{"output", state.output}, {"file", state.file}, {"why", *state.trouble}});
+        if (!state.trouble && in_trouble_.erase(state.output) != 0)
+            log_(LogLevel::info, "an output is well again",
+                 {{"output", state.output}, {"file", state.file}, {"lost", state.lost}});
+    }
+}
+
+void Server::close_outputs() {
+    traffic_->close();
+    for (const OutputState& state : traffic_->outputs())
+        if (state.lost != 0)
+            log_(LogLevel::warning, "an output is not whole",
+                 {{"output", state.output}, {"file", state.file}, {"lost", state.lost}});
+}
+
+/// With room for it, so that a disk that fills up later does no harm.
+void Server::open_statistics() {
+    if (!options_.stats) return;
+    stats_.emplace(options_.stats, nullptr, true);
+    if (*options_.stats == "-") return;
+    const int file = ::open(options_.stats->c_str(), O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    const bool full = file >= 0 &&
+                      ::fallocate(file, FALLOC_FL_KEEP_SIZE, 0, statistics_room) != 0 &&
+                      errno == ENOSPC;
+    if (file >= 0) ::close(file);
+    if (full) throw CaptureError(*options_.stats, std::strerror(ENOSPC));
+}
+
+void Server::write_statistics() {
+    if (!stats_) return;
+    stats_->line(traffic_->statistics().dump(2));
+    stats_->close();
+    const OutputFile& file = *stats_->file();
+    if (file.lost() != 0)
+        throw CaptureError(file.name(),
+                           file.trouble().value_or("it takes no more") + ": no statistics");
 }
 
 /// Reads configuration and credentials again.
@@ -377,11 +420,7 @@ void Server::simulate() {
         if (!more_ && queue_.empty() && !http_->stopped()) http_->wait();
     }
     offload.wait_until_idle();
-    if (options_.stats) {
-        LineWriter stats(options_.stats);
-        stats.line(traffic_->statistics().dump(2));
-        stats.close();
-    }
+    write_statistics();
 }
 
 int Server::run() {
@@ -400,7 +439,7 @@ int Server::run() {
             traffic_.emplace(options_.traffic, network_);
             watch();
             traffic_->board().run([this] { simulate(); });
-            traffic_->close();
+            close_outputs();
         } else {
             watch();
             registers_ = open_registers();

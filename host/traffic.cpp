@@ -113,8 +113,9 @@ const char* to_string(DecisionRecord::Cause cause) {
 /// said of one is kept for the next of its kind.
 class DecisionLog {
 public:
-    DecisionLog(const std::optional<std::string>& name, std::unique_ptr<Turns> turns)
-        : out_(name, std::move(turns)) {}
+    DecisionLog(const std::optional<std::string>& name, std::unique_ptr<Turns> turns, bool live)
+        : out_(name, std::move(turns), live) {}
+    OutputFile* file() { return out_.file(); }
     bool open() const { return out_.open(); }
     /// A placement that frames may be decided by from now on, in the place of one with its sequence
     /// number or a later one.
@@ -335,8 +336,13 @@ OrderedJson Latencies::summary() const {
 
 // --- LineWriter ----------------------------------------------------------------------------------
 
-LineWriter::LineWriter(const std::optional<std::string>& name, std::unique_ptr<Turns> turns) {
-    if (name) file_.emplace(*name, std::move(turns));
+LineWriter::LineWriter(const std::optional<std::string>& name, std::unique_ptr<Turns> turns,
+                       bool live) {
+    if (!name) return;
+    if (live)
+        file_.emplace(OutputFile::live(*name));
+    else
+        file_.emplace(*name, std::move(turns));
 }
 
 void LineWriter::line(const std::string& text) {
@@ -363,12 +369,14 @@ struct Traffic::Parts {
     Parts(const TrafficOptions& traffic, std::shared_ptr<const Network> network)
         : options(traffic),
           board(board_options(traffic)),
-          decisions(traffic.decisions, turns(2)),
+          decisions(traffic.decisions, turns(2), traffic.live),
           taps(std::move(network)) {
         if (options.in) reader.emplace(*options.in);
-        if (options.out) out.emplace(OutputFile(*options.out, turns(0)), writes_headers());
-        if (options.forward)
-            forward.emplace(OutputFile(*options.forward, turns(1)), writes_headers());
+        if (options.out) out.emplace(output_file(*options.out, 0), writes_headers());
+        if (options.forward) forward.emplace(output_file(*options.forward, 1), writes_headers());
+    }
+    OutputFile output_file(const std::string& name, unsigned file) const {
+        return options.live ? OutputFile::live(name) : OutputFile(name, turns(file));
     }
     std::unique_ptr<Turns> turns(unsigned file) const {
         return options.pieces ? options.pieces->turns(file) : nullptr;
@@ -417,7 +425,26 @@ Traffic::Traffic(const TrafficOptions& options, std::shared_ptr<const Network> n
         };
 }
 
-Traffic::~Traffic() = default;
+Traffic::~Traffic() {
+    for (const auto& [output, file] : files()) file->finish();  // all together
+}
+
+std::vector<std::pair<const char*, OutputFile*>> Traffic::files() const {
+    Parts& parts = *parts_;
+    std::vector<std::pair<const char*, OutputFile*>> files;
+    if (!parts.options.live) return files;
+    if (parts.out) files.emplace_back("out", &parts.out->file());
+    if (parts.forward) files.emplace_back("forward", &parts.forward->file());
+    if (parts.decisions.file()) files.emplace_back("decisions", parts.decisions.file());
+    return files;
+}
+
+std::vector<OutputState> Traffic::outputs() const {
+    std::vector<OutputState> states;
+    for (const auto& [output, file] : files())
+        states.push_back({output, file->name(), file->trouble(), file->lost()});
+    return states;
+}
 
 Board& Traffic::board() { return parts_->board; }
 
@@ -457,7 +484,11 @@ void Traffic::take_network(std::shared_ptr<const Network> network) {
 
 const Traffic::Frame* Traffic::next() { return take(true, {}); }
 
-const Traffic::Frame* Traffic::poll(const std::function<void()>& wake) { return take(false, wake); }
+const Traffic::Frame* Traffic::poll(const std::function<void()>& wake) {
+    for (const auto& [output, file] : files())
+        if (!file->has_room(wake)) return nullptr;
+    return take(false, wake);
+}
 
 bool Traffic::ended() const { return parts_->ended; }
 
@@ -584,6 +615,12 @@ OrderedJson statistics_of(const Counters& counters, const std::vector<std::strin
     return stats;
 }
 
+OrderedJson statistics_of(const std::vector<OutputState>& outputs) {
+    OrderedJson lost = OrderedJson::object();
+    for (const OutputState& state : outputs) lost[state.output]["lost"] = state.lost;
+    return lost;
+}
+
 OrderedJson Traffic::statistics() {
     Parts& parts = *parts_;
     Counters counters = parts.device->counters();
@@ -594,6 +631,7 @@ OrderedJson Traffic::statistics() {
     stats["cycles"] = {
         {"total", total}, {"active", total - skipped}, {"clock_mhz", parts.options.clock_mhz}};
     if (!parts.latencies.empty()) stats["cycles"]["latency"] = parts.latencies.summary();
+    if (parts.options.live) stats["outputs"] = statistics_of(outputs());
     return stats;
 }
 
@@ -643,6 +681,7 @@ void Traffic::end_piece(std::uint64_t piece) {
 }
 
 void Traffic::close() {
+    for (const auto& [output, file] : files()) file->finish();  // they end together
     if (parts_->out) parts_->out->close();
     if (parts_->forward) parts_->forward->close();
     parts_->decisions.close();

@@ -37,6 +37,7 @@ struct TrafficOptions {
     };
 
     std::optional<std::string> in, out, forward, decisions, wave;
+    bool live = false;  ///< outputs wait for nobody (LiveWriter), and count what they lose
     bool loop = false;  ///< the capture begins again when it ends, for ever
     std::optional<DefaultTap> default_tap;
     Pace pace = Pace::lossless;
@@ -51,16 +52,27 @@ struct TrafficOptions {
 class LineWriter {
 public:
     explicit LineWriter(const std::optional<std::string>& name,
-                        std::unique_ptr<Turns> turns = nullptr);
+                        std::unique_ptr<Turns> turns = nullptr, bool live = false);
     bool open() const { return file_ && file_->open(); }
     void line(const std::string& text);
     void end_piece(std::uint64_t piece);
     void flush();
     void close();
+    OutputFile* file() { return file_ ? &*file_ : nullptr; }
 
 private:
     std::optional<OutputFile> file_;
 };
+
+/// A live output's state.
+struct OutputState {
+    std::string output;                  ///< "out", "forward" or "decisions"
+    std::string file;                    ///< its name
+    std::optional<std::string> trouble;  ///< what is wrong with it
+    std::uint64_t lost = 0;              ///< records
+};
+/// The member of statistics that says what outputs lost, records by output.
+OrderedJson statistics_of(const std::vector<OutputState>& outputs);
 
 /// Latencies of copies: how often each number of cycles was seen.
 class Latencies {
@@ -99,7 +111,8 @@ public:
     };
     /// The next frame of the capture, valid until the one after it; nullptr at its end.
     const Frame* next();
-    /// The same without waiting: nullptr also when no frame is there yet. `wake` is then called
+    /// The same without waiting: nullptr also when no frame is there yet, or when a live output is
+    /// behind and is worth waiting for, which it is for a second at most. `wake` is then called
     /// once, from another thread, when there is more to know.
     const Frame* poll(const std::function<void()>& wake);
     bool ended() const;  ///< the capture has no more frames, or there is none
@@ -128,11 +141,15 @@ public:
     void end_piece(std::uint64_t piece);
     /// Hands what was written so far to the operating system. @throws CaptureError.
     void flush();
-    /// @throws CaptureError when something could not be written.
+    /// @throws CaptureError when something could not be written; live outputs take a second at most
+    /// and count what they lose.
     void close();
+    /// The outputs, when they are live.
+    std::vector<OutputState> outputs() const;
 
 private:
     struct Parts;
+    std::vector<std::pair<const char*, OutputFile*>> files() const;
     const Frame* take(bool wait, const std::function<void()>& wake);
     void feed_pass(const Frame& frame, const std::string* interface, std::uint32_t index,
                    Direction direction);

@@ -416,12 +416,13 @@ bool LiveWriter::has_room(const std::function<void()>& wake) {
     return false;
 }
 
-void LiveWriter::finish() {
+void LiveWriter::finish(std::chrono::milliseconds within) {
     if (end_) return;
     start();  // the header and a compressed stream's end are written also when nothing came
-    end_ = Clock::now() + closing;
+    end_ = Clock::now() + within;
     State& state = *state_;
     const std::lock_guard lock(state.mutex);
+    if (state.trouble) end_ = std::min(*end_, Clock::now() + std::chrono::milliseconds(200));
     state.finishing = true;
     state.signal();
 }

@@ -51,9 +51,9 @@ public:
     /// once when that may have changed, from the writing thread.
     bool has_room(const std::function<void()>& wake);
     /// The end: what was taken is still written. Calls of take() must not follow.
-    void finish();
-    /// Waits until all is written, for as long as `closing` after finish(); what is not written
-    /// then counts as lost.
+    void finish(std::chrono::milliseconds within = closing);
+    /// Waits until all is written, as long as finish() has said, and not at all for a file that is
+    /// in trouble; what is not written then counts as lost.
     void close();
 
     /// What is wrong, as a sentence without the file's name; nothing while all goes well.

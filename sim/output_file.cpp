@@ -237,10 +237,10 @@ bool OutputFile::has_room(const std::function<void()>& wake) {
     return !live_ || live_->has_room(wake);
 }
 
-void OutputFile::finish() {
+void OutputFile::finish(std::chrono::milliseconds within) {
     if (!live_ || closed_) return;
     drain();
-    live_->finish();
+    live_->finish(within);
 }
 
 std::optional<std::string> OutputFile::trouble() const {

@@ -2,6 +2,7 @@
 // Files that a run writes, each by a thread of its own.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -81,7 +82,7 @@ public:
 
     // Of live ones; others have room, no trouble and no loss. After close() too.
     bool has_room(const std::function<void()>& wake);
-    void finish();
+    void finish(std::chrono::milliseconds within = LiveWriter::closing);
     std::optional<std::string> trouble() const;
     std::uint64_t lost() const;  ///< records
 

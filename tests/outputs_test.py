@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """What `run` and `serve` write, and what goes wrong with it. MIRRORNIC names the binary."""
+import gzip
+import http.client
 import itertools
 import json
 import os
@@ -8,11 +10,13 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 import unittest
 from pathlib import Path
 
-from command_test import config, udp, write_pcap
-from service import MIRRORNIC, Service, make_certificate, write_credentials
+from command_test import config, read_pcap, udp, write_pcap
+from service import (MIRRORNIC, Service, await_until, disk_of, fill, make_certificate, small_disk,
+                     write_credentials)
 
 
 def network():
@@ -134,6 +138,272 @@ class Apart(Outputs):
             data = served.process.stdout.read()
             self.assertEqual(served.process.wait(20), 0)
             self.assertEqual(len(data), 24)
+
+
+class StandardOutput(Outputs):
+    """Lost standard output is a failure, whichever command prints."""
+
+    def commands(self):
+        base = ["--config", self.config]
+        run = ["run", *base, "--in", self.capture]
+        return {"check": ["check", *base], "check --json": ["check", *base, "--json"], "help": ["--help"],
+                "version": ["--version"], "run --help": ["run", "--help"], "serve --help": ["serve", "--help"],
+                "summary": [*run, "--out", "/dev/null"], "copies": [*run, "--quiet", "--out", "-"],
+                "decisions": [*run, "--quiet", "--out", "/dev/null", "--decisions", "-"],
+                "statistics": [*run, "--quiet", "--out", "/dev/null", "--stats", "-"],
+                "serve": ["serve", "--listen", "127.0.0.1:0", "--config", self.network, "--state", self.folder / "s"]}
+
+    def failed(self, shell, words):
+        for name, arguments in self.commands().items():
+            with self.subTest(command=name):
+                done = subprocess.run(["bash", "-c", shell, MIRRORNIC, *map(str, arguments)], capture_output=True,
+                                      timeout=60)
+                self.assertEqual(done.returncode, 1, done.stderr)
+                self.assertIn(b"standard output: " + words, done.stderr)
+
+    def test_full(self):
+        """A full disk under standard output is status 1 and a sentence, for every command."""
+        self.failed('exec "$0" "$@" > /dev/full', b"No space left on device")
+
+    def test_closed(self):
+        """Closed standard output is status 1 and a sentence, and no other file gets its descriptor."""
+        self.failed('exec "$0" "$@" >&-', b"Bad file descriptor")
+        state = self.folder / "s.sqlite"
+        with Service(self.folder, self.network, state="s.sqlite") as served:
+            served.stop()
+        before = state.read_bytes()
+        for shell in ('exec "$0" "$@" <&- >&- 2>&-', 'exec "$0" "$@" >&- 2>&-', 'exec "$0" "$@" <&- 2>&-'):
+            done = subprocess.run(["bash", "-c", shell, MIRRORNIC, "serve", "--listen", "127.0.0.1:0", "--config",
+                                   str(self.folder / "none"), "--state", str(state)], timeout=60)
+            self.assertEqual(done.returncode, 1)
+            self.assertEqual(state.read_bytes(), before)
+
+    def test_reader_gone(self):
+        """A reader of standard output that goes away is status 1 and a sentence."""
+        for name, arguments in self.commands().items():
+            with self.subTest(command=name):
+                read, write = os.pipe()
+                os.close(read)
+                done = subprocess.run([MIRRORNIC, *map(str, arguments)], stdout=write, stderr=subprocess.PIPE, timeout=60)
+                os.close(write)
+                self.assertEqual(done.returncode, 1, done.stderr)
+                self.assertIn(b"standard output: Broken pipe", done.stderr)
+
+
+class Live(Outputs):
+    """What becomes of a file stops or ends no service."""
+
+    def serve(self, *arguments, **more):
+        return Service(self.folder, self.config, "--import", "--in", "-", *arguments, stdin=subprocess.PIPE, **more)
+
+    def feed(self, served, count, begin=False):
+        """Frames to a service's standard input."""
+        path = self.folder / "frames"
+        write_pcap(path, [(10**9 + i, udp(1000)) for i in range(count)])
+        served.process.stdin.write(path.read_bytes()[0 if begin else 24:])
+        served.process.stdin.flush()
+
+    def stats(self, served):
+        return json.loads(served.http("GET", "/stats")[2])
+
+    def lost(self, served, output="out"):
+        return self.stats(served)["outputs"][output]["lost"]
+
+    def stops(self, served, status=0):
+        """By SIGTERM, within 2 s; how long it took."""
+        begin = time.monotonic()
+        served.process.send_signal(signal.SIGTERM)
+        self.assertEqual(served.process.wait(20), status, served.log())
+        self.assertLess(time.monotonic() - begin, 2)
+
+    def answers(self, served):
+        begin = time.monotonic()
+        self.assertEqual(served.http("GET", "/stats")[0], 200)
+        self.assertLess(time.monotonic() - begin, 1)
+
+    def test_no_reader(self):
+        """H1 a pipe that nobody reads does not hold serve up; each reader finds a capture from its header on."""
+        pipe = self.folder / "pipe"
+        os.mkfifo(pipe)
+        with self.serve("--out", pipe, ready=False) as served:
+            self.feed(served, 20, begin=True)
+            served.wait_ready()
+            await_until(lambda: self.stats(served)["frames"]["mirrored"] == 20, "20 copies")
+            served.await_log("an output is in trouble")
+            for round_, count in enumerate((20, 5, 7), 1):
+                if round_ > 1:
+                    self.feed(served, count)
+                with open(pipe, "rb") as reader:
+                    data = b""
+                    while len(data) < 24 + count * (1050 + 16):
+                        data += reader.read1(1 << 20)
+                    served.await_log("an output is well again", count=round_)
+                (self.folder / "found").write_bytes(data)
+                self.assertEqual(len(read_pcap(self.folder / "found")), count)
+                served.await_log("an output is in trouble", count=round_ + 1)
+            self.assertEqual(self.lost(served), 0)
+            self.stops(served)
+
+    def test_paused_reader(self):
+        """H1 a reader of copies that pauses stops neither requests nor the end; what was lost is counted."""
+        pipes = {name: self.folder / name for name in ("out", "forward", "decisions")}
+        for pipe in pipes.values():
+            os.mkfifo(pipe)
+        readers = [os.open(pipe, os.O_RDONLY | os.O_NONBLOCK) for pipe in pipes.values()]
+        arguments = [part for name, pipe in pipes.items() for part in ("--" + name, pipe)]
+        with self.serve(*arguments, ready=False) as served:
+            self.feed(served, 100, begin=True)
+            served.wait_ready()
+            for _ in range(6):
+                self.feed(served, 3000)
+                self.answers(served)
+            await_until(lambda: self.stats(served)["frames"]["forwarded"] == 18100, "all frames")
+            self.assertGreater(self.lost(served), 0)
+            metrics = served.http("GET", "/metrics")[2].decode()
+            self.assertIn('mirrornic_output_lost_total{output="out"}', metrics)
+            served.await_log("an output is in trouble", count=3)
+            self.stops(served)
+            served.await_log("an output is not whole", count=3)
+        for reader in readers:
+            os.close(reader)
+
+    def test_full_disk(self):
+        """H1 a full disk under the outputs stops nothing, and they go on whole when there is room."""
+        disk = self.folder / "disk"
+        disk.mkdir()
+        for end in ("", ".gz"):
+            out = disk / ("m.pcap" + end)
+            with self.serve("--out", out, "--decisions", disk / "d", launcher=small_disk(disk), ready=False,
+                            state="s" + end) as served:
+                self.feed(served, 100, begin=True)
+                served.wait_ready()
+                filler = fill(disk_of(served, disk))
+                self.feed(served, 1000)
+                served.await_log("an output is in trouble")
+                self.answers(served)
+                filler.unlink()
+                served.await_log("an output is well again")
+                await_until(lambda: self.stats(served)["frames"]["mirrored"] == 1100, "all copies")
+                inside = disk_of(served, disk)
+                await_until(lambda: (inside / "d").read_text().count("\n") == 1100, "all decisions")
+                keep = os.open(inside / out.name, os.O_RDONLY)
+                self.assertEqual(self.lost(served), 0)
+                self.stops(served)
+                with open(keep, "rb") as file:
+                    data = file.read()
+                (self.folder / "found").write_bytes(gzip.decompress(data) if end else data)
+                self.assertEqual(len(read_pcap(self.folder / "found")), 1100)
+
+    def test_statistics_file(self):
+        """--stats is opened when serve starts: what cannot be written is an error then."""
+        disk = self.folder / "disk"
+        disk.mkdir()
+        base = [MIRRORNIC, "serve", "--listen", "127.0.0.1:0", "--config", str(self.network), "--state",
+                str(self.folder / "s"), "--stats"]
+        self.assertEqual(subprocess.run([*base, str(self.folder / "none/stats")], capture_output=True, timeout=60)
+                         .returncode, 1)
+        script = f"""head -c 3000000 /dev/zero > {disk}/filler; exec "$@" """
+        done = subprocess.run([*map(str, small_disk(disk)), "sh", "-c", script, "sh", *base, str(disk / "stats")],
+                              capture_output=True, timeout=60)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn(b"No space left on device", done.stderr)
+        with Service(self.folder, self.network, "--stats", disk / "stats", launcher=small_disk(disk)) as served:
+            inside = disk_of(served, disk)
+            fill(inside)  # there is room for the statistics all the same
+            keep = os.open(inside / "stats", os.O_RDONLY)
+            self.stops(served)
+            with open(keep, "rb") as file:
+                self.assertEqual(json.loads(file.read())["Schema"], 1)
+
+    def with_log(self, write, *arguments):
+        """A service whose standard error is the descriptor."""
+        process = subprocess.Popen([MIRRORNIC, "serve", "--listen", "127.0.0.1:0", "--config", str(self.network), "--state",
+                                    str(self.folder / "s"), *arguments], stderr=write, stdout=subprocess.PIPE)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        self.addCleanup(process.stdout.close)
+        return process, json.loads(process.stdout.readline())["Url"]
+
+    def requests(self, url, count):
+        host = url.split("/")[2]
+        connection = http.client.HTTPConnection(host, timeout=10)
+        for _ in range(count):
+            connection.request("GET", "/health")
+            self.assertIn(connection.getresponse().read()[:1], b"{")
+        connection.close()
+
+    def test_log_reader_gone(self):
+        """H1 the reader of the log goes away: requests are answered, and the end is as ever."""
+        read, write = os.pipe()
+        process, url = self.with_log(write)
+        os.close(write)
+        os.close(read)
+        self.requests(url, 100)
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.wait(2), 0)
+
+    def test_log_reader_pauses(self):
+        """H1 the reader of the log pauses: requests are answered; when it is back, it reads how many lines were lost."""
+        read, write = os.pipe()
+        process, url = self.with_log(write, "--log-format", "json")
+        os.close(write)
+        self.requests(url, 9000)  # 1.3 MB of lines
+        lines = []
+        with open(read) as log:
+            for line in log:
+                lines.append(json.loads(line))
+                if "lines were lost" in lines[-1]["message"]:
+                    break
+        lost = int(lines[-1]["message"].split()[0])
+        self.assertGreater(lost, 0)
+        self.assertEqual(sum(line["message"] == "request" for line in lines) + lost, 9000)
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.wait(2), 0)
+
+    def test_log_and_copies_stuck(self):
+        """A stop takes 2 s at most also when the readers of the log, of copies and of the ready line all pause."""
+        pipe = self.folder / "pipe"
+        os.mkfifo(pipe)
+        reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+        read, write = os.pipe()
+        ready_read, ready_write = os.pipe()
+        for end in (write, ready_write):
+            os.set_blocking(end, False)
+            try:
+                while os.write(end, bytes(4096)):
+                    pass
+            except BlockingIOError:
+                pass
+            os.set_blocking(end, True)
+        write_pcap(self.capture, [(10**9 + i, udp(1000)) for i in range(20000)])
+        process = subprocess.Popen([MIRRORNIC, "serve", "--listen", "127.0.0.1:0", "--config", str(self.config), "--import",
+                                    "--state", str(self.folder / "s"), "--in", str(self.capture), "--out", str(pipe)],
+                                   stderr=write, stdout=ready_write)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        time.sleep(3)
+        self.assertIsNone(process.poll())
+        begin = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.wait(20), 0)
+        self.assertLess(time.monotonic() - begin, 2)
+        for end in (reader, read, write, ready_read, ready_write):
+            os.close(end)
+
+    def test_log_lines(self):
+        """Log lines are capped, valid UTF-8 and valid JSON whatever a client sends."""
+        for form in ("json", "text"):
+            with Service(self.folder, self.network, "--log-format", form, state="s" + form) as served:
+                for value in ("x" * 9000, "\u00e4\u20ac" * 2000, "\x01\x02\n" * 2000):
+                    served.call(value)
+                    served.call("DescribeTrafficMirrorSessions", {"MaxResults": value})
+                served.form(b"Action=%ff%fe&Version=2016-11-15".decode())
+                served.stop()
+                lines = served.log_file.read_bytes().decode().splitlines()
+                for line in lines:
+                    self.assertLess(len(line.encode()), 16384)
+                    if form == "json":
+                        json.loads(line)
 
 
 if __name__ == "__main__":
