@@ -205,6 +205,12 @@ void add_statistics(Metrics& metrics, const Json& statistics) {
     metrics.counter("mirrornic_table_entries_rewritten_total",
                     "Table entries that the driver has written again after a flipped bit.");
     metrics.sample({}, count(statistics["table_faults"]["rewritten"]));
+    if (statistics.contains("outputs")) {
+        metrics.counter("mirrornic_output_lost_total",
+                        "Records that an output file had no room for.");
+        for (const auto& [output, value] : statistics["outputs"].items())
+            metrics.sample({{"output", output}}, count(value["lost"]));
+    }
     const std::tuple<const char*, const char*, const char*> of_sessions[] = {
         {"selected", "selected_passes", "Passes that the session accepted."},
         {"mirrored", "mirrored_passes", "Copies of the session that left."},

@@ -129,7 +129,7 @@ TEST_CASE("a live file without records has its header, after a flush too") {
     CHECK(stamps_of(folder / "b.gz").empty());
 }
 
-TEST_CASE("H1 a live file on a full disk goes on whole when there is room again") {
+TEST_CASE("a live file on a full disk goes on whole when there is room again") {
     const Folder folder;
     for (const char* name : {"a.pcap", "a.pcap.gz", "a.pcap.zst"}) {
         INFO(name);

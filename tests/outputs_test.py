@@ -222,7 +222,7 @@ class Live(Outputs):
         self.assertLess(time.monotonic() - begin, 1)
 
     def test_no_reader(self):
-        """H1 a pipe that nobody reads does not hold serve up; each reader finds a capture from its header on."""
+        """a pipe that nobody reads does not hold serve up; each reader finds a capture from its header on."""
         pipe = self.folder / "pipe"
         os.mkfifo(pipe)
         with self.serve("--out", pipe, ready=False) as served:
@@ -245,7 +245,7 @@ class Live(Outputs):
             self.stops(served)
 
     def test_paused_reader(self):
-        """H1 a reader of copies that pauses stops neither requests nor the end; what was lost is counted."""
+        """a reader of copies that pauses stops neither requests nor the end; what was lost is counted."""
         pipes = {name: self.folder / name for name in ("out", "forward", "decisions")}
         for pipe in pipes.values():
             os.mkfifo(pipe)
@@ -268,7 +268,7 @@ class Live(Outputs):
             os.close(reader)
 
     def test_full_disk(self):
-        """H1 a full disk under the outputs stops nothing, and they go on whole when there is room."""
+        """a full disk under the outputs stops nothing, and they go on whole when there is room."""
         disk = self.folder / "disk"
         disk.mkdir()
         for end in ("", ".gz"):
@@ -333,7 +333,7 @@ class Live(Outputs):
         connection.close()
 
     def test_log_reader_gone(self):
-        """H1 the reader of the log goes away: requests are answered, and the end is as ever."""
+        """the reader of the log goes away: requests are answered, and the end is as ever."""
         read, write = os.pipe()
         process, url = self.with_log(write)
         os.close(write)
@@ -343,7 +343,7 @@ class Live(Outputs):
         self.assertEqual(process.wait(2), 0)
 
     def test_log_reader_pauses(self):
-        """H1 the reader of the log pauses: requests are answered; when it is back, it reads how many lines were lost."""
+        """the reader of the log pauses: requests are answered; when it is back, it reads how many lines were lost."""
         read, write = os.pipe()
         process, url = self.with_log(write, "--log-format", "json")
         os.close(write)
