@@ -104,6 +104,7 @@ struct HttpServer::State : std::enable_shared_from_this<State> {
         tcp::acceptor acceptor;
         asio::steady_timer retry;
         std::optional<asio::ssl::context> tls;
+        tcp::endpoint endpoint;  ///< where it listens, or did until the stop
     };
 
     const HttpLimits limits;
@@ -498,6 +499,7 @@ void HttpServer::State::listen(const HttpListener& at) {
         listener.acceptor.bind(endpoint);
         listener.acceptor.listen();
         listener.acceptor.non_blocking(true);
+        listener.endpoint = listener.acceptor.local_endpoint();
     } catch (const boost::system::system_error& error) {
         throw std::runtime_error("cannot listen on " + at.address + " port " +
                                  std::to_string(at.port) + ": " + error.code().message());
@@ -663,11 +665,10 @@ void HttpServer::end() {
 
 std::string HttpServer::url(std::size_t listener) const {
     const auto& at = *std::next(state_->listeners.begin(), std::ptrdiff_t(listener));
-    const auto endpoint = at.acceptor.local_endpoint();
-    const std::string address = endpoint.address().to_string();
+    const std::string address = at.endpoint.address().to_string();
     return std::string(at.tls ? "https://" : "http://") +
-           (endpoint.address().is_v6() ? "[" + address + "]" : address) + ":" +
-           std::to_string(endpoint.port());
+           (at.endpoint.address().is_v6() ? "[" + address + "]" : address) + ":" +
+           std::to_string(at.endpoint.port());
 }
 
 void HttpServer::watch(const std::vector<int>& signals, std::function<void(int)> on_signal) {

@@ -457,6 +457,11 @@ int Server::run() {
     queue_.end();
     http_->stop();
     while (!http_->stopped()) http_->wait();
+    // A signal that comes when nobody waits for it any more must not change the exit status.
+    sigset_t signals;
+    sigemptyset(&signals);
+    for (const int number : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, number);
+    pthread_sigmask(SIG_BLOCK, &signals, nullptr);
     if (failure) std::rethrow_exception(failure);
     log_(LogLevel::info, "stopped", {});
     return 0;
