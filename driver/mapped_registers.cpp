@@ -15,6 +15,8 @@
 #include <atomic>
 #include <cctype>
 #include <cerrno>
+#include <csignal>
+#include <cstdint>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -29,6 +31,54 @@ namespace {
 constexpr std::size_t map_size = registers::end_address;
 
 std::string error_text() { return std::strerror(errno); }
+
+// Views that may fault, for the signal handler, which can take no lock: a slot is taken and given
+// back by exchanging its address.
+constexpr std::size_t views_limit = 64;
+std::atomic<void*> views[views_limit];
+struct sigaction before_bus_error {};
+
+/// SIGBUS: an access of a mapped page that has no memory behind it any more. In a view, puts
+/// memory of all ones there, so that the access is done again and reads that; else what was there
+/// before us takes the signal.
+void on_bus_error(int number, siginfo_t* info, void* context) {
+    const auto at = reinterpret_cast<std::uintptr_t>(info->si_addr);
+    for (const auto& view : views) {
+        void* const base = view;
+        const auto start = reinterpret_cast<std::uintptr_t>(base);
+        if (!base || at < start || at >= start + map_size) continue;
+        if (::mmap(base, map_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
+                   -1, 0) == MAP_FAILED)
+            break;
+        std::memset(base, 0xff, map_size);
+        return;
+    }
+    if ((before_bus_error.sa_flags & SA_SIGINFO) && before_bus_error.sa_sigaction)
+        return before_bus_error.sa_sigaction(number, info, context);
+    ::signal(SIGBUS, SIG_DFL);
+    ::raise(SIGBUS);  // ends the process when this returns
+}
+
+void watch_view(void* base) {
+    static const bool installed = [] {
+        struct sigaction action {};
+        action.sa_sigaction = on_bus_error;
+        action.sa_flags = SA_SIGINFO;
+        return ::sigaction(SIGBUS, &action, &before_bus_error) == 0;
+    }();
+    for (auto& view : views) {
+        void* none = nullptr;
+        if (installed && view.compare_exchange_strong(none, base)) return;
+    }
+    throw std::runtime_error("too many devices are mapped");
+}
+
+void forget_view(void* base) {
+    for (auto& view : views) {
+        void* held = base;
+        if (view.compare_exchange_strong(held, nullptr)) return;
+    }
+}
 
 bool is_pci_address(const std::string& text) {
     const std::string form = "hhhh:hh:hh.h";
@@ -59,6 +109,7 @@ MappedRegisters::MappedRegisters(const std::string& path, const std::string& com
         if (base_ == MAP_FAILED)
             throw std::runtime_error("the registers " + path +
                                      " cannot be mapped: " + error_text());
+        watch_view(base_);
         if (combining.empty()) return;
         combining_file_ = ::open(combining.c_str(), O_RDWR | O_CLOEXEC);
         if (combining_file_ >= 0)
@@ -67,20 +118,22 @@ MappedRegisters::MappedRegisters(const std::string& path, const std::string& com
         if (combining_ == MAP_FAILED)
             throw std::runtime_error("the write-combining view " + combining +
                                      " cannot be mapped: " + error_text());
+        watch_view(combining_);
     } catch (...) {
-        if (base_ != MAP_FAILED) ::munmap(base_, map_size);
-        if (combining_file_ >= 0) ::close(combining_file_);
-        ::close(file_);
+        close();
         throw;
     }
 }
 
-MappedRegisters::~MappedRegisters() {
-    if (combining_ != MAP_FAILED) {
-        ::munmap(combining_, map_size);
-        ::close(combining_file_);
-    }
-    ::munmap(base_, map_size);
+MappedRegisters::~MappedRegisters() { close(); }
+
+void MappedRegisters::close() {
+    for (void* view : {base_, combining_})
+        if (view != MAP_FAILED) {
+            forget_view(view);
+            ::munmap(view, map_size);
+        }
+    if (combining_file_ >= 0) ::close(combining_file_);
     ::close(file_);
 }
 

@@ -10,6 +10,10 @@
 
 namespace mirrornic {
 
+/// A device that goes away while it is mapped (a card that is pulled, a file that is cut) reads as
+/// all ones from then on, and what is written is lost: the fault that the processor raises (SIGBUS)
+/// puts memory of all ones in the place of the registers. Such a MappedRegisters does not come
+/// back; a new one may be opened.
 class MappedRegisters : public RegisterAccess {
 public:
     /// Maps a file, such as a PCI BAR in sysfs, and takes an advisory lock on it (flock), which
@@ -43,6 +47,8 @@ public:
 
 private:
     volatile std::uint32_t& at(std::uint32_t address) const;
+
+    void close();
 
     int file_, combining_file_ = -1;
     void* base_;

@@ -808,6 +808,13 @@ std::optional<std::string> MirrorDevice::repair() {
     return done + "; faulty words met: " + std::to_string(count);
 }
 
+void MirrorDevice::probe() {
+    State& state = *state_;
+    state.ensure_current();
+    state.commit_same([&] { state.rewrite(map::Fault::interface, 0); });
+    ++state.generation;
+}
+
 TableFaults MirrorDevice::table_faults() const { return state_->faults; }
 
 void MirrorDevice::reset_mirror() {

@@ -182,6 +182,9 @@ public:
     /// @throws DeviceError
     std::optional<std::string> repair();
     TableFaults table_faults() const;
+    /// Makes a commit that changes nothing: shows that the device takes changes.
+    /// @throws DeviceError when it does not.
+    void probe();
     void reset_mirror();  ///< P25: drops what waits; tables and counters stay. @throws DeviceError.
 
     /// Reads the tables back, for diagnosis. @throws DeviceError.

@@ -79,18 +79,6 @@ bool is_form(const HttpRequest& request) {
             type.front()[form.size()] == ' ');
 }
 
-const char* to_string(Health health) {
-    switch (health) {
-        case Health::starting:
-            return "starting";
-        case Health::ready:
-            return "ready";
-        case Health::degraded:
-            break;
-    }
-    return "degraded";
-}
-
 /// A label's value in Prometheus text.
 std::string label(const std::string& value) {
     std::string out;
@@ -264,13 +252,11 @@ void Api::handle_action(const std::shared_ptr<Call>& call) {
             deny("a change must be a POST with an Authorization header of " + scheme);
     }
     check_permission(*call);
-    if (health_ == Health::starting)
+    if (options_.health->starting())
         throw RequestError(ErrorCode::unavailable, "the device is being opened");
     queue_.handle({action.name, query.parameters()}, [this, call, &action](Reply reply) {
         if (reply.status >= 500)
             options_.log(LogLevel::error, reply.message, {{"id", call->id}, {"code", reply.code}});
-        if (reply.code == to_string(ErrorCode::internal_error)) health_ = Health::degraded;
-        if (reply.ok() && !is_read(action.name)) health_ = Health::ready;
         if (!reply.ok()) return fail(*call, reply.code, reply.status, reply.message);
         finish(*call, {200, "text/xml;charset=UTF-8", reply_xml(action, reply.body, call->id)}, "");
     });
@@ -278,16 +264,14 @@ void Api::handle_action(const std::shared_ptr<Call>& call) {
 
 void Api::handle_page(const std::shared_ptr<Call>& call) {
     check_permission(*call);
-    const Health health = health_;
+    const Health& health = *options_.health;
     if (call->http.path == "/health") {
-        finish(*call,
-               {health == Health::ready ? 200u : 503u, "application/json",
-                to_text({{"Status", to_string(health)}}) + "\n"},
-               "");
+        Json body = {{"Status", health.status()}};
+        if (const auto held = health.held(); !held.empty()) body["Causes"] = held;
+        finish(*call, {health.http_status(), "application/json", to_text(body) + "\n"}, "");
         return;
     }
-    if (health == Health::starting)
-        return fail(*call, ErrorCode::unavailable, "the device is being opened");
+    if (health.starting()) return fail(*call, ErrorCode::unavailable, "the device is being opened");
     queue_.post([this, call](Requests&) {
         try {
             const Json statistics = options_.statistics();
@@ -297,7 +281,6 @@ void Api::handle_page(const std::shared_ptr<Call>& call) {
                 finish(*call,
                        {200, "text/plain; version=0.0.4; charset=utf-8", metrics(statistics)}, "");
         } catch (const std::exception& error) {
-            health_ = Health::degraded;
             options_.log(LogLevel::error, error.what(), {{"id", call->id}});
             fail(*call, ErrorCode::internal_error,
                  "the counters could not be read; the log says why");

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "access.hpp"
+#include "health.hpp"
 #include "http_server.hpp"
 #include "log.hpp"
 #include "query.hpp"
@@ -46,8 +47,6 @@ private:
     bool ended_ = false;
 };
 
-enum class Health { starting, ready, degraded };
-
 class Api {
 public:
     struct Options {
@@ -56,6 +55,7 @@ public:
         std::shared_ptr<const Credentials> credentials;
         /// The statistics file's members as they are now; called by RequestQueue::perform.
         std::function<Json()> statistics;
+        const Health* health = nullptr;  ///< never null; outlives the Api
         Log log;
     };
 
@@ -70,7 +70,6 @@ public:
     void set_credentials(std::shared_ptr<const Credentials> credentials) {
         options_.credentials = std::move(credentials);
     }
-    void set_health(Health health) { health_ = health; }
 
 private:
     struct Call;
@@ -85,7 +84,6 @@ private:
 
     RequestQueue& queue_;
     Options options_;
-    Health health_ = Health::starting;
     std::map<std::pair<std::string, std::string>, std::uint64_t> served_;  ///< by action and code
 };
 

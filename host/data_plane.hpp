@@ -96,6 +96,8 @@ public:
     /// In force for every frame that enters after the call returns.
     /// @throws std::exception when the device failed.
     virtual void commit(const Staged& staged) = 0;
+    /// Returns when the device takes a commit, one that changes nothing. @throws std::exception.
+    virtual void probe() {}
 };
 
 }  // namespace mirrornic

@@ -9,17 +9,28 @@ namespace mirrornic {
 
 class DevicePlane : public DataPlane {
 public:
-    explicit DevicePlane(MirrorDevice& device) : device_(device) {}
-    TableSizes sizes() const override { return device_.sizes(); }
+    explicit DevicePlane(MirrorDevice& device) { use(&device); }
+    /// Another device from now on; null: it is gone, and every call but sizes() throws DeviceGone.
+    void use(MirrorDevice* device) {
+        device_ = device;
+        if (device) sizes_ = device->sizes();
+    }
+    TableSizes sizes() const override { return sizes_; }
     Staged stage(const TableState& desired, const Touched* touched) override {
-        return device_.plan(desired, touched);
+        return device().plan(desired, touched);
     }
     void commit(const Staged& staged) override {
-        device_.commit(std::static_pointer_cast<const MirrorDevice::Plan>(staged));
+        device().commit(std::static_pointer_cast<const MirrorDevice::Plan>(staged));
     }
+    void probe() override { device().probe(); }
 
 private:
-    MirrorDevice& device_;
+    MirrorDevice& device() const {
+        if (!device_) throw DeviceGone("the device is gone; it is used again when it is back");
+        return *device_;
+    }
+    MirrorDevice* device_ = nullptr;
+    TableSizes sizes_{};
 };
 
 }  // namespace mirrornic

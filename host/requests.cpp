@@ -62,6 +62,8 @@ std::vector<Reply> Requests::handle(const std::vector<Request>& requests) {
             return failure(error.code, error.what());
         } catch (const StoreUnavailable& error) {
             return failure(ErrorCode::unavailable, error.what());
+        } catch (const DeviceGone& error) {
+            return failure(ErrorCode::unavailable, error.what());
         } catch (const std::exception& error) {
             return failure(ErrorCode::internal_error, error.what());
         }
@@ -167,6 +169,10 @@ DataPlane::Staged Requests::stage() {
                           : full.table == "slot"        ? ErrorCode::sessions_per_interface_limit
                                                         : ErrorCode::session_limit;
         throw RequestError(code, "the device's " + full.table + " table is full: " + full.what());
+    } catch (const std::exception& error) {
+        settled_ = false;
+        device_trouble_ = error.what();
+        throw;
     }
 }
 
@@ -207,11 +213,20 @@ Requests::~Requests() {
 
 /// Keeps changes, and before them what the store owes.
 void Requests::keep(const std::vector<Change>& changes) {
-    if (owed_.empty()) return store_.commit(changes);
-    std::vector<Change> all = owed_;
-    all.insert(all.end(), changes.begin(), changes.end());
-    store_.commit(all);
-    owed_.clear();
+    try {
+        if (owed_.empty()) {
+            store_.commit(changes);
+        } else {
+            std::vector<Change> all = owed_;
+            all.insert(all.end(), changes.begin(), changes.end());
+            store_.commit(all);
+            owed_.clear();
+        }
+        store_trouble_.reset();
+    } catch (const std::exception& error) {
+        store_trouble_ = error.what();
+        throw;
+    }
 }
 
 /// Takes back, newest first, what was kept last: at once, or with the next change that is kept.
@@ -228,7 +243,11 @@ void Requests::put_back(const std::vector<Change>& inverses) {
 void Requests::bring_back() {
     try {
         data_plane_.commit(data_plane_.stage(tables_, nullptr));
-    } catch (const std::exception&) {
+        settled_ = true;
+        touched_ = {};
+    } catch (const std::exception& error) {
+        settled_ = false;
+        device_trouble_ = error.what();
     }
 }
 
@@ -265,8 +284,9 @@ void Requests::admit() {
         touched_ = {};
     } catch (const TableFull&) {
         wait(before);
-    } catch (const std::exception&) {
+    } catch (const std::exception& error) {
         settled_ = false;
+        device_trouble_ = error.what();
         wait(before);
         bring_back();
     }
@@ -283,6 +303,40 @@ std::vector<DisabledSession> Requests::disabled() const {
     return out;
 }
 
+void Requests::tend() {
+    if (device_trouble_) {
+        bring_back();
+        // The device may hold what is wanted and still take no change.
+        try {
+            if (settled_) {
+                data_plane_.probe();
+                device_trouble_.reset();
+            }
+        } catch (const std::exception& error) {
+            settled_ = false;
+            device_trouble_ = error.what();
+        }
+    }
+    if (!store_trouble_) return;
+    try {
+        if (owed_.empty())
+            store_.probe();
+        else
+            keep({});
+        store_trouble_.reset();
+    } catch (const std::exception& error) {
+        store_trouble_ = error.what();
+    }
+}
+
+void Requests::data_plane_is_new() {
+    // It may have other sizes.
+    tables_ = table_state(account_);
+    waiting_ = fit(tables_, account_, data_plane_.sizes());
+    settled_ = false;
+    bring_back();
+}
+
 /// S8: what is staged in the device waits for the store.
 void Requests::commit(Batch& batch, const DataPlane::Staged& staged) {
     keep(batch.changes);
@@ -290,8 +344,9 @@ void Requests::commit(Batch& batch, const DataPlane::Staged& staged) {
         data_plane_.commit(staged);
         settled_ = true;
         touched_ = {};
-    } catch (...) {
+    } catch (const std::exception& error) {
         settled_ = false;
+        device_trouble_ = error.what();
         const std::exception_ptr failure = std::current_exception();
         put_back(batch.inverses);
         take_back(batch);

@@ -87,6 +87,16 @@ public:
     /// @return the ids of sessions that were deleted (Settings::delete_orphans)
     std::vector<std::string> replace_network(std::shared_ptr<const Network> network);
 
+    /// What keeps changes from being made: a sentence each from the failure on until a later try
+    /// succeeded. To be asked by /health (H1).
+    const std::optional<std::string>& device_trouble() const { return device_trouble_; }
+    const std::optional<std::string>& store_trouble() const { return store_trouble_; }
+    /// To be called now and then. After a failure it tries to bring the device to the account's
+    /// state, and to write what the store owes; nothing is done while there is no trouble.
+    void tend();
+    /// The data plane is another device from now on, which may hold anything.
+    void data_plane_is_new();
+
     const Account& account() const { return account_; }
     /// What is in force.
     const TableState& tables() const { return tables_; }
@@ -121,6 +131,7 @@ private:
     Store& store_;
     std::vector<Change> owed_;  ///< what takes back a change that failed, and is not stored yet
     DataPlane& data_plane_;
+    std::optional<std::string> device_trouble_, store_trouble_;
     Settings settings_;
     std::mt19937_64 generator_;  ///< draws ids and VNIs
 };

@@ -97,6 +97,22 @@ std::vector<NamedFile> files_of(const ServeOptions& options, const fs::path& sta
     return files;
 }
 
+/// The file behind "pci:ADDRESS" or "file:PATH".
+std::string registers_path(const std::string& device) {
+    if (device.compare(0, 4, "pci:") == 0)
+        return "/sys/bus/pci/devices/" + device.substr(4) + "/resource0";
+    return device.substr(5);
+}
+
+using FileIdentity = std::pair<dev_t, ino_t>;
+
+/// Nothing: there is no such file.
+std::optional<FileIdentity> identity_of(const std::string& path) {
+    struct stat status {};
+    if (::stat(path.c_str(), &status) != 0) return {};
+    return FileIdentity{status.st_dev, status.st_ino};
+}
+
 class Server {
 public:
     explicit Server(const ServeOptions& options);
@@ -107,11 +123,14 @@ private:
     void end_starting();
     void open(MirrorDevice& device);
     void simulate();
-    std::unique_ptr<RegisterAccess> open_registers() const;
+    std::unique_ptr<RegisterAccess> open_registers();
     bool may_import();
     void import(const Account& configured);
     void reload();
-    void repair();
+    void tick();
+    void look_at_device();
+    void reopen();
+    void tell_health();
     void warn_of_sessions(const Requests& requests);
     Json statistics();
     void print_ready();
@@ -137,7 +156,11 @@ private:
     std::atomic<bool> more_{true};  ///< the capture may have a frame
     std::unique_ptr<RegisterAccess> registers_;
     std::optional<MirrorDevice> mapped_device_;
-    MirrorDevice* device_ = nullptr;  ///< once it is open
+    MirrorDevice* device_ = nullptr;  ///< while it is open
+    Health health_;
+    std::optional<std::string> device_seen_;          ///< its trouble, as the last look at it found
+    std::optional<FileIdentity> registers_identity_;  ///< of a mapped device's file
+    std::optional<std::string> input_trouble_;        ///< what ended the capture, if it was damage
     std::optional<DevicePlane> plane_;
     std::optional<Requests> requests_;
     std::optional<Api> api_;
@@ -176,8 +199,8 @@ Server::Server(const ServeOptions& options)
     if (options.import && may_import()) import_ = configuration.account;
     open_statistics();
 
-    api_.emplace(queue_,
-                 Api::Options{options.region, credentials, [this] { return statistics(); }, log_});
+    api_.emplace(queue_, Api::Options{options.region, credentials, [this] { return statistics(); },
+                                      &health_, log_});
     http_.emplace(options.http,
                   [this](HttpRequest request, const HttpPeer& peer, HttpServer::Respond respond) {
                       api_->handle(std::move(request), peer, std::move(respond));
@@ -212,14 +235,64 @@ void Server::import(const Account& configured) {
     log_(LogLevel::info, "imported", {{"objects", change.put.size()}});
 }
 
-/// A flipped bit is found by a frame that meets it; the driver writes the entry again (T4).
-void Server::repair() {
+/// Once a second: looks at the device, tries again what has failed, and says what has changed.
+void Server::tick() {
     try {
-        if (const auto done = device_->repair()) log_(LogLevel::warning, *done, {});
+        device_ ? look_at_device() : reopen();
+        device_seen_.reset();
+    } catch (const DeviceGone& error) {
+        device_seen_ = error.what();
+        // A simulation that fails ends the service; what is mapped may come back.
+        if (mapped_device_) {
+            plane_->use(nullptr);
+            device_ = nullptr;
+        }
     } catch (const std::exception& error) {
-        log_(LogLevel::error, "a faulty table entry could not be written again",
-             {{"why", error.what()}});
+        device_seen_ = error.what();
     }
+    requests_->tend();
+    watch_outputs();
+    tell_health();
+}
+
+/// A flipped bit is found by a frame that meets it; the driver writes the entry again (T4).
+void Server::look_at_device() {
+    if (registers_identity_ && registers_identity_ != identity_of(registers_path(options_.device)))
+        throw DeviceGone("the registers " + registers_path(options_.device) +
+                         " are gone, or others are in their place");
+    if (const auto done = device_->repair()) log_(LogLevel::warning, *done, {});
+}
+
+/// V2: a device that was gone is opened again when it is back, and brought to the account's state.
+void Server::reopen() {
+    plane_->use(nullptr);
+    mapped_device_.reset();
+    registers_.reset();
+    registers_ = open_registers();
+    mapped_device_.emplace(*registers_);
+    device_ = &*mapped_device_;
+    plane_->use(device_);
+    requests_->data_plane_is_new();
+}
+
+void Server::tell_health() {
+    const auto tell = [this](Health::Cause cause, const std::optional<std::string>& trouble) {
+        const bool before = health_.trouble(cause).has_value();
+        health_.tell(cause, trouble);
+        if (before == trouble.has_value()) return;
+        if (trouble)
+            log_(LogLevel::error, "degraded", {{"cause", Health::name(cause)}, {"why", *trouble}});
+        else
+            log_(LogLevel::info, "a cause is over", {{"cause", Health::name(cause)}});
+    };
+    tell(Health::Cause::device, device_seen_ ? device_seen_ : requests_->device_trouble());
+    tell(Health::Cause::store, requests_->store_trouble());
+    tell(Health::Cause::log, log_file_.trouble());
+    std::optional<std::string> output = input_trouble_;
+    if (traffic_)
+        for (const OutputState& state : traffic_->outputs())
+            if (state.trouble && !output) output = state.trouble;
+    tell(Health::Cause::output, output);
 }
 
 /// While the device is being opened: /health, and Unavailable to the others. Until end_starting()
@@ -251,20 +324,22 @@ void Server::open(MirrorDevice& device) {
     requests_.emplace(std::move(account), *store_, *plane_, std::move(settings));
     warn_of_sessions(*requests_);
     end_starting();
-    api_->set_health(Health::ready);
-    http_->every(std::chrono::seconds(1), [this] {
-        repair();
-        watch_outputs();
-    });
+    tell_health();
+    health_.open();
+    // In the queue, where no frame waits with an index that a repair may give away.
+    http_->every(std::chrono::seconds(1), [this] { queue_.post([this](Requests&) { tick(); }); });
     print_ready();
 }
 
-std::unique_ptr<RegisterAccess> Server::open_registers() const {
+std::unique_ptr<RegisterAccess> Server::open_registers() {
     const std::string& device = options_.device;
+    std::unique_ptr<RegisterAccess> registers;
     if (device.compare(0, 4, "pci:") == 0)
-        return std::unique_ptr<RegisterAccess>(
-            new MappedRegisters(MappedRegisters::pci(device.substr(4))));
-    return open_register_file(device.substr(5));
+        registers.reset(new MappedRegisters(MappedRegisters::pci(device.substr(4))));
+    else
+        registers = open_register_file(device.substr(5));
+    registers_identity_ = identity_of(registers_path(device));
+    return registers;
 }
 
 void Server::warn_of_sessions(const Requests& requests) {
@@ -273,6 +348,7 @@ void Server::warn_of_sessions(const Requests& requests) {
 }
 
 Json Server::statistics() {
+    if (!device_) throw DeviceGone("the device is gone; it is used again when it is back");
     const Counters counters = device_->counters();
     std::vector<std::string> order;
     for (const auto& [sequence, session] : requests_->account().sessions()) {
@@ -394,6 +470,7 @@ void Server::simulate() {
         if (turn % frames_between_polls == 0) http_->poll();
         if (queue_.has_changes()) traffic_->settle_indices();
         queue_.perform(*requests_);
+        tell_health();
         if (offload.failure()) std::rethrow_exception(offload.failure());
         if (more_.exchange(false)) {
             const Traffic::Frame* frame = traffic_->poll([this] {
@@ -448,6 +525,7 @@ int Server::run() {
             while (!http_->stopped()) {
                 http_->wait();
                 queue_.perform(*requests_);
+                tell_health();
             }
         }
     } catch (...) {

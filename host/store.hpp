@@ -21,6 +21,9 @@ public:
     /// Keeps all of the changes, one after the other, or nothing; they are kept when the call
     /// returns. @throws StoreUnavailable, or another std::exception when the store failed.
     virtual void commit(const std::vector<Change>& changes) = 0;
+    /// Returns when the store could take a change now. Writes nothing that load() would show.
+    /// @throws what commit() throws.
+    virtual void probe() { commit({}); }
 };
 
 /// Keeps an account as long as the process lives.

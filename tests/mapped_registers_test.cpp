@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "../driver/mapped_registers.hpp"
 
+#include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -105,6 +108,52 @@ TEST_CASE("addresses outside the register map do not reach memory") {
     REQUIRE_THROWS_AS(registers.write(map::end_address, 1), std::out_of_range);
     REQUIRE_THROWS_AS(registers.read(2), std::out_of_range);
     REQUIRE(registers.read(map::end_address - 4) == 0);
+}
+
+TEST_CASE("V2 what is cut while it is mapped reads as all ones, and the process lives") {
+    const Folder folder;
+    const auto path = folder.file("bar", map::end_address);
+    const auto other = folder.file("other", map::end_address);
+    const auto combining = GENERATE(false, true);
+    MappedRegisters registers(path, combining ? path : "");
+    MappedRegisters beside(other);
+    registers.write(0x1040, 7);
+    REQUIRE(registers.read(0x1040) == 7);
+    std::filesystem::resize_file(path, 0);
+    REQUIRE(registers.read(0) == ~0u);
+    REQUIRE(registers.read(map::end_address - 4) == ~0u);
+    RegisterLine words;
+    words.fill(5);
+    registers.write_line(0x1040, words, 0xffff);
+    registers.write(0x1044, 9);
+    REQUIRE(registers.read(0x2000 - 4) == ~0u);
+    REQUIRE_THROWS_AS(MirrorDevice(registers), DeviceGone);
+    // Others are not touched, and a whole file in its place can be opened.
+    beside.write(0x1040, 8);
+    REQUIRE(beside.read(0x1040) == 8);
+    REQUIRE(beside.read(0) == 0);
+    std::filesystem::remove(path);
+    folder.file("bar", map::end_address);
+    MappedRegisters again(path);
+    REQUIRE(again.read(0) == 0);
+}
+
+TEST_CASE("a fault that is no device's still ends the process") {
+    const Folder folder;
+    const auto path = folder.file("bar", map::end_address);
+    const pid_t process = ::fork();
+    if (process == 0) {
+        MappedRegisters registers(path);
+        const int file = ::open(path.c_str(), O_RDWR);
+        auto* const at = static_cast<volatile char*>(
+            ::mmap(nullptr, 4096, PROT_READ, MAP_SHARED, file, 1 << 20));
+        [[maybe_unused]] const char byte = *at;
+        ::_exit(0);
+    }
+    int status = 0;
+    REQUIRE(::waitpid(process, &status, 0) == process);
+    REQUIRE(WIFSIGNALED(status));
+    REQUIRE(WTERMSIG(status) == SIGBUS);
 }
 
 TEST_CASE("a file that cannot be a device is refused with a reason") {

@@ -617,6 +617,9 @@ class Serve(unittest.TestCase):
         status, _, body = served.http("GET", "/health")
         return status, json.loads(body)["Status"]
 
+    def await_ready(self, served):
+        await_until(lambda: self.health(served) == (200, "ready"), "/health ready", 10, served.log)
+
     def seen(self, served):
         """What the Describe actions show, without what differs in each reply."""
         found = {}
@@ -654,12 +657,12 @@ class Serve(unittest.TestCase):
         tms = served.ok("CreateTrafficMirrorSession", **session).findtext("trafficMirrorSession/trafficMirrorSessionId")
         self.assertEqual(self.sessions(served), ["tms-1", tms])
         self.assertNotEqual(device.read_bytes(), before[1])
-        self.assertEqual(self.health(served), (200, "ready"))
+        self.await_ready(served)
         served.stop()
 
     def test_device_fails(self):
-        """S7 S8 InternalError: the device cannot be written; the store is put back, and /health is degraded until a
-        change succeeds."""
+        """S7 S8 InternalError: the device cannot be written; the store is put back, and /health is degraded until the
+        device takes what the account wants."""
         self.config = self.write({**network(), **objects()})
         served, disk = self.on_small_disk("--import", "--device", f"file:{self.folder}/disk/device")
         state = self.folder / "state.sqlite"
@@ -687,7 +690,7 @@ class Serve(unittest.TestCase):
         filler.unlink()
         tms = served.ok("CreateTrafficMirrorSession", **session).findtext("trafficMirrorSession/trafficMirrorSessionId")
         self.assertEqual(self.sessions(served), ["tms-1", tms])
-        self.assertEqual(self.health(served), (200, "ready"))
+        self.await_ready(served)
         self.assertNotEqual((disk / "device").read_bytes()[12288:], tables)
         served.stop()
 
