@@ -335,6 +335,7 @@ void Requests::data_plane_is_new() {
     waiting_ = fit(tables_, account_, data_plane_.sizes());
     settled_ = false;
     bring_back();
+    if (settled_) device_trouble_.reset();
 }
 
 /// S8: what is staged in the device waits for the store.
