@@ -468,9 +468,11 @@ void Server::simulate() {
     bool settled = false, told = !options_.traffic.in;
     for (unsigned turn = 0; !http_->stopped(); ++turn) {
         if (turn % frames_between_polls == 0) http_->poll();
-        if (queue_.has_changes()) traffic_->settle_indices();
-        queue_.perform(*requests_);
-        tell_health();
+        if (!queue_.empty()) {
+            if (queue_.has_changes()) traffic_->settle_indices();
+            queue_.perform(*requests_);
+            tell_health();
+        }
         if (offload.failure()) std::rethrow_exception(offload.failure());
         if (more_.exchange(false)) {
             const Traffic::Frame* frame = traffic_->poll([this] {
