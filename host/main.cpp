@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The command `mirrornic`: options in, exit status out. 0 done, 1 bad input, configuration or
 // request, 2 usage, 3 the device or the simulation failed.
+#include <sys/stat.h>
+
 #include <boost/program_options.hpp>
 #include <cerrno>
 #include <csignal>
@@ -343,6 +345,11 @@ int serve(const std::vector<std::string>& arguments) {
                 throw UsageError(std::string("--") + name + " needs --in");
     if (options.traffic.loop && options.traffic.in.value_or("-") == "-")
         throw UsageError("--loop needs a capture file as --in");
+    struct stat in {};
+    if (options.traffic.loop && ::stat(options.traffic.in->c_str(), &in) == 0 &&
+        !S_ISREG(in.st_mode))
+        throw UsageError("--loop: " + *options.traffic.in +
+                         " is no regular file, and cannot be read again from its beginning");
     if (options.http.certificate.has_value() != options.http.key.has_value())
         throw UsageError("--tls-cert and --tls-key go together");
     const bool local = is_loopback(options.http.address);

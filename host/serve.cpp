@@ -475,10 +475,18 @@ void Server::simulate() {
         }
         if (offload.failure()) std::rethrow_exception(offload.failure());
         if (more_.exchange(false)) {
-            const Traffic::Frame* frame = traffic_->poll([this] {
-                more_ = true;
-                http_->wake();
-            });
+            const Traffic::Frame* frame = nullptr;
+            try {
+                frame = traffic_->poll([this] {
+                    more_ = true;
+                    http_->wake();
+                });
+            } catch (const CaptureError& error) {
+                // The traffic ends here; the control plane goes on.
+                traffic_->end_capture();
+                input_trouble_ = error.what();
+                tell_health();
+            }
             if (frame) {
                 traffic_->feed(*frame);
                 more_ = true;
@@ -514,9 +522,8 @@ int Server::run() {
     answer_starting();
     try {
         if (options_.device == "sim") {
-            // Waits for the capture's head; nothing is there to be stopped in order yet.
-            traffic_.emplace(options_.traffic, network_);
             watch();
+            traffic_.emplace(options_.traffic, network_);
             traffic_->board().run([this] { simulate(); });
             close_outputs();
         } else {

@@ -371,7 +371,7 @@ struct Traffic::Parts {
           board(board_options(traffic)),
           decisions(traffic.decisions, turns(2), traffic.live),
           taps(std::move(network)) {
-        if (options.in) reader.emplace(*options.in);
+        if (options.in) reader.emplace(*options.in, !options.live);
         if (options.out) out.emplace(output_file(*options.out, 0), writes_headers());
         if (options.forward) forward.emplace(output_file(*options.forward, 1), writes_headers());
     }
@@ -382,6 +382,10 @@ struct Traffic::Parts {
         return options.pieces ? options.pieces->turns(file) : nullptr;
     }
     bool writes_headers() const { return !options.pieces; }
+    /// The last time stamp that the outputs can hold, in nanoseconds.
+    std::uint64_t last_stamp() const {
+        return out || forward ? CaptureWriter::kLastTimestamp : UINT64_MAX;
+    }
 
     const TrafficOptions options;
     std::optional<CaptureReader> reader;
@@ -400,6 +404,7 @@ struct Traffic::Parts {
     std::uint64_t frames = 0, start_cycle = 0, start_skipped = 0;
     std::uint64_t first_timestamp = 0, last_timestamp = 0;
     std::uint64_t shift = 0;                 ///< nanoseconds that earlier rounds of a loop took
+    std::uint64_t latest = 0;                ///< of the capture's own time stamps
     std::uint64_t snapped = 0, skipped = 0;  ///< in earlier rounds
 };
 
@@ -492,6 +497,8 @@ const Traffic::Frame* Traffic::poll(const std::function<void()>& wake) {
 
 bool Traffic::ended() const { return parts_->ended; }
 
+void Traffic::end_capture() { parts_->ended = true; }
+
 const Traffic::Frame* Traffic::take(bool wait, const std::function<void()>& wake) {
     using Poll = CaptureReader::Poll;
     Parts& parts = *parts_;
@@ -507,11 +514,24 @@ const Traffic::Frame* Traffic::take(bool wait, const std::function<void()>& wake
         }
         parts.snapped += parts.reader->snapped();
         parts.skipped += parts.reader->skipped();
+        // C6: the stamps of a round follow those of the last one, and begin anew at the capture's
+        // own when they would not fit.
         parts.shift = parts.last_timestamp - parts.first_timestamp;
-        parts.reader.emplace(*parts.options.in);
+        if (parts.latest > parts.last_stamp() || parts.shift > parts.last_stamp() - parts.latest) {
+            parts.shift = 0;
+            parts.last_timestamp = 0;
+        }
+        CaptureReader again = parts.reader->again();
+        parts.reader.emplace(std::move(again));
     }
     parts.frame.number = ++parts.frames;
     if (parts.frames == 1) parts.first_timestamp = parts.frame.timestamp_ns;
+    if (parts.options.live && parts.frame.timestamp_ns > parts.last_stamp())
+        throw CaptureError(*parts.options.in,
+                           "frame " + std::to_string(parts.frames) + " has the time stamp " +
+                               std::to_string(parts.frame.timestamp_ns / 1'000'000'000) +
+                               " s, which does not fit into the 32 bits of a pcap file");
+    parts.latest = std::max(parts.latest, parts.frame.timestamp_ns);
     parts.frame.timestamp_ns += parts.shift;
     parts.last_timestamp = std::max(parts.last_timestamp, parts.frame.timestamp_ns);
     return &parts.frame;

@@ -116,6 +116,7 @@ public:
     /// once, from another thread, when there is more to know.
     const Frame* poll(const std::function<void()>& wake);
     bool ended() const;  ///< the capture has no more frames, or there is none
+    void end_capture();  ///< takes no more frames of it
     /// A frame's time after the first one's, in seconds.
     double seconds(const Frame& frame) const;
     /// Its passes: at the taps of its source and its destination, or at the default tap, or at

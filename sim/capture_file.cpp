@@ -13,6 +13,7 @@
 #include <zstd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <climits>
 #include <condition_variable>
@@ -63,8 +64,6 @@ public:
     /// Up to `size` bytes; 0 at the end, -1 on an error.
     virtual ssize_t read(char* out, std::size_t size) = 0;
     virtual std::optional<double> progress() const = 0;
-    /// A read that waits for a pipe, and each after it, finds the end. From any thread.
-    virtual void stop() = 0;
     /// The file itself: a read never waits for another program.
     virtual bool regular() const = 0;
     /// What libpcap reads from, and closes: read() behind a FILE, or the file itself.
@@ -91,7 +90,9 @@ namespace {
 /// The file as it is. Its first bytes can be looked at before they are read, also from a pipe.
 class PlainSource : public CaptureReader::Source {
 public:
-    explicit PlainSource(int fd) : fd_(fd) {
+    /// @param fd stays open @param stop a read that waits for a pipe, and each after it, finds the
+    /// end once this descriptor can be read
+    PlainSource(int fd, int stop) : fd_(fd), stop_(stop) {
         while (peeked_ < sizeof magic) {
             const ssize_t n =
                 from_file(reinterpret_cast<char*>(magic) + peeked_, sizeof magic - peeked_);
@@ -102,18 +103,14 @@ public:
 
     bool regular() const override {
         struct stat status {};
-        return ::fstat(fd_.get(), &status) == 0 && S_ISREG(status.st_mode);
-    }
-    void stop() override {
-        const std::uint64_t one = 1;
-        [[maybe_unused]] const ssize_t written = ::write(stop_.get(), &one, sizeof one);
+        return ::fstat(fd_, &status) == 0 && S_ISREG(status.st_mode);
     }
 
     /// Of a regular file a FILE of its own: that is the shorter way for every record.
     std::FILE* stream() override {
         const auto back = -static_cast<off_t>(peeked_);
-        if (given_ != 0 || ::lseek(fd_.get(), back, SEEK_CUR) < 0) return Source::stream();
-        std::FILE* stream = ::fdopen(::fcntl(fd_.get(), F_DUPFD_CLOEXEC, 0), "r");
+        if (given_ != 0 || ::lseek(fd_, back, SEEK_CUR) < 0) return Source::stream();
+        std::FILE* stream = ::fdopen(::fcntl(fd_, F_DUPFD_CLOEXEC, 0), "r");
         if (stream == nullptr) throw std::bad_alloc();
         return stream;
     }
@@ -129,9 +126,9 @@ public:
     /// Part of the file that was read, if its size is known.
     std::optional<double> progress() const override {
         struct stat status {};
-        if (::fstat(fd_.get(), &status) != 0 || !S_ISREG(status.st_mode) || status.st_size == 0)
+        if (::fstat(fd_, &status) != 0 || !S_ISREG(status.st_mode) || status.st_size == 0)
             return {};
-        const off_t at = ::lseek(fd_.get(), 0, SEEK_CUR);
+        const off_t at = ::lseek(fd_, 0, SEEK_CUR);
         if (at < 0) return {};
         return static_cast<double>(at) / static_cast<double>(status.st_size);
     }
@@ -151,17 +148,16 @@ private:
     ssize_t from_file(char* out, std::size_t size) {
         ssize_t n;
         do {
-            pollfd waited[] = {{fd_.get(), POLLIN, 0}, {stop_.get(), POLLIN, 0}};
+            pollfd waited[] = {{fd_, POLLIN, 0}, {stop_, POLLIN, 0}};
             if (::poll(waited, 2, -1) > 0 && waited[1].revents != 0) return 0;
-            n = ::read(fd_.get(), out, size);
-        } while (n < 0 && errno == EINTR);
+            n = ::read(fd_, out, size);
+        } while (n < 0 && (errno == EINTR || errno == EAGAIN));
         if (n < 0) error = std::strerror(errno);
         if (n > 0) any = true;
         return n;
     }
 
-    Descriptor fd_;
-    Descriptor stop_{::eventfd(0, EFD_CLOEXEC)};
+    int fd_, stop_;
     std::uint8_t magic[4] = {};  ///< the first bytes
     std::size_t peeked_ = 0;
     std::size_t given_ = 0;
@@ -174,7 +170,6 @@ public:
     explicit CompressedSource(std::unique_ptr<PlainSource> file) : file_(std::move(file)) {}
 
     std::optional<double> progress() const final { return file_->progress(); }
-    void stop() final { file_->stop(); }
     bool regular() const final { return file_->regular(); }
 
     ssize_t read(char* out, std::size_t size) final {
@@ -264,11 +259,16 @@ private:
     std::unique_ptr<ZSTD_DStream, Free> stream_{ZSTD_createDStream()};
 };
 
-std::unique_ptr<CaptureReader::Source> open_source(const std::string& path,
-                                                   const std::string& name) {
-    const int fd = path == "-" ? STDIN_FILENO : ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+/// Of a named pipe the open does not wait for a writer; the reads do.
+int open_input(const std::string& path, const std::string& name) {
+    const int fd =
+        path == "-" ? STDIN_FILENO : ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) throw CaptureError(name, std::strerror(errno));
-    auto file = std::make_unique<PlainSource>(fd);
+    return fd;
+}
+
+std::unique_ptr<CaptureReader::Source> open_source(int fd, int stop, const std::string& name) {
+    auto file = std::make_unique<PlainSource>(fd, stop);
     if (!file->error.empty()) throw CaptureError(name, file->error);
     if (file->is_gzip()) return std::make_unique<GzipSource>(std::move(file));
     if (file->is_zstd()) return std::make_unique<ZstdSource>(std::move(file));
@@ -311,8 +311,10 @@ struct Batch {
 }  // namespace
 
 struct CaptureReader::State {
-    explicit State(const std::string& path);
+    State(const std::string& path, std::string name, bool wait);
     ~State();
+    /// Reads the head. @throws CaptureError
+    void open();
 
     /// The batch that has the next frame, the end or the failure; false: there is none yet.
     bool advance(bool wait, const std::function<void()>& wake);
@@ -328,8 +330,10 @@ struct CaptureReader::State {
         void operator()(pcap* capture) const { pcap_close(capture); }
     };
     std::string name;
+    Descriptor file, stop{::eventfd(0, EFD_CLOEXEC)};
     std::unique_ptr<Source> source;  // outlives pcap, which reads from it
     std::unique_ptr<pcap, PcapClose> capture;
+    std::atomic<bool> opened{false};  // source and capture are there
 
     // Of the reading thread.
     std::uint64_t records_read = 0;
@@ -347,8 +351,14 @@ struct CaptureReader::State {
     std::thread thread;
 };
 
-CaptureReader::State::State(const std::string& path)
-    : name(path == "-" ? "standard input" : path), source(open_source(path, name)) {
+CaptureReader::State::State(const std::string& path, std::string shown_name, bool wait)
+    : name(std::move(shown_name)), file(open_input(path, name)) {
+    for (std::size_t i = 0; i < kBatches; ++i) spare.push_back(std::make_unique<Batch>());
+    if (wait) open();
+}
+
+void CaptureReader::State::open() {
+    source = open_source(file.get(), stop.get(), name);
     std::FILE* stream = source->stream();
     source->stdio.resize(kReadBuffer);
     std::setvbuf(stream, source->stdio.data(), _IOFBF, source->stdio.size());
@@ -369,7 +379,7 @@ CaptureReader::State::State(const std::string& path)
     }
     const int type = pcap_datalink(capture.get());
     if (type != DLT_EN10MB) throw CaptureError(name, wrong_link_type(type));
-    for (std::size_t i = 0; i < kBatches; ++i) spare.push_back(std::make_unique<Batch>());
+    opened = true;
 }
 
 CaptureReader::State::~State() {
@@ -378,7 +388,8 @@ CaptureReader::State::~State() {
         stopping = true;
         freed.notify_one();
     }
-    source->stop();
+    const std::uint64_t one = 1;
+    [[maybe_unused]] const ssize_t written = ::write(stop.get(), &one, sizeof one);
     if (thread.joinable()) thread.join();
 }
 
@@ -448,7 +459,14 @@ void CaptureReader::State::read_ahead() {
             spare.pop_front();
         }
         batch->clear();
-        const bool more = read_records(*batch);
+        bool more = false;
+        try {
+            if (!opened) open();
+            more = read_records(*batch);
+        } catch (const CaptureError&) {
+            batch->last = true;
+            batch->failure = std::current_exception();
+        }
         give(batch);
         if (!more) return;
     }
@@ -490,7 +508,20 @@ CaptureReader::Poll CaptureReader::State::take(Frame& frame, bool wait,
     return Poll::frame;
 }
 
-CaptureReader::CaptureReader(const std::string& path) : state_(std::make_unique<State>(path)) {}
+CaptureReader::CaptureReader(const std::string& path, bool wait) {
+    struct stat status {};
+    const bool regular =
+        path != "-" && ::stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode);
+    state_ = std::make_unique<State>(path, path == "-" ? "standard input" : path, wait || regular);
+}
+
+CaptureReader::CaptureReader(std::unique_ptr<State> state) : state_(std::move(state)) {}
+
+CaptureReader CaptureReader::again() const {
+    // The descriptor's own name: it stays the file's when others are taken from it.
+    return CaptureReader(std::make_unique<State>(
+        "/proc/self/fd/" + std::to_string(state_->file.get()), state_->name, false));
+}
 
 CaptureReader::~CaptureReader() = default;
 CaptureReader::CaptureReader(CaptureReader&&) noexcept = default;
@@ -509,7 +540,10 @@ std::uint64_t CaptureReader::snapped() const { return state_->snapped; }
 
 std::uint64_t CaptureReader::skipped() const { return state_->skipped; }
 
-std::optional<double> CaptureReader::progress() const { return state_->source->progress(); }
+std::optional<double> CaptureReader::progress() const {
+    if (!state_->opened) return {};
+    return state_->source->progress();
+}
 
 // ---------------------------------------------------------------------------------------- writing
 
@@ -551,7 +585,7 @@ void CaptureWriter::write(std::uint64_t timestamp_ns, const std::uint8_t* data, 
                                              std::to_string(kSnapLength));
     }
     const std::uint64_t seconds = timestamp_ns / kNanosecondsPerSecond;
-    if (seconds > UINT32_MAX) {
+    if (timestamp_ns > kLastTimestamp) {
         throw CaptureError(file_.name(), "the time stamp of " + std::to_string(seconds) +
                                              " s does not fit into pcap's 32 bits");
     }

@@ -30,8 +30,13 @@ public:
     };
 
     /// Opens `path`, or standard input if it is "-", and reads the file header.
+    /// @param wait false: the header of what is no regular file, a pipe say, is read by the reading
+    /// thread, so that nothing waits for who writes it; next() and poll() then throw what is wrong
     /// @throws CaptureError when it cannot be read, is empty, is no capture or not of Ethernet.
-    explicit CaptureReader(const std::string& path);
+    explicit CaptureReader(const std::string& path, bool wait = true);
+    /// A reader of the same regular file from its beginning, also when the file has another name
+    /// now or none. The reading thread opens it. @throws CaptureError
+    CaptureReader again() const;
     ~CaptureReader();
     CaptureReader(CaptureReader&&) noexcept;
     CaptureReader& operator=(CaptureReader&&) = delete;
@@ -60,6 +65,7 @@ public:
 
 private:
     struct State;
+    explicit CaptureReader(std::unique_ptr<State> state);
     std::unique_ptr<State> state_;
 };
 
@@ -68,6 +74,8 @@ private:
 class CaptureWriter {
 public:
     static constexpr std::size_t kSnapLength = 262144;
+    /// The last time stamp that fits: pcap's seconds have 32 bits.
+    static constexpr std::uint64_t kLastTimestamp = (std::uint64_t{1} << 32) * 1'000'000'000 - 1;
 
     /// Creates or truncates `path`; "-" is standard output. @throws CaptureError.
     explicit CaptureWriter(const std::string& path);

@@ -549,33 +549,6 @@ class Serve(unittest.TestCase):
                 self.assertEqual((done.returncode, len(done.stdout.split())), (0, count), done.stderr)
         self.assertEqual(len(copies(out["mirror.pcap"])), frames["mirrored"])
 
-    def test_stop_before_the_first_byte(self):
-        """SIGTERM ends a service whose pipe never brings a byte."""
-        served = self.start("--in", "-", "--out", self.folder / "o.pcap", stdin=subprocess.PIPE, ready=False)
-        time.sleep(1)
-        served.stop(-signal.SIGTERM)
-
-    def test_starting(self):
-        """S7: until the device is open, /health says starting and requests get Unavailable; then they are served."""
-        served = self.start("--in", "-", "--out", self.folder / "o.pcap", stdin=subprocess.PIPE, ready=False)
-        served.await_log("starting url=http")
-        served.port = int(served.log().split("starting url=http://127.0.0.1:")[1].split()[0])
-        for _ in range(3):
-            status, headers, body = served.http("GET", "/health")
-            self.assertEqual((status, json.loads(body), headers["Retry-After"]), (503, {"Status": "starting"}, "1"))
-            for path in "/stats", "/metrics":
-                self.assertEqual(served.http("GET", path)[0], 503)
-            for action in "DescribeTrafficMirrorFilters", "CreateTrafficMirrorFilter":
-                status, headers, body = served.form({"Action": action, "Version": service.VERSION})
-                self.assertEqual((status, headers["Retry-After"]), (503, "1"))
-                self.assertIn(b"<Code>Unavailable</Code>", body)
-        served.process.stdin.write(HEADER)
-        served.process.stdin.flush()
-        served.wait_ready()
-        self.assertEqual(served.http("GET", "/health")[0], 200)
-        served.ok("CreateTrafficMirrorFilter")
-        served.stop()
-
     def test_run_with_state(self):
         """run --state replays with the sessions that serve keeps, and leaves the file as it is."""
         self.config = self.write({**network(), **objects()})
