@@ -71,6 +71,21 @@ void check_local(const HttpRequest& request) {
         if (site != "none") deny("a web page sent it: Sec-Fetch-Site is " + shown(site));
 }
 
+bool is_page(const std::string& path) {
+    return path == "/health" || path == "/stats" || path == "/metrics";
+}
+
+/// Of a closed set, for what a client sends must take no memory for good: an action, a page or
+/// "other".
+std::string action_label(const std::string& action) {
+    return find_action(action) || is_page(action) ? action : "other";
+}
+
+/// A HEAD is answered like a GET, and the server leaves its body out.
+bool is_get(const HttpRequest& request) {
+    return request.method == "GET" || request.method == "HEAD";
+}
+
 bool is_form(const HttpRequest& request) {
     const auto type = header(request, "content-type");
     const std::string form = "application/x-www-form-urlencoded";
@@ -199,21 +214,12 @@ void Api::handle(HttpRequest request, const HttpPeer& peer, HttpServer::Respond 
     const auto call = std::make_shared<Call>(*this, std::move(request), peer, std::move(respond));
     try {
         const auto& http = call->http;
-        const bool page =
-            http.path == "/health" || http.path == "/stats" || http.path == "/metrics";
-        if (page || (http.path != "/" && !http.path.empty())) call->action = http.path;
-        if (http.method != "GET" && (page || http.method != "POST")) {
-            finish(*call,
-                   {405,
-                    "text/plain; charset=utf-8",
-                    "only GET and POST are served\n",
-                    {{"Allow", page ? "GET" : "GET, POST"}}},
-                   "MethodNotAllowed");
-            return;
-        }
+        const bool page = is_page(http.path);
+        if (page || http.path != "/") call->action = http.path;
+        if (!is_get(http) && (page || http.method != "POST")) return refuse_method(*call, page);
         call->key = let_in(http);
         if (page) return handle_page(call);
-        if (http.path != "/" && !http.path.empty()) {
+        if (http.path != "/") {
             finish(*call, {404, "text/plain; charset=utf-8", "nothing is served here\n"},
                    "NotFound");
             return;
@@ -235,15 +241,42 @@ void Api::handle(HttpRequest request, const HttpPeer& peer, HttpServer::Respond 
     }
 }
 
+void Api::refuse_method(Call& call, bool page) {
+    const std::string& method = call.http.method;
+    for (const char* known : {"CONNECT", "DELETE", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"})
+        if (method == known)
+            return finish(call,
+                          {405,
+                           "text/plain; charset=utf-8",
+                           "only GET, HEAD and POST are served, and POST not for pages\n",
+                           {{"Allow", page ? "GET, HEAD" : "GET, HEAD, POST"}}},
+                          "MethodNotAllowed");
+    finish(call, {501, "text/plain; charset=utf-8", "the method is not known here\n"},
+           "NotImplemented");
+}
+
 void Api::handle_action(const std::shared_ptr<Call>& call) {
     const auto& http = call->http;
     const bool post = http.method == "POST";
     if (post && !is_form(http))
         throw RequestError(ErrorCode::malformed_query_string,
                            "Content-Type must be application/x-www-form-urlencoded");
+    if (post && !http.query.empty())
+        throw RequestError(ErrorCode::malformed_query_string,
+                           "a POST has its parameters in its body, and none in its URL");
+    if (!post && !http.body.empty())
+        throw RequestError(ErrorCode::malformed_query_string,
+                           "a " + http.method + " has its parameters in its URL, and no body");
     const Query query(post ? http.body : http.query);
     const Action& action = query.action();
     call->action = action.name;
+    if (http.method == "HEAD" && !is_read(action.name))
+        return finish(*call,
+                      {405,
+                       "text/plain; charset=utf-8",
+                       "a change is no HEAD\n",
+                       {{"Allow", options_.credentials ? "GET, POST" : "POST"}}},
+                      "MethodNotAllowed");
     if (!options_.credentials && !is_read(action.name)) {
         const auto authorization = header(http, "authorization");
         const std::string scheme = "AWS4-HMAC-SHA256 ";
@@ -306,7 +339,7 @@ void Api::finish(Call& call, HttpReply reply, const std::string& code) {
     reply.headers.emplace_back("x-amzn-RequestId", call.id);
     reply.headers.emplace_back("Cache-Control", "no-store");
     if (reply.status == 503) reply.headers.emplace_back("Retry-After", "1");
-    ++served_[{call.action[0] == '/' ? "-" : call.action, code}];
+    ++served_[{action_label(call.action), code}];
     const unsigned status = reply.status;
     const double ms = std::chrono::duration<double, std::milli>(Clock::now() - call.start).count();
     call.answered = true;

@@ -74,6 +74,7 @@ public:
 private:
     struct Call;
     void handle_action(const std::shared_ptr<Call>& call);
+    void refuse_method(Call& call, bool page);
     void handle_page(const std::shared_ptr<Call>& call);
     std::string let_in(const HttpRequest& request) const;
     void check_permission(const Call& call) const;  ///< @throws RequestError

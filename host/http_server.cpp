@@ -12,6 +12,8 @@
 #include <boost/beast/ssl.hpp>
 #include <list>
 
+#include "http_head.hpp"
+
 namespace mirrornic {
 
 namespace asio = boost::asio;
@@ -102,9 +104,9 @@ struct HttpServer::State : std::enable_shared_from_this<State> {
             : number(its_number), acceptor(io), retry(io) {}
         const std::size_t number;
         tcp::acceptor acceptor;
+        std::string url;  ///< where it listens, or did until the stop
         asio::steady_timer retry;
         std::optional<asio::ssl::context> tls;
-        tcp::endpoint endpoint;  ///< where it listens, or did until the stop
     };
 
     const HttpLimits limits;
@@ -265,58 +267,119 @@ private:
 
     void await_request() {
         if (server_->stopping && !has_more()) return close();
+        scanner_.emplace(HeadScanner::Limits{limits().header, limits().fields});
+        head_ = false;
+        version_ = 11;
         parser_.emplace();
-        parser_->header_limit(static_cast<std::uint32_t>(limits().header));
+        parser_->header_limit(static_cast<std::uint32_t>(2 * limits().header));
         parser_->body_limit(limits().body);
         if (buffer_.size() != 0) return read();
         enter(finished_ ? Phase::idle : Phase::fresh, limits().idle);
-        awaits_ = reads_ = true;
-        stream_.async_read_some(buffer_.prepare(4096),
-                                [self = self()](error_code error, std::size_t size) {
-                                    self->awaits_ = self->reads_ = false;
-                                    if (error) return self->close(self->server_->stopping);
-                                    self->buffer_.commit(size);
-                                    self->read();
-                                });
+        awaits_ = true;
+        read_more();
     }
 
     void read() {
         enter(finished_ ? Phase::reading : Phase::fresh, limits().request);
-        reads_ = true;
-        http::async_read(stream_, buffer_, *parser_,
-                         [self = self()](error_code error, std::size_t) { self->handle(error); });
+        read_head();
     }
 
-    void handle(error_code error) {
-        reads_ = keep_alive_ = false;
-        if (error == http::error::header_limit) return send(plain(431, "the header is too long"));
-        if (error == http::error::body_limit) return send(plain(413, "the body is too long"));
-        if (error.category() == http::make_error_code(http::error::bad_method).category() &&
-            error != http::error::end_of_stream && error != http::error::partial_message)
-            return send(plain(400, "not an HTTP/1.1 request: " + error.message()));
-        if (error) return close();
+    void read_more() {
+        reads_ = true;
+        const auto size = std::min<std::size_t>(4096, buffer_.max_size() - buffer_.size());
+        stream_.async_read_some(buffer_.prepare(size),
+                                [self = self()](error_code error, std::size_t got) {
+                                    const bool first = std::exchange(self->awaits_, false);
+                                    self->reads_ = false;
+                                    if (error) return self->close(first && self->server_->stopping);
+                                    self->buffer_.commit(got);
+                                    first ? self->read() : self->read_head();
+                                });
+    }
 
-        finished_ = true;
-        enter(Phase::handling);
-        auto message = parser_->release();
-        keep_alive_ = message.keep_alive();
+    void read_head() {
+        const auto bytes = buffer_.data();
+        try {
+            if (scanner_->scan({static_cast<const char*>(bytes.data()), bytes.size()}))
+                take_head();
+            else
+                read_more();
+        } catch (const HttpFault& fault) {
+            refuse(fault);
+        }
+    }
+
+    void refuse(const HttpFault& fault) {
+        keep_alive_ = false;
+        send(plain(fault.status, fault.what()));
+    }
+
+    /// The head is in the buffer. Beast parses it; what its parser lets pass is checked before it
+    /// reads the body.
+    void take_head() {
+        if (const auto at = scanner_->newer_minor())  // RFC 9110, 2.5
+            static_cast<char*>(buffer_.data().data())[at] = '1';
+        buffer_.consume(scanner_->begin());
+        error_code error;
+        const auto size = scanner_->end() - scanner_->begin();
+        buffer_.consume(parser_->put(asio::buffer(buffer_.data(), size), error));
+        if (error) return refuse_body(error);
+        const auto& message = parser_->get();
         head_ = message.method() == http::verb::head;
         version_ = message.version();
-        HttpRequest request;
-        request.method = std::string(message.method_string());
-        const std::string target(message.target());
-        const auto mark = target.find('?');
-        request.path = target.substr(0, mark);
-        if (mark != std::string::npos) request.query = target.substr(mark + 1);
+        const unsigned minor = version_ - 10;
+        request_ = {};
+        request_.method = std::string(message.method_string());
         for (const auto& field : message)
-            request.headers.emplace_back(std::string(field.name_string()),
-                                         std::string(field.value()));
-        request.body = std::move(message.body());
+            request_.headers.emplace_back(std::string(field.name_string()),
+                                          std::string(field.value()));
+        check_framing(request_, minor);
+        take_target(request_, {message.target().data(), message.target().size()}, minor);
+        const bool expects = expects_continue(request_, minor);
+        keep_alive_ = parser_->keep_alive();
+        if (parser_->is_done()) return handle();
+        if (expects && buffer_.size() == 0)
+            asio::async_write(stream_, asio::buffer("HTTP/1.1 100 Continue\r\n\r\n", 25),
+                              [self = self()](error_code failure, std::size_t) {
+                                  if (failure) return self->close_now();
+                                  self->read_body();
+                              });
+        else
+            read_body();
+    }
+
+    void read_body() {
+        reads_ = true;
+        http::async_read(stream_, buffer_, *parser_,
+                         [self = self()](error_code error, std::size_t) {
+                             self->reads_ = false;
+                             if (error) return self->refuse_body(error);
+                             self->handle();
+                         });
+    }
+
+    void refuse_body(error_code error) {
+        static const auto& of_http = http::make_error_code(http::error::bad_method).category();
+        if (error == http::error::body_limit) return refuse({413, "the body is too long"});
+        if (error == http::error::buffer_overflow)
+            return refuse({431, "the trailers or a chunk's extensions are too long"});
+        if (error.category() != of_http || error == http::error::end_of_stream ||
+            error == http::error::partial_message)
+            return close();
+        refuse({400, "not an HTTP/1.1 request: " + error.message()});
+    }
+
+    /// The request is whole. Of its header what came before the body counts: trailers are not
+    /// merged into it (RFC 9110, 6.5.1).
+    void handle() {
+        finished_ = true;
+        enter(Phase::handling);
+        request_.body = std::move(parser_->get().body());
         const HttpServer::Respond respond([self = self()](HttpReply reply) {
             if (self->phase() == Phase::handling && self->open()) self->send(std::move(reply));
         });
         try {
-            if (server_->handler) server_->handler(std::move(request), peer_, respond);
+            if (server_->handler) server_->handler(std::move(request_), peer_, respond);
         } catch (const std::exception&) {
             respond(plain(500, "internal error"));
         }
@@ -459,7 +522,9 @@ private:
     }
 
     Stream stream_;
-    beast::flat_buffer buffer_;
+    beast::flat_buffer buffer_{limits().header + 4096};  ///< trailers are bounded by it too
+    std::optional<HeadScanner> scanner_;
+    HttpRequest request_;
     std::optional<http::request_parser<http::string_body>> parser_;
     std::unique_ptr<Pieces> pieces_;
     bool shaken_ = false;    ///< TLS is up
@@ -499,7 +564,11 @@ void HttpServer::State::listen(const HttpListener& at) {
         listener.acceptor.bind(endpoint);
         listener.acceptor.listen();
         listener.acceptor.non_blocking(true);
-        listener.endpoint = listener.acceptor.local_endpoint();
+        const auto bound = listener.acceptor.local_endpoint();
+        const std::string address = bound.address().to_string();
+        listener.url = std::string(listener.tls ? "https://" : "http://") +
+                       (bound.address().is_v6() ? "[" + address + "]" : address) + ":" +
+                       std::to_string(bound.port());
     } catch (const boost::system::system_error& error) {
         throw std::runtime_error("cannot listen on " + at.address + " port " +
                                  std::to_string(at.port) + ": " + error.code().message());
@@ -656,19 +725,14 @@ void HttpServer::end() {
     state_->on_signal = [](int) {};
     stop();
     state_->abort();
-    error_code ignored;
     state_->end.cancel();
     state_->watch.cancel();
-    if (state_->signals) state_->signals->cancel(ignored);
+    state_->signals.reset();
     state_->io.poll();
 }
 
 std::string HttpServer::url(std::size_t listener) const {
-    const auto& at = *std::next(state_->listeners.begin(), std::ptrdiff_t(listener));
-    const std::string address = at.endpoint.address().to_string();
-    return std::string(at.tls ? "https://" : "http://") +
-           (at.endpoint.address().is_v6() ? "[" + address + "]" : address) + ":" +
-           std::to_string(at.endpoint.port());
+    return std::next(state_->listeners.begin(), std::ptrdiff_t(listener))->url;
 }
 
 void HttpServer::watch(const std::vector<int>& signals, std::function<void(int)> on_signal) {

@@ -26,8 +26,10 @@ struct HttpReply {
 };
 
 struct HttpLimits {
-    std::size_t header = 16 << 10;     ///< bytes, of a request's line and headers; of its trailers
-    std::size_t body = 1 << 20;        ///< bytes
+    std::size_t header =
+        16 << 10;                ///< bytes of a request's line and headers; about that for trailers
+    std::size_t fields = 100;    ///< lines of a header
+    std::size_t body = 1 << 20;  ///< bytes
     std::size_t connections = 256;     ///< at once
     std::size_t unfinished = 64;       ///< of these from one peer, before their first whole request
     std::chrono::seconds request{10};  ///< from a request's first byte to its last; for a reply, or
