@@ -156,6 +156,7 @@ class World:
         self.up = threading.Event()      # the service is to be asked
         self.verify = 0                  # raised: clients compare all that they know
         self.port = self.generation = 0
+        self.alive = lambda: True        # the service's process runs
         self.trouble = set()             # what explains a 500 or a 503
         self.quiet_since = 0.0           # since when nothing explains it
 
@@ -219,8 +220,10 @@ class Client(threading.Thread):
                         self.wire.close()
                     self.wire = None
                     if self.generation == world.generation and world.up.is_set() and not world.over.is_set():
-                        time.sleep(0.2)  # a stop that is under way is known by then
-                        if self.generation == world.generation and world.up.is_set():
+                        time.sleep(0.2)  # a stop that is under way, or a crash, is known by then
+                        if not world.alive():
+                            world.up.wait(0.5)
+                        elif self.generation == world.generation and world.up.is_set():
                             world.finding("hang" if "in time" in str(gone) else "connection",
                                           f"{self.name}: {gone}; {getattr(self, 'last', '')}")
                         self.generation = 0
@@ -691,6 +694,7 @@ class Conductor:
         self.process = self.log = self.out = self.feeder = None
         self.mode = "file"
         self.peak = 0
+        world.alive = lambda: self.process is not None and self.process.poll() is None
 
     def prepare(self):
         for path, size in ((self.state, STATE_DISK), (self.outputs, OUTPUT_DISK)):
