@@ -639,9 +639,11 @@ class Client(threading.Thread):
 class Reader(threading.Thread):
     """Reads a pipe or FIFO, keeps the last lines of a log, and can be told to pause."""
 
-    def __init__(self, stream):
+    def __init__(self, stream, fifo=False):
         super().__init__(daemon=True)
-        self.stream, self.paused, self.tail = stream, threading.Event(), collections.deque(maxlen=60)
+        self.stream, self.fifo = stream, fifo
+        self.paused, self.over = threading.Event(), threading.Event()
+        self.tail, self.said = collections.deque(maxlen=20), collections.deque(maxlen=40)
 
     def run(self):
         rest = b""
@@ -652,13 +654,19 @@ class Reader(threading.Thread):
                 data = os.read(self.stream, 1 << 16)
             except OSError:
                 return
+            if not data and self.fifo and not self.over.wait(0.05):
+                continue  # who writes has not opened it yet
             if not data:
                 return
+            if self.fifo:
+                continue
             *lines, rest = (rest + data).split(b"\n")
             self.tail.extend(lines)
+            self.said.extend(line for line in lines if b" info request " not in line and b"Unavailable" not in line)
 
     def text(self):
-        return b"\n".join(self.tail).decode(errors="replace")
+        """The last lines, and before them the last that are not about a request."""
+        return b"\n".join([*self.said, b"...", *self.tail]).decode(errors="replace")
 
 
 class Feeder(threading.Thread):
@@ -730,7 +738,7 @@ class Conductor:
         elif mode == "fifo":
             for name in ("in", "out"):
                 os.mkfifo(self.folder / name)
-            self.out = Reader(os.open(self.folder / "out", os.O_RDONLY | os.O_NONBLOCK))
+            self.out = Reader(os.open(self.folder / "out", os.O_RDONLY | os.O_NONBLOCK), fifo=True)
             os.set_blocking(self.out.stream, True)
             self.feeder = Feeder(self.folder / "in", random.Random(self.chance.random()))
             arguments += ["--in", str(self.folder / "in"), "--out", str(self.folder / "out"), "--decisions",
@@ -804,6 +812,7 @@ class Conductor:
         if self.feeder:
             self.feeder.over.set()
             self.feeder.join(5)
+            self.out.over.set()
         self.process.stdout.close()
 
     def look(self):
@@ -813,7 +822,7 @@ class Conductor:
             world.up.clear()
             reports = "".join(path.read_text(errors="replace")[:5000] for path in self.folder.glob("sanitizer.*"))
             world.finding("crash", f"{self.mode}: status {self.process.returncode}; trouble {world.trouble}\n{reports}\n"
-                                   f"{self.log.text()[-3000:]}")
+                                   f"{self.log.text()[:5000]}")
             self.device.unlink(missing_ok=True)
             world.trouble.clear()
             self.begin()
@@ -851,7 +860,7 @@ class Conductor:
             time.sleep(0.2)
         else:
             if not world.over.is_set():
-                world.finding("health", f"{self.mode}: {RECOVERY} s after {what}: {text}\n{self.log.text()[-2000:]}")
+                world.finding("health", f"{self.mode}: {RECOVERY} s after {what}: {text}\n{self.log.text()[:5000]}")
         world.trouble.discard(what)
         world.quiet_since = time.monotonic()
         world.verify += 1
