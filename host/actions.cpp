@@ -81,15 +81,17 @@ Parameter network_services(const char* wire, const char* name) {
     return list(wire, choice(name, {"amazon-dns"}));
 }
 
-/// What every Describe has beside its ids.
-std::vector<Parameter> describe(std::vector<Parameter> own) {
+/// What every Describe of a list has beside its ids.
+std::vector<Parameter> describe(std::vector<Parameter> own, std::int64_t page = 1000) {
     for (auto& p : {dry_run(),
                     list("Filter", structure("Filters", {required(text("Name")),
                                                          required(list("Value", text("Values")))})),
-                    integer("MaxResults", 5, 1000), text("NextToken")})
+                    integer("MaxResults", 5, page), text("NextToken")})
         own.push_back(p);
     return own;
 }
+
+FilterName configured(const char* name, const char* member) { return {name, member, true}; }
 
 const auto session_id = [] { return text("TrafficMirrorSessionId"); };
 const auto target_id = [] { return text("TrafficMirrorTargetId"); };
@@ -148,29 +150,52 @@ std::vector<Action> make_actions() {
           {"subnet-id", "SubnetId"},
           {"tag-key", "TagSet"},
           {"vpc-id", "VpcId"},
-          {"addresses.association.owner-id"},
-          {"addresses.association.public-ip"},
-          {"association.allocation-id"},
-          {"association.association-id"},
-          {"association.ip-owner-id"},
-          {"association.public-dns-name"},
-          {"association.public-ip"},
-          {"attachment.attach-time"},
-          {"attachment.attachment-id"},
-          {"attachment.delete-on-termination"},
-          {"attachment.device-index"},
-          {"attachment.instance-id"},
-          {"attachment.instance-owner-id"},
-          {"attachment.status"},
-          {"availability-zone-id"},
-          {"group-id"},
-          {"operator.managed"},
-          {"operator.principal"},
-          {"private-dns-name"},
-          {"requester-id"},
-          {"requester-managed"},
-          {"source-dest-check"},
-          {"status"}}},
+          configured("addresses.association.owner-id", "PrivateIpAddresses.Association.IpOwnerId"),
+          configured("addresses.association.public-ip", "PrivateIpAddresses.Association.PublicIp"),
+          configured("association.allocation-id", "Association.AllocationId"),
+          configured("association.association-id", "Association.AssociationId"),
+          configured("association.ip-owner-id", "Association.IpOwnerId"),
+          configured("association.public-dns-name", "Association.PublicDnsName"),
+          configured("association.public-ip", "Association.PublicIp"),
+          configured("attachment.attach-time", "Attachment.AttachTime"),
+          configured("attachment.attachment-id", "Attachment.AttachmentId"),
+          configured("attachment.delete-on-termination", "Attachment.DeleteOnTermination"),
+          configured("attachment.device-index", "Attachment.DeviceIndex"),
+          configured("attachment.instance-id", "Attachment.InstanceId"),
+          configured("attachment.instance-owner-id", "Attachment.InstanceOwnerId"),
+          configured("attachment.status", "Attachment.Status"),
+          configured("availability-zone-id", "AvailabilityZoneId"),
+          configured("group-id", "Groups.GroupId"),
+          configured("operator.managed", "Operator.Managed"),
+          configured("operator.principal", "Operator.Principal"),
+          configured("private-dns-name", "PrivateDnsName"),
+          configured("requester-id", "RequesterId"),
+          configured("requester-managed", "RequesterManaged"),
+          configured("source-dest-check", "SourceDestCheck"),
+          configured("status", "Status")}},
+        {"DescribeRouteTables",
+         describe({list("RouteTableId", text("RouteTableIds"))}, 100),
+         "",
+         {{"association.gateway-id", "Associations.GatewayId"},
+          {"association.main", "Associations.Main"},
+          {"association.route-table-association-id", "Associations.RouteTableAssociationId"},
+          {"association.route-table-id", "Associations.RouteTableId"},
+          {"association.subnet-id", "Associations.SubnetId"},
+          {"owner-id", "OwnerId"},
+          {"route-table-id", "RouteTableId"},
+          {"route.destination-cidr-block", "Routes.DestinationCidrBlock"},
+          {"route.destination-ipv6-cidr-block", "Routes.DestinationIpv6CidrBlock"},
+          {"route.destination-prefix-list-id", "Routes.DestinationPrefixListId"},
+          {"route.egress-only-internet-gateway-id", "Routes.EgressOnlyInternetGatewayId"},
+          {"route.gateway-id", "Routes.GatewayId"},
+          {"route.instance-id", "Routes.InstanceId"},
+          {"route.nat-gateway-id", "Routes.NatGatewayId"},
+          {"route.origin", "Routes.Origin"},
+          {"route.state", "Routes.State"},
+          {"route.transit-gateway-id", "Routes.TransitGatewayId"},
+          {"route.vpc-peering-connection-id", "Routes.VpcPeeringConnectionId"},
+          {"tag-key", "Tags"},
+          {"vpc-id", "VpcId"}}},
         {"DescribeTags",
          describe({}),
          "",
@@ -220,6 +245,10 @@ std::vector<Action> make_actions() {
           {"owner-id", "OwnerId"},
           {"traffic-mirror-target-id", "TrafficMirrorTargetId"},
           {"tag-key", "Tags"}}},
+        {"DescribeVpcAttribute",
+         {required(choice("Attribute", {"enableDnsSupport", "enableDnsHostnames",
+                                        "enableNetworkAddressUsageMetrics"})),
+          required(text("VpcId")), dry_run()}},
         {"DescribeVpcs",
          describe({list("VpcId", text("VpcIds"))}),
          "",
@@ -228,15 +257,21 @@ std::vector<Action> make_actions() {
           {"owner-id", "OwnerId"},
           {"tag-key", "Tags"},
           {"vpc-id", "VpcId"},
-          {"cidr-block-association.association-id"},
-          {"cidr-block-association.state"},
-          {"dhcp-options-id"},
-          {"ipv6-cidr-block-association.association-id"},
-          {"ipv6-cidr-block-association.ipv6-cidr-block"},
-          {"ipv6-cidr-block-association.ipv6-pool"},
-          {"ipv6-cidr-block-association.state"},
-          {"is-default"},
-          {"state"}}},
+          configured("cidr-block-association.association-id",
+                     "CidrBlockAssociationSet.AssociationId"),
+          configured("cidr-block-association.state",
+                     "CidrBlockAssociationSet.CidrBlockState.State"),
+          configured("dhcp-options-id", "DhcpOptionsId"),
+          configured("ipv6-cidr-block-association.association-id",
+                     "Ipv6CidrBlockAssociationSet.AssociationId"),
+          configured("ipv6-cidr-block-association.ipv6-cidr-block",
+                     "Ipv6CidrBlockAssociationSet.Ipv6CidrBlock"),
+          configured("ipv6-cidr-block-association.ipv6-pool",
+                     "Ipv6CidrBlockAssociationSet.Ipv6Pool"),
+          configured("ipv6-cidr-block-association.state",
+                     "Ipv6CidrBlockAssociationSet.Ipv6CidrBlockState.State"),
+          configured("is-default", "IsDefault"),
+          configured("state", "State")}},
         {"ModifyTrafficMirrorFilterNetworkServices",
          {required(filter_id()), network_services("AddNetworkService", "AddNetworkServices"),
           network_services("RemoveNetworkService", "RemoveNetworkServices"), dry_run()}},
@@ -318,6 +353,7 @@ Json check_value(const Parameter& p, const Json& value, const std::string& path)
             check_integer(p, value, path);
             return value;
         case Type::string:
+        case Type::timestamp:
             check_string(p, value, path);
             return value;
         case Type::structure:
@@ -408,9 +444,6 @@ void check_filters(const Action& action, const Json& filters) {
         if (name.compare(0, 4, "tag:") == 0 && name.size() > 4) continue;
         const auto known = std::find_if(action.filters.begin(), action.filters.end(),
                                         [&](const auto& f) { return f.name == name; });
-        if (known != action.filters.end() && known->member.empty())
-            fail(ErrorCode::unsupported_operation,
-                 "Filters: " + shown(name) + " is not supported; what it compares is not known");
         if (known == action.filters.end())
             fail(ErrorCode::invalid_parameter_value,
                  "Filters: " + shown(name) + " is no filter of " + action.name);

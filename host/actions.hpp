@@ -14,7 +14,15 @@
 
 namespace mirrornic {
 
-enum class ParameterType { boolean, integer, string, string_list, structure, structure_list };
+enum class ParameterType {
+    boolean,
+    integer,
+    string,
+    string_list,
+    structure,
+    structure_list,
+    timestamp,  ///< in replies alone
+};
 
 struct Parameter {
     std::string name;  ///< as botocore's input member
@@ -31,10 +39,13 @@ struct Parameter {
     const std::string& wire_name() const { return wire.empty() ? name : wire; }
 };
 
-/// A filter of a Describe action: its name in the request, and the reply's member that it compares,
-/// "List.Member" for that of any element. No member: documented, and not supported.
+/// A filter of a Describe action.
 struct FilterName {
-    std::string name, member = "";
+    std::string name;    ///< in the request
+    std::string member;  ///< of the reply, that it compares: "Structure.Member", and "List.Member"
+                         ///< for that of any element
+    bool configured = false;  ///< the filter is not supported while no object has the member, which
+                              ///< nothing but the configuration can give
 };
 
 struct Action {

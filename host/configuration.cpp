@@ -2,10 +2,14 @@
 #include "configuration.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <map>
+#include <regex>
 #include <set>
+#include <unordered_set>
 
 #include "data_plane.hpp"
+#include "replies.hpp"
 
 namespace mirrornic {
 namespace {
@@ -18,6 +22,9 @@ public:
         : file_(parent.file_), json_(json), parent_(&parent), name_(&name) {}
     Value(const Value& parent, std::size_t index)
         : file_(parent.file_), json_(parent.json_[index]), parent_(&parent), index_(index) {}
+    /// Another value in the place of `at`.
+    Value(const Value& at, const Json& json)
+        : file_(at.file_), json_(json), parent_(at.parent_), name_(at.name_), index_(at.index_) {}
 
     const Json& json() const { return json_; }
 
@@ -90,6 +97,15 @@ public:
         } catch (const std::invalid_argument&) {
             fail("is not a CIDR block");
         }
+    }
+    /// A time in UTC as the API writes it, "2026-01-31T12:00:00.000Z".
+    std::string time() const {
+        static const std::regex form(
+            R"((\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]00:?00))");
+        std::smatch parts;
+        if (!std::regex_match(text(), parts, form)) fail("is not a time in UTC");
+        const std::string fraction = parts[3].matched ? parts[3].str() : ".000";
+        return parts[1].str() + "T" + parts[2].str() + fraction + "Z";
     }
     /// The position of the text in the list.
     std::size_t one_of(const std::vector<std::string>& values) const {
@@ -201,11 +217,64 @@ private:
 const std::vector<std::string> target_types = {"network-interface", "network-load-balancer",
                                                "gateway-load-balancer-endpoint"};
 
-/// Whether a member of an interface is kept as it is, to be shown.
-bool is_shown(const std::string& member) {
-    return std::any_of(std::begin(shown_members), std::end(shown_members),
-                       [&](const char* shown) { return member == shown; });
-}
+/// Keeps what does nothing but to be shown.
+class Shown {
+public:
+    /// The value as replies have it: what they do not have is left out.
+    Json read(const ReplyMember& member, const Value& value) {
+        seen_.insert(&member);
+        switch (member.type) {
+            case ParameterType::boolean:
+                if (!value.json().is_boolean()) value.fail("is neither true nor false");
+                return value.json();
+            case ParameterType::integer:
+                return value.integer<std::int64_t>(std::numeric_limits<std::int64_t>::min(),
+                                                   std::numeric_limits<std::int64_t>::max());
+            case ParameterType::string:
+                return value.text();
+            case ParameterType::timestamp:
+                return value.time();
+            case ParameterType::structure:
+                return structure(member.members, value);
+            case ParameterType::string_list:
+            case ParameterType::structure_list:
+                break;
+        }
+        Json out = Json::array();
+        value.each_element([&](const Value& element) {
+            out.push_back(member.type == ParameterType::string_list
+                              ? Json(element.text())
+                              : structure(member.members, element));
+        });
+        return out;
+    }
+
+    /// Adds to what earlier files said; null takes a member away.
+    static void keep(std::string& text, Json added) {
+        if (!text.empty()) {
+            Json former = Json::parse(text);
+            former.update(added);
+            added = std::move(former);
+        }
+        for (auto at = added.begin(); at != added.end();)
+            at = at->is_null() ? added.erase(at) : std::next(at);
+        text = added.empty() ? "" : to_text(added);
+        text.shrink_to_fit();
+    }
+
+    std::unordered_set<const ReplyMember*> take() { return std::move(seen_); }
+
+private:
+    Json structure(const std::vector<ReplyMember>& members, const Value& value) {
+        Json out = Json::object();
+        value.each_member([&](const std::string& name, const Value& inner) {
+            if (const auto* member = find_member(members, name)) out[name] = read(*member, inner);
+        });
+        return out;
+    }
+
+    std::unordered_set<const ReplyMember*> seen_;
+};
 
 class Reader {
 public:
@@ -230,15 +299,23 @@ public:
             if (name == "Reservations") each(&Reader::reservation);
             if (name == "Instances") each(&Reader::instance);
             if (name == "Vpcs") each(&Reader::vpc);
+            if (name == "RouteTables") each(&Reader::route_table);
             if (name == "TrafficMirrorTargets") each(&Reader::target);
             if (name == "TrafficMirrorFilters") each(&Reader::filter);
             if (name == "TrafficMirrorFilterRules") each(&Reader::listed_rule);
             if (name == "TrafficMirrorSessions") each(&Reader::session);
         });
+        // describe-vpc-attribute prints one object.
+        if (json.contains("VpcId") && std::any_of(json.begin(), json.end(), [](const Json& member) {
+                return member.is_object() && member.contains("Value");
+            })) {
+            used = true;
+            vpc(Value(file.name, json));
+        }
         if (!used)
             warnings_.push_back(file.name +
                                 ": holds none of NetworkInterfaces, Reservations, Vpcs, "
-                                "TrafficMirrorTargets, TrafficMirrorFilters, "
+                                "RouteTables, TrafficMirrorTargets, TrafficMirrorFilters, "
                                 "TrafficMirrorFilterRules and TrafficMirrorSessions");
     }
 
@@ -247,8 +324,8 @@ public:
         if (!without_mac_.empty())
             fail_missing(without_mac_.begin()->second,
                          interfaces_.at(without_mac_.begin()->first).id, "MacAddress");
-        out.account.take_network(
-            std::make_shared<const Network>(std::move(interfaces_), std::move(vpcs_)));
+        out.account.take_network(std::make_shared<const Network>(
+            std::move(interfaces_), std::move(vpcs_), std::move(route_tables_), shown_.take()));
         check_macs(*out.account.network());
         Change change;
         for (const auto& draft : targets_.all()) change.put.emplace_back(checked_target(draft));
@@ -267,101 +344,175 @@ public:
     }
 
 private:
+    /// Reads the member `wanted` of each element of a list. The list is shown as it is where it
+    /// says more than that and `Primary`.
+    template <class Read>
+    auto each_in(const Value& list, const ReplyMember& reply, const char* wanted, Json& shown,
+                 Read read) {
+        std::vector<decltype(read(list))> out;
+        bool more = false;
+        list.each_element([&](const Value& element) {
+            const auto before = out.size();
+            element.each_member([&](const std::string& name, const Value& value) {
+                if (name == wanted)
+                    out.push_back(read(value));
+                else if (name != "Primary" && find_member(reply.members, name))
+                    more = true;
+            });
+            if (out.size() == before) element.fail(std::string("has no ") + wanted);
+        });
+        Json& kept = shown[reply.name] = nullptr;  // what an earlier file said counts no more
+        if (more) {
+            kept = shown_.read(reply, list);
+            for (std::size_t i = 0; i < out.size(); ++i) kept[i][wanted] = out[i].to_string();
+        }
+        return out;
+    }
+
     void interface(const Value& value) {
         const std::size_t before = interfaces_.size();
         auto& o = interfaces_.of(id_in(value, "NetworkInterfaceId", "eni-"));
         bool has_mac = interfaces_.size() == before && !without_mac_.count(o.sequence);
+        static const auto& members = listed_members("DescribeNetworkInterfaces");
         Json shown;
         value.each_member([&](const std::string& name, const Value& member) {
+            const auto* reply = find_member(members, name);
             if (name == "MacAddress") {
                 o.mac = member.mac();
                 has_mac = true;
-            }
-            if (name == "PrivateIpAddress") o.ipv4 = member.address(false);
-            if (name == "VpcId") o.vpc_id = shared_(member.id("vpc-"));
-            if (name == "SubnetId") o.subnet_id = shared_(member.id("subnet-"));
-            if (name == "InterfaceType") o.type = shared_(member.text());
-            if (name == "Description") o.description = shared_(member.text());
-            if (name == "AvailabilityZone") o.availability_zone = shared_(member.text());
-            if (name == "OwnerId") o.owner_id = shared_(member.text());
-            if (name == "TagSet") o.tags = member.tags();
-            if (name == "Mtu") o.mtu = member.integer<std::uint16_t>(576, 9216);
-            const auto addresses = [&](std::vector<IpAddress>& list, const char* wanted, bool v6) {
-                list.clear();
-                member.each_element([&](const Value& element) {
-                    const auto before = list.size();
-                    element.each_member([&](const std::string& inner, const Value& address) {
-                        if (inner == wanted) list.push_back(address.address(v6));
-                    });
-                    if (list.size() == before) element.fail(std::string("has no ") + wanted);
-                });
-            };
-            if (name == "Ipv6Addresses") addresses(o.ipv6, "Ipv6Address", true);
-            if (name == "PrivateIpAddresses") addresses(o.private_ipv4, "PrivateIpAddress", false);
-            if (is_shown(name)) shown[name] = member.json();
+            } else if (name == "PrivateIpAddress")
+                o.ipv4 = member.address(false);
+            else if (name == "VpcId")
+                o.vpc_id = shared_(member.id("vpc-"));
+            else if (name == "SubnetId")
+                o.subnet_id = shared_(member.id("subnet-"));
+            else if (name == "InterfaceType")
+                o.type = shared_(member.text());
+            else if (name == "Description")
+                o.description = shared_(member.text());
+            else if (name == "AvailabilityZone")
+                o.availability_zone = shared_(member.text());
+            else if (name == "OwnerId")
+                o.owner_id = shared_(member.text());
+            else if (name == "TagSet")
+                o.tags = member.tags();
+            else if (name == "Mtu")
+                o.mtu = member.integer<std::uint16_t>(576, 9216);
+            else if (name == "Ipv6Addresses")
+                o.ipv6 = each_in(member, *reply, "Ipv6Address", shown,
+                                 [](const Value& v) { return v.address(true); });
+            else if (name == "PrivateIpAddresses")
+                o.private_ipv4 = each_in(member, *reply, "PrivateIpAddress", shown,
+                                         [](const Value& v) { return v.address(false); });
+            else if (reply && name != "NetworkInterfaceId")
+                shown[name] = shown_.read(*reply, member);
         });
         if (has_mac)
             without_mac_.erase(o.sequence);
         else
             without_mac_.emplace(o.sequence, value.where());
-        if (shown.is_null()) return;
-        if (!o.shown.empty()) {  // what an earlier file said and this one does not
-            Json former = Json::parse(o.shown);
-            former.update(shown);
-            shown = std::move(former);
-        }
-        o.shown = to_text(shown);
-        o.shown.shrink_to_fit();
+        Shown::keep(o.shown, std::move(shown));
     }
 
     /// Of describe-instances.
     void reservation(const Value& value) {
+        Json owner;
+        value.each_member([&](const std::string& name, const Value& member) {
+            if (name == "OwnerId") owner = member.text();
+        });
         value.each_member([&](const std::string& name, const Value& member) {
             if (name == "Instances")
-                member.each_element([&](const Value& element) { instance(element); });
+                member.each_element([&](const Value& element) { instance_of(element, owner); });
         });
     }
 
-    /// Its interfaces; where it stands they stand.
-    void instance(const Value& value) {
-        std::string zone;
+    /// Of run-instances, which prints one reservation.
+    void instance(const Value& value) { instance_of(value, nullptr); }
+
+    /// Its interfaces, with what describe-network-interfaces says of the instance there.
+    /// @param owner of the instance; null: not known
+    void instance_of(const Value& value, const Json& owner) {
+        Json zone, id;
         value.each_member([&](const std::string& name, const Value& member) {
+            if (name == "InstanceId") id = member.text();
             if (name == "Placement")
                 member.each_member([&](const std::string& inner, const Value& where) {
                     if (inner == "AvailabilityZone") zone = where.text();
                 });
         });
         value.each_member([&](const std::string& name, const Value& member) {
-            if (name == "NetworkInterfaces")
-                member.each_element([&](const Value& element) {
-                    interface(element);
-                    auto& o = interfaces_.of(id_in(element, "NetworkInterfaceId", "eni-"));
-                    if (!zone.empty()) o.availability_zone = shared_(zone);
-                });
+            if (name != "NetworkInterfaces") return;
+            member.each_element([&](const Value& element) {
+                Json whole = element.json();
+                if (whole.is_object()) {
+                    whole["AvailabilityZone"] = zone;
+                    auto& attachment = whole["Attachment"];
+                    if (!id.is_null() && (attachment.is_null() || attachment.is_object())) {
+                        attachment["InstanceId"] = id;
+                        attachment["InstanceOwnerId"] = owner;
+                    }
+                }
+                interface(Value(element, whole));
+            });
         });
     }
 
     void vpc(const Value& value) {
+        static const auto& members = listed_members("DescribeVpcs");
         auto& o = vpcs_.of(id_in(value, "VpcId", "vpc-"));
+        Json shown;
         value.each_member([&](const std::string& name, const Value& member) {
+            const auto* reply = find_member(members, name);
             if (name == "CidrBlock") {
                 o.cidr = member.cidr();
                 if (o.cidr->base.v6) member.fail("is not an IPv4 CIDR block");
                 with_block_.insert(o.id);
-            }
-            if (name == "OwnerId") o.owner_id = member.text();
-            if (name == "Tags") o.tags = member.tags();
-            if (name == "CidrBlockAssociationSet") {
-                o.associated.clear();
-                member.each_element([&](const Value& association) {
-                    association.each_member([&](const std::string& inner, const Value& block) {
-                        if (inner == "CidrBlock") o.associated.push_back(block.cidr());
-                    });
-                });
+            } else if (name == "OwnerId") {
+                o.owner_id = member.text();
+            } else if (name == "Tags") {
+                o.tags = member.tags();
+            } else if (name == "CidrBlockAssociationSet") {
+                o.associated = each_in(member, *reply, "CidrBlock", shown,
+                                       [](const Value& v) { return v.cidr(); });
+            } else if (name == "EnableDnsSupport") {
+                o.dns_support = flag(member);
+            } else if (name == "EnableDnsHostnames") {
+                o.dns_hostnames = flag(member);
+            } else if (name == "EnableNetworkAddressUsageMetrics") {
+                o.address_usage_metrics = flag(member);
+            } else if (reply && name != "VpcId") {
+                shown[name] = shown_.read(*reply, member);
             }
         });
+        Shown::keep(o.shown, std::move(shown));
         // The primary block is the first associated one where CidrBlock does not say it.
         if (!with_block_.count(o.id) && !o.associated.empty()) o.cidr = o.associated.front();
+    }
+
+    /// {"Value": true}
+    static bool flag(const Value& value) {
+        std::optional<bool> out;
+        value.each_member([&](const std::string& name, const Value& member) {
+            if (name != "Value") return;
+            if (!member.json().is_boolean()) member.fail("is neither true nor false");
+            out = member.json().get<bool>();
+        });
+        if (!out) value.fail("has no Value");
+        return *out;
+    }
+
+    void route_table(const Value& value) {
+        static const auto& members = listed_members("DescribeRouteTables");
+        auto& o = route_tables_.of(id_in(value, "RouteTableId", "rtb-"));
+        Json shown;
+        value.each_member([&](const std::string& name, const Value& member) {
+            if (name == "Tags")
+                o.tags = member.tags();
+            else if (const auto* reply = find_member(members, name);
+                     reply && name != "RouteTableId")
+                shown[name] = shown_.read(*reply, member);
+        });
+        Shown::keep(o.shown, std::move(shown));
     }
 
     void target(const Value& value) {
@@ -591,6 +742,8 @@ private:
     Listed<NetworkInterface> interfaces_;
     std::map<Sequence, std::string> without_mac_;  // interfaces so far, and where they stand
     Listed<Vpc> vpcs_;
+    Listed<RouteTable> route_tables_;
+    Shown shown_;
     std::set<std::string> with_block_;  // VPCs whose CidrBlock some file gave
     TextPool shared_;
     Drafts<TrafficMirrorTarget> targets_;

@@ -3,6 +3,7 @@
 #include <set>
 
 #include "handlers.hpp"
+#include "replies.hpp"
 
 namespace mirrornic {
 namespace {
@@ -26,6 +27,10 @@ void add(Json& out, const char* name, const SharedText& value) { add(out, name, 
 
 void add(Json& out, const char* name, const std::optional<PortRange>& range) {
     if (range) out[name] = {{"FromPort", range->from}, {"ToPort", range->to}};
+}
+
+void add_shown(Json& out, const std::string& shown) {
+    if (!shown.empty()) out.update(Json::parse(shown));
 }
 
 /// Whether the text matches a pattern of `*` (any characters), `?` (any one) and `\` (the next one
@@ -63,6 +68,40 @@ bool matches_any(const Json& patterns, const std::string& value) {
     });
 }
 
+/// Whether the member of a structure at a path, "List.Member" for that of any element, matches.
+bool member_matches(const Json& patterns, const Json& structure, const std::string& path) {
+    const auto dot = path.find('.');
+    const auto at = structure.find(path.substr(0, dot));
+    if (at == structure.end()) return false;
+    if (dot == std::string::npos)
+        return matches_any(patterns, at->is_string() ? at->get<std::string>() : at->dump());
+    const auto rest = path.substr(dot + 1);
+    if (!at->is_array()) return member_matches(patterns, *at, rest);
+    return std::any_of(at->begin(), at->end(), [&](const Json& element) {
+        return member_matches(patterns, element, rest);
+    });
+}
+
+const FilterName& filter_named(const Action& action, const std::string& name) {
+    return *std::find_if(action.filters.begin(), action.filters.end(),
+                         [&](const auto& filter) { return filter.name == name; });
+}
+
+/// @throws RequestError for a filter by what the configuration gives of no object.
+void check_configured(const Context& c, const Action& action, const Json& p) {
+    if (!p.contains("Filters")) return;
+    for (const auto& filter : p["Filters"]) {
+        const auto& name = text(filter, "Name");
+        if (name.compare(0, 4, "tag:") == 0) continue;
+        const auto& known = filter_named(action, name);
+        if (known.configured &&
+            !c.account.network()->shows(member_at(listed_members(action.name), known.member)))
+            throw RequestError(ErrorCode::unsupported_operation,
+                               "Filters: " + shown(name) + " is not supported, for no " +
+                                   known.member + " is in the configuration");
+    }
+}
+
 /// Whether what is shown passes all filters of the request.
 bool passes(const Action& action, const Json& p, const Json& item, const Tags& tags) {
     if (!p.contains("Filters")) return true;
@@ -76,19 +115,7 @@ bool passes(const Action& action, const Json& p, const Json& item, const Tags& t
         if (name == "tag-key")
             return std::any_of(tags.begin(), tags.end(),
                                [&](const auto& tag) { return matches_any(values, tag.first); });
-        const auto known = std::find_if(action.filters.begin(), action.filters.end(),
-                                        [&](const auto& f) { return f.name == name; });
-        const auto matches_member = [&](const Json& structure, const std::string& member) {
-            const auto at = structure.find(member);
-            return at != structure.end() &&
-                   matches_any(values, at->is_string() ? at->get<std::string>() : at->dump());
-        };
-        const auto dot = known->member.find('.');
-        if (dot == std::string::npos) return matches_member(item, known->member);
-        const auto& list = item.at(known->member.substr(0, dot));
-        return std::any_of(list.begin(), list.end(), [&](const Json& element) {
-            return matches_member(element, known->member.substr(dot + 1));
-        });
+        return member_matches(values, item, filter_named(action, name).member);
     };
     return std::all_of(p["Filters"].begin(), p["Filters"].end(), passes_one);
 }
@@ -163,6 +190,7 @@ template <class Objects>
 Effect describe(const Context& c, const Json& p, const char* action, const char* list,
                 const char* ids, ErrorCode not_found, const Objects& objects) {
     Page page(*find_action(action), p);
+    check_configured(c, *find_action(action), p);
     std::set<Sequence> named;
     if (p.contains(ids))
         for (const auto& id : p[ids]) {
@@ -284,6 +312,7 @@ Json reply_of(const Account&, const NetworkInterface& interface) {
     add(out, "Description", interface.description);
     add(out, "AvailabilityZone", interface.availability_zone);
     add(out, "OwnerId", interface.owner_id);
+    add_shown(out, interface.shown);
     return out;
 }
 
@@ -301,6 +330,15 @@ Json reply_of(const Account&, const Vpc& vpc) {
         if (!(cidr == vpc.cidr))
             out["CidrBlockAssociationSet"].push_back({{"CidrBlock", cidr.to_string()}});
     add(out, "OwnerId", vpc.owner_id);
+    add_shown(out, vpc.shown);
+    return out;
+}
+
+Json reply_of(const Account&, const RouteTable& table) {
+    Json out = Json::object();
+    out["RouteTableId"] = table.id;
+    out["Tags"] = tag_list(table.tags);
+    add_shown(out, table.shown);
     return out;
 }
 
@@ -323,6 +361,28 @@ Effect describe_filters(const Context& c, const Json& p) {
 Effect describe_interfaces(const Context& c, const Json& p) {
     return describe(c, p, "DescribeNetworkInterfaces", "NetworkInterfaces", "NetworkInterfaceIds",
                     ErrorCode::network_interface_id_not_found, c.account.interfaces());
+}
+
+Effect describe_route_tables(const Context& c, const Json& p) {
+    return describe(c, p, "DescribeRouteTables", "RouteTables", "RouteTableIds",
+                    ErrorCode::route_table_id_not_found, c.account.route_tables());
+}
+
+/// What the configuration does not say is as AWS makes a VPC.
+Effect describe_vpc_attribute(const Context& c, const Json& p) {
+    const auto& vpc = existing(c.account.vpcs(), p, "VpcId", ErrorCode::vpc_id_not_found);
+    const auto& attribute = text(p, "Attribute");
+    Json out = Json::object();
+    out["VpcId"] = vpc.id;
+    const bool is_default = !vpc.shown.empty() && Json::parse(vpc.shown).value("IsDefault", false);
+    if (attribute == "enableDnsSupport")
+        out["EnableDnsSupport"]["Value"] = vpc.dns_support.value_or(true);
+    else if (attribute == "enableDnsHostnames")
+        out["EnableDnsHostnames"]["Value"] = vpc.dns_hostnames.value_or(is_default);
+    else
+        out["EnableNetworkAddressUsageMetrics"]["Value"] =
+            vpc.address_usage_metrics.value_or(false);
+    return {std::move(out)};
 }
 
 Effect describe_vpcs(const Context& c, const Json& p) {

@@ -77,15 +77,18 @@ Json reply_of(const Account& account, const TrafficMirrorFilterRule& rule);
 Json reply_of(const Account& account, const TrafficMirrorSession& session);
 /// What was configured of it, and nothing else.
 Json reply_of(const Account& account, const NetworkInterface& interface);
+Json reply_of(const Account& account, const RouteTable& table);
 Json reply_of(const Account& account, const Vpc& vpc);
 
 /// The Describe actions, with filters and paging (S9).
 Effect describe_filters(const Context& context, const Json& parameters);
 Effect describe_interfaces(const Context& context, const Json& parameters);
+Effect describe_route_tables(const Context& context, const Json& parameters);
 Effect describe_rules(const Context& context, const Json& parameters);
 Effect describe_sessions(const Context& context, const Json& parameters);
 Effect describe_tags(const Context& context, const Json& parameters);
 Effect describe_targets(const Context& context, const Json& parameters);
+Effect describe_vpc_attribute(const Context& context, const Json& parameters);
 Effect describe_vpcs(const Context& context, const Json& parameters);
 
 }  // namespace mirrornic

@@ -156,6 +156,7 @@ public:
     const std::shared_ptr<const Network>& network() const { return network_; }
     const Listed<NetworkInterface>& interfaces() const { return network_->interfaces(); }
     const Listed<Vpc>& vpcs() const { return network_->vpcs(); }
+    const Listed<RouteTable>& route_tables() const { return network_->route_tables(); }
     const Ordered<TrafficMirrorTarget>& targets() const { return targets_; }
     const Ordered<TrafficMirrorFilter>& filters() const { return filters_; }
     const Ordered<TrafficMirrorFilterRule>& rules() const { return rules_; }

@@ -23,8 +23,12 @@ std::string NetworkInterface::service() const {
     return text.substr(start, end == std::string::npos ? end : end - start);
 }
 
-Network::Network(Listed<NetworkInterface> interfaces, Listed<Vpc> vpcs)
-    : interfaces_(std::move(interfaces)), vpcs_(std::move(vpcs)) {
+Network::Network(Listed<NetworkInterface> interfaces, Listed<Vpc> vpcs,
+                 Listed<RouteTable> route_tables, std::unordered_set<const ReplyMember*> shown)
+    : interfaces_(std::move(interfaces)),
+      vpcs_(std::move(vpcs)),
+      route_tables_(std::move(route_tables)),
+      shown_(std::move(shown)) {
     by_mac_.reserve(interfaces_.size());
     for (const NetworkInterface& interface : interfaces_) {
         by_mac_.emplace(key_of(interface.mac), &interface);

@@ -14,6 +14,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "../driver/tables.hpp"
@@ -51,9 +52,7 @@ private:
     std::shared_ptr<const std::string> text_;  ///< null: the empty text
 };
 
-/// Members of a NetworkInterface that are kept as they were configured and do nothing but to be
-/// shown, and filtered by.
-inline constexpr const char* shown_members[] = {"Attachment", "Groups", "Status"};
+struct ReplyMember;
 
 struct NetworkInterface {
     std::string id;  ///< eni-
@@ -65,8 +64,7 @@ struct NetworkInterface {
     std::vector<IpAddress> private_ipv4;  ///< PrivateIpAddresses, as listed
     SharedText vpc_id, subnet_id, type, description, availability_zone, owner_id;
     Tags tags;
-    /// What was configured of shown_members, as one JSON object's text; empty: none of them.
-    std::string shown;
+    std::string shown;  ///< what else was configured, to be shown: a JSON object's text, or empty
 
     /// What stands behind the interface, as its description says: "net/NAME/ID" of a network load
     /// balancer, a "vpce-" id of an endpoint, else empty.
@@ -80,6 +78,16 @@ struct Vpc {
     Tags tags;
     std::vector<Cidr> associated;  ///< IPv4 blocks, as listed
     std::string owner_id;
+    /// As DescribeVpcAttribute shows them; absent: the configuration does not say.
+    std::optional<bool> dns_support, dns_hostnames, address_usage_metrics;
+    std::string shown;  ///< what else was configured, to be shown: a JSON object's text, or empty
+};
+
+struct RouteTable {
+    std::string id;  ///< rtb-
+    Sequence sequence = 0;
+    Tags tags;
+    std::string shown;  ///< what else was configured: a JSON object's text, or empty
 };
 
 /// Objects of one kind in the order in which they were added: the one with sequence n is the nth.
@@ -126,12 +134,18 @@ private:
 class Network {
 public:
     Network() = default;
-    Network(Listed<NetworkInterface> interfaces, Listed<Vpc> vpcs);
+    /// @param shown members of replies that the configuration gave for any object
+    Network(Listed<NetworkInterface> interfaces, Listed<Vpc> vpcs,
+            Listed<RouteTable> route_tables = {},
+            std::unordered_set<const ReplyMember*> shown = {});
     Network(const Network&) = delete;
     Network& operator=(const Network&) = delete;
 
     const Listed<NetworkInterface>& interfaces() const { return interfaces_; }
     const Listed<Vpc>& vpcs() const { return vpcs_; }
+    const Listed<RouteTable>& route_tables() const { return route_tables_; }
+    /// Whether an object has this member, beside those that are kept apart from `shown`.
+    bool shows(const ReplyMember& member) const { return shown_.count(&member) != 0; }
     /// The interfaces whose service() this is, in order.
     const std::vector<const NetworkInterface*>& serving(const std::string& service) const;
     /// The first interface with this MAC address, or null.
@@ -140,6 +154,8 @@ public:
 private:
     Listed<NetworkInterface> interfaces_;
     Listed<Vpc> vpcs_;
+    Listed<RouteTable> route_tables_;
+    std::unordered_set<const ReplyMember*> shown_;
     std::unordered_map<std::string, std::vector<const NetworkInterface*>> by_service_;
     std::unordered_map<std::uint64_t, const NetworkInterface*> by_mac_;
 };

@@ -102,6 +102,7 @@ Json read_member(const Parameter& p, const Fields& fields) {
         case Type::boolean:
         case Type::integer:
         case Type::string:
+        case Type::timestamp:
             return single(p.type, fields);
         case Type::structure:
             return read_structure(p.members, fields);
@@ -141,138 +142,6 @@ Json read_structure(const std::vector<Parameter>& members, const Fields& fields)
 
 using Members = std::vector<ReplyMember>;
 
-std::string lower_camel(std::string name) {
-    name[0] = char(name[0] - 'A' + 'a');
-    return name;
-}
-
-ReplyMember text(const char* name) { return {name, lower_camel(name), Type::string}; }
-ReplyMember integer(const char* name) { return {name, lower_camel(name), Type::integer}; }
-ReplyMember boolean(const char* name) { return {name, lower_camel(name), Type::boolean}; }
-ReplyMember structure(const char* name, const Members& members) {
-    return {name, lower_camel(name), Type::structure, members};
-}
-ReplyMember list(const char* name, const char* wire, const Members& members = {}) {
-    return {name, wire, members.empty() ? Type::string_list : Type::structure_list, members};
-}
-
-ReplyMember tags(const char* name = "Tags") {
-    return list(name, "tagSet", {text("Key"), text("Value")});
-}
-
-Members target() {
-    return {text("TrafficMirrorTargetId"),
-            text("NetworkInterfaceId"),
-            text("NetworkLoadBalancerArn"),
-            text("Type"),
-            text("Description"),
-            text("OwnerId"),
-            tags(),
-            text("GatewayLoadBalancerEndpointId")};
-}
-
-Members rule() {
-    const auto range = [](const char* name) {
-        return structure(name, {integer("FromPort"), integer("ToPort")});
-    };
-    return {text("TrafficMirrorFilterRuleId"),
-            text("TrafficMirrorFilterId"),
-            text("TrafficDirection"),
-            integer("RuleNumber"),
-            text("RuleAction"),
-            integer("Protocol"),
-            range("DestinationPortRange"),
-            range("SourcePortRange"),
-            text("DestinationCidrBlock"),
-            text("SourceCidrBlock"),
-            text("Description"),
-            tags()};
-}
-
-Members filter() {
-    return {text("TrafficMirrorFilterId"),
-            list("IngressFilterRules", "ingressFilterRuleSet", rule()),
-            list("EgressFilterRules", "egressFilterRuleSet", rule()),
-            list("NetworkServices", "networkServiceSet"),
-            text("Description"),
-            tags()};
-}
-
-Members session() {
-    return {text("TrafficMirrorSessionId"),
-            text("TrafficMirrorTargetId"),
-            text("TrafficMirrorFilterId"),
-            text("NetworkInterfaceId"),
-            text("OwnerId"),
-            integer("PacketLength"),
-            integer("SessionNumber"),
-            integer("VirtualNetworkId"),
-            text("Description"),
-            tags()};
-}
-
-Members interface() {
-    return {text("AvailabilityZone"),
-            text("Description"),
-            text("InterfaceType"),
-            list("Ipv6Addresses", "ipv6AddressesSet", {text("Ipv6Address")}),
-            text("MacAddress"),
-            text("NetworkInterfaceId"),
-            text("OwnerId"),
-            text("PrivateIpAddress"),
-            list("PrivateIpAddresses", "privateIpAddressesSet",
-                 {boolean("Primary"), text("PrivateIpAddress")}),
-            text("SubnetId"),
-            tags("TagSet"),
-            text("VpcId")};
-}
-
-Members vpc() {
-    return {text("OwnerId"),
-            list("CidrBlockAssociationSet", "cidrBlockAssociationSet", {text("CidrBlock")}), tags(),
-            text("VpcId"), text("CidrBlock")};
-}
-
-Members created(const char* name, const Members& members) {
-    return {structure(name, members), text("ClientToken")};
-}
-
-Members described(const char* name, const char* wire, const Members& members) {
-    return {list(name, wire, members), text("NextToken")};
-}
-
-std::map<std::string, Members> make_replies() {
-    return {
-        {"CreateTags", {}},
-        {"CreateTrafficMirrorFilter", created("TrafficMirrorFilter", filter())},
-        {"CreateTrafficMirrorFilterRule", created("TrafficMirrorFilterRule", rule())},
-        {"CreateTrafficMirrorSession", created("TrafficMirrorSession", session())},
-        {"CreateTrafficMirrorTarget", created("TrafficMirrorTarget", target())},
-        {"DeleteTags", {}},
-        {"DeleteTrafficMirrorFilter", {text("TrafficMirrorFilterId")}},
-        {"DeleteTrafficMirrorFilterRule", {text("TrafficMirrorFilterRuleId")}},
-        {"DeleteTrafficMirrorSession", {text("TrafficMirrorSessionId")}},
-        {"DeleteTrafficMirrorTarget", {text("TrafficMirrorTargetId")}},
-        {"DescribeNetworkInterfaces",
-         described("NetworkInterfaces", "networkInterfaceSet", interface())},
-        {"DescribeTags",
-         described("Tags", "tagSet",
-                   {text("Key"), text("ResourceId"), text("ResourceType"), text("Value")})},
-        {"DescribeTrafficMirrorFilterRules",
-         described("TrafficMirrorFilterRules", "trafficMirrorFilterRuleSet", rule())},
-        {"DescribeTrafficMirrorFilters",
-         described("TrafficMirrorFilters", "trafficMirrorFilterSet", filter())},
-        {"DescribeTrafficMirrorSessions",
-         described("TrafficMirrorSessions", "trafficMirrorSessionSet", session())},
-        {"DescribeTrafficMirrorTargets",
-         described("TrafficMirrorTargets", "trafficMirrorTargetSet", target())},
-        {"DescribeVpcs", described("Vpcs", "vpcSet", vpc())},
-        {"ModifyTrafficMirrorFilterNetworkServices", {structure("TrafficMirrorFilter", filter())}},
-        {"ModifyTrafficMirrorFilterRule", {structure("TrafficMirrorFilterRule", rule())}},
-        {"ModifyTrafficMirrorSession", {structure("TrafficMirrorSession", session())}},
-    };
-}
-
 /// The text with what XML cannot hold replaced by U+FFFD.
 std::string xml_text(const std::string& text) {
     std::string out;
@@ -302,6 +171,7 @@ void write_member(pugi::xml_node parent, const ReplyMember& member, const Json& 
         case Type::integer:
             return write_text(parent, member.wire, value.dump());
         case Type::string:
+        case Type::timestamp:
             return write_text(parent, member.wire, value.get_ref<const std::string&>());
         case Type::structure:
             return write_structure(parent.append_child(member.wire.c_str()), member.members, value);
@@ -405,11 +275,6 @@ Json Query::parameters() const {
     for (const auto& [name, value] : values_)
         if (name != "Action" && name != "Version") fields.push_back({&name, &value, 0});
     return read_structure(action.parameters, fields);
-}
-
-const std::vector<ReplyMember>& reply_members(const Action& action) {
-    static const std::map<std::string, Members> replies = make_replies();
-    return replies.at(action.name);
 }
 
 std::string reply_xml(const Action& action, const Json& body, const std::string& request_id) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "actions.hpp"
+#include "replies.hpp"
 #include "requests.hpp"
 
 namespace mirrornic {
@@ -35,18 +36,6 @@ public:
 private:
     std::map<std::string, std::string> values_;  ///< by wire name
 };
-
-/// A member of a reply.
-struct ReplyMember {
-    std::string name;  ///< as botocore's output member
-    std::string wire;  ///< of the XML element
-    ParameterType type;
-    std::vector<ReplyMember> members = {};  ///< of a structure, or list element
-};
-
-/// What the action's reply can hold, in the order in which it is written. Nothing: the reply is
-/// `<return>true</return>`.
-const std::vector<ReplyMember>& reply_members(const Action& action);
 
 /// The body of a successful reply. @param request_id as in the header x-amzn-RequestId
 std::string reply_xml(const Action& action, const Json& body, const std::string& request_id);

@@ -37,6 +37,7 @@ constexpr Row rows[] = {
     {ErrorCode::network_interface_id_not_found, "InvalidNetworkInterfaceID.NotFound", 400},
     {ErrorCode::no_such_version, "NoSuchVersion", 400},
     {ErrorCode::request_expired, "RequestExpired", 400},
+    {ErrorCode::route_table_id_not_found, "InvalidRouteTableID.NotFound", 400},
     {ErrorCode::session_id_not_found, "InvalidTrafficMirrorSessionId.NotFound", 400},
     {ErrorCode::session_limit, "TrafficMirrorSessionLimitExceeded", 400},
     {ErrorCode::sessions_per_interface_limit, "TrafficMirrorSessionsPerInterfaceLimitExceeded",

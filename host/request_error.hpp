@@ -31,6 +31,7 @@ enum class ErrorCode {
     network_interface_id_not_found,
     no_such_version,
     request_expired,
+    route_table_id_not_found,
     session_id_not_found,
     session_limit,
     sessions_per_interface_limit,

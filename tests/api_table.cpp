@@ -27,6 +27,8 @@ const char* to_string(ParameterType type) {
             return "structure";
         case ParameterType::structure_list:
             return "structure list";
+        case ParameterType::timestamp:
+            return "timestamp";
     }
     return "";
 }
@@ -60,7 +62,7 @@ Json table() {
     Json out = Json::array();
     for (const auto& action : actions()) {
         Json filters = Json::object();
-        for (const auto& filter : action.filters) filters[filter.name] = !filter.member.empty();
+        for (const auto& filter : action.filters) filters[filter.name] = filter.member;
         out.push_back({{"name", action.name},
                        {"parameters", shape(action.parameters)},
                        {"reply", shape(reply_members(action))},

@@ -157,7 +157,7 @@ TEST_CASE("S1 a rule is one object wherever it is listed") {
 TEST_CASE("S1 members that are not used are ignored, whatever they hold") {
     CHECK(parse(R"({"ResponseMetadata": {"HTTPStatusCode": 200}, "NetworkInterfaces": [
         {"NetworkInterfaceId": "eni-1", "MacAddress": "00:00:00:00:00:00", "Status": null,
-         "Groups": 7, "Attachment": "many"}]})")
+         "Colour": 7, "Attachment": {"Screws": "many"}}]})")
               .account.interfaces()
               .size() == 1);
 }

@@ -1293,8 +1293,8 @@ TEST_CASE("S10 interfaces and VPCs are described as they were configured, and no
                        {"TagSet", tags({{"Name", "web"}})}};
     const Json bare = {{"NetworkInterfaceId", "eni-b"}, {"MacAddress", "02:00:00:00:00:0b"}};
     Json given = full;
-    given["Status"] = "in-use";
     given["Mtu"] = 1500;
+    given["Colour"] = "red";
     Json shown_bare = bare;
     for (const char* set : {"PrivateIpAddresses", "Ipv6Addresses", "TagSet"})
         shown_bare[set] = Json::array();
@@ -1370,6 +1370,234 @@ TEST_CASE("S10 interfaces and VPCs are described as they were configured, and no
     for (const char* action : {"DescribeNetworkInterfaces", "DescribeVpcs"})
         CHECK(described({{"Vpcs", vpcs}}, action, filters("session-number", {"1"})).code ==
               "InvalidParameterValue");
+}
+
+TEST_CASE("S10 what else is configured of an interface or VPC is shown, and filtered by") {
+    Json whole = {
+        {"NetworkInterfaceId", "eni-a"},
+        {"MacAddress", "02:00:00:00:00:0a"},
+        {"PrivateIpAddress", "10.0.0.1"},
+        {"PrivateIpAddresses",
+         {{{"PrivateIpAddress", "10.0.0.1"},
+           {"Primary", true},
+           {"PrivateDnsName", "ip-10-0-0-1.ec2.internal"},
+           {"Association", {{"PublicIp", "198.51.100.7"}, {"IpOwnerId", "amazon"}}}},
+          {{"PrivateIpAddress", "10.0.0.2"}, {"Primary", false}}}},
+        {"Ipv6Addresses", {{{"Ipv6Address", "2001:db8::1"}, {"IsPrimaryIpv6", true}}}},
+        {"TagSet", Json::array()},
+        {"Association",
+         {{"AllocationId", "eipalloc-1"},
+          {"AssociationId", "eipassoc-1"},
+          {"IpOwnerId", "111122223333"},
+          {"PublicDnsName", "ec2-198-51-100-7.example"},
+          {"PublicIp", "198.51.100.7"}}},
+        {"Attachment",
+         {{"AttachTime", "2026-01-31T12:34:56.000Z"},
+          {"AttachmentId", "eni-attach-1"},
+          {"DeleteOnTermination", true},
+          {"DeviceIndex", 0},
+          {"NetworkCardIndex", 0},
+          {"InstanceId", "i-0a1"},
+          {"InstanceOwnerId", "111122223333"},
+          {"Status", "attached"},
+          {"EnaSrdSpecification", {{"EnaSrdEnabled", false}}}}},
+        {"Groups",
+         {{{"GroupId", "sg-1"}, {"GroupName", "web"}}, {{"GroupId", "sg-2"}, {"GroupName", "db"}}}},
+        {"Ipv4Prefixes", {{{"Ipv4Prefix", "10.0.9.0/28"}}}},
+        {"Ipv6Prefixes", {{{"Ipv6Prefix", "2001:db8:9::/80"}}}},
+        {"ConnectionTrackingConfiguration", {{"TcpEstablishedTimeout", 60}}},
+        {"Operator", {{"Managed", false}}},
+        {"AssociatedSubnets", {"subnet-1", "subnet-2"}},
+        {"AvailabilityZoneId", "use1-az1"},
+        {"PrivateDnsName", "ip-10-0-0-1.ec2.internal"},
+        {"RequesterId", "AIDA1"},
+        {"RequesterManaged", false},
+        {"SourceDestCheck", true},
+        {"Status", "in-use"}};
+    const Json bare = {{"NetworkInterfaceId", "eni-b"}, {"MacAddress", "02:00:00:00:00:0b"}};
+    const Json vpc = {{"VpcId", "vpc-a"},
+                      {"CidrBlock", "10.0.0.0/16"},
+                      {"CidrBlockAssociationSet",
+                       {{{"AssociationId", "vpc-cidr-assoc-1"},
+                         {"CidrBlock", "10.0.0.0/16"},
+                         {"CidrBlockState", {{"State", "associated"}}}}}},
+                      {"Ipv6CidrBlockAssociationSet",
+                       {{{"AssociationId", "vpc-cidr-assoc-2"},
+                         {"Ipv6CidrBlock", "2001:db8::/56"},
+                         {"Ipv6CidrBlockState", {{"State", "associated"}}},
+                         {"Ipv6Pool", "Amazon"}}}},
+                      {"DhcpOptionsId", "dopt-1"},
+                      {"InstanceTenancy", "default"},
+                      {"IsDefault", true},
+                      {"State", "available"},
+                      {"BlockPublicAccessStates", {{"InternetGatewayBlockMode", "off"}}},
+                      {"Tags", Json::array()}};
+    const Json table = {
+        {"RouteTableId", "rtb-1"},
+        {"VpcId", "vpc-a"},
+        {"Tags", tags({{"Name", "main"}})},
+        {"Associations",
+         {{{"Main", true}, {"RouteTableId", "rtb-1"}, {"RouteTableAssociationId", "rtbassoc-1"}}}},
+        {"PropagatingVgws", Json::array()},
+        {"Routes", {{{"DestinationCidrBlock", "10.0.0.0/16"}, {"GatewayId", "local"}}}}};
+    const Json configuration = {{"NetworkInterfaces", {whole, bare}},
+                                {"Vpcs", {vpc, {{"VpcId", "vpc-b"}}}},
+                                {"RouteTables", {table}}};
+    const auto described = [](const std::vector<Json>& files, const std::string& action,
+                              const Json& p) {
+        std::vector<ConfigurationText> texts;
+        for (const auto& file : files) texts.push_back({"a.json", file.dump()});
+        MemoryStore store(parse_configuration(texts).account);
+        FakePlane plane;
+        return Requests(store.load(), store, plane).handle({action, p});
+    };
+    const auto count = [&](const char* action, const char* list, const char* name,
+                           const char* value) {
+        INFO(action << " " << name << " " << value);
+        const auto reply = described({configuration}, action, filters(name, {value}));
+        CHECK(reply.code.empty());
+        return reply.body.value(list, Json::array()).size();
+    };
+    CHECK(described({configuration}, "DescribeNetworkInterfaces", Json::object())
+              .body["NetworkInterfaces"][0] == whole);
+    CHECK(described({configuration}, "DescribeVpcs", Json::object()).body["Vpcs"][0] == vpc);
+    CHECK(described({configuration}, "DescribeRouteTables", Json::object()).body["RouteTables"] ==
+          Json::array({table}));
+
+    for (const auto& [name, right, wrong] :
+         {std::tuple("addresses.association.owner-id", "amazon", "a"),
+          std::tuple("addresses.association.public-ip", "198.51.100.*", "10.*"),
+          std::tuple("association.allocation-id", "eipalloc-1", "x"),
+          std::tuple("association.association-id", "eipassoc-?", "x"),
+          std::tuple("association.ip-owner-id", "111122223333", "x"),
+          std::tuple("association.public-dns-name", "ec2-*", "x"),
+          std::tuple("association.public-ip", "198.51.100.7", "x"),
+          std::tuple("attachment.attach-time", "2026-01-31T*", "2026-01-30*"),
+          std::tuple("attachment.attachment-id", "eni-attach-1", "x"),
+          std::tuple("attachment.delete-on-termination", "true", "false"),
+          std::tuple("attachment.device-index", "0", "1"),
+          std::tuple("attachment.instance-id", "i-0a1", "i-0a2"),
+          std::tuple("attachment.instance-owner-id", "1*", "2*"),
+          std::tuple("attachment.status", "attached", "detached"),
+          std::tuple("availability-zone-id", "use1-az1", "use1-az2"),
+          std::tuple("group-id", "sg-2", "sg-3"),
+          std::tuple("operator.managed", "false", "true"),
+          std::tuple("private-dns-name", "ip-*", "x"),
+          std::tuple("requester-id", "AIDA1", "x"),
+          std::tuple("requester-managed", "false", "true"),
+          std::tuple("source-dest-check", "true", "false"),
+          std::tuple("status", "in-use", "available")}) {
+        CHECK(count("DescribeNetworkInterfaces", "NetworkInterfaces", name, right) == 1);
+        CHECK(count("DescribeNetworkInterfaces", "NetworkInterfaces", name, wrong) == 0);
+        CHECK(described({Json{{"NetworkInterfaces", {bare}}}}, "DescribeNetworkInterfaces",
+                        filters(name, {right}))
+                  .code == "UnsupportedOperation");
+    }
+    // Some interface has an Operator, and none has this member of it.
+    CHECK(described({configuration}, "DescribeNetworkInterfaces",
+                    filters("operator.principal", {"x"}))
+              .code == "UnsupportedOperation");
+    for (const auto& [name, right] :
+         {std::pair("cidr-block-association.association-id", "vpc-cidr-assoc-1"),
+          std::pair("cidr-block-association.state", "associated"),
+          std::pair("dhcp-options-id", "dopt-1"),
+          std::pair("ipv6-cidr-block-association.ipv6-cidr-block", "2001:db8::/56"),
+          std::pair("ipv6-cidr-block-association.ipv6-pool", "Amazon"),
+          std::pair("is-default", "true"), std::pair("state", "available")})
+        CHECK(count("DescribeVpcs", "Vpcs", name, right) == 1);
+    for (const auto& [name, right, found] :
+         {std::tuple("association.main", "true", 1), std::tuple("association.main", "false", 0),
+          std::tuple("vpc-id", "vpc-a", 1), std::tuple("tag:Name", "main", 1),
+          std::tuple("route.gateway-id", "local", 1),
+          std::tuple("route.nat-gateway-id", "nat-1", 0)})
+        CHECK(count("DescribeRouteTables", "RouteTables", name, right) == std::size_t(found));
+    // Without any the set is empty, by whatever filter.
+    CHECK(described({Json{{"Vpcs", {vpc}}}}, "DescribeRouteTables",
+                    filters("association.main", {"true"}))
+              .body == Json{{"RouteTables", Json::array()}});
+    CHECK(described({configuration}, "DescribeRouteTables", {{"RouteTableIds", {"rtb-2"}}}).code ==
+          "InvalidRouteTableID.NotFound");
+
+    // A later file's members take the place of an earlier one's; what it does not name stays.
+    const Json later = {{"NetworkInterfaces",
+                         {{{"NetworkInterfaceId", "eni-a"},
+                           {"Status", "available"},
+                           {"Ipv6Addresses", {{{"Ipv6Address", "2001:DB8::2"}}}}}}}};
+    whole["Status"] = "available";
+    whole["Ipv6Addresses"] = {{{"Ipv6Address", "2001:db8::2"}}};
+    CHECK(described({configuration, later}, "DescribeNetworkInterfaces", Json::object())
+              .body["NetworkInterfaces"][0] == whole);
+
+    // An instance's interface is attached to it.
+    const Json instances = {
+        {"Reservations",
+         {{{"OwnerId", "111122223333"},
+           {"Instances",
+            {{{"InstanceId", "i-0c1"},
+              {"NetworkInterfaces",
+               {{{"NetworkInterfaceId", "eni-c"},
+                 {"MacAddress", "02:00:00:00:00:0c"},
+                 {"Attachment", {{"AttachmentId", "eni-attach-2"}, {"DeviceIndex", 0}}}}}}}}}}}}};
+    const auto attached = described({instances}, "DescribeNetworkInterfaces",
+                                    filters("attachment.instance-id", {"i-0c1"}));
+    REQUIRE(attached.body["NetworkInterfaces"].size() == 1);
+    CHECK(attached.body["NetworkInterfaces"][0]["Attachment"] ==
+          Json{{"AttachmentId", "eni-attach-2"},
+               {"DeviceIndex", 0},
+               {"InstanceId", "i-0c1"},
+               {"InstanceOwnerId", "111122223333"}});
+
+    // Times are shown as the API writes them, whichever way a client printed them.
+    for (const char* time :
+         {"2026-01-31T12:34:56+00:00", "2026-01-31 12:34:56+00:00", "2026-01-31T12:34:56Z"}) {
+        const Json one = {{"NetworkInterfaces",
+                           {{{"NetworkInterfaceId", "eni-a"},
+                             {"MacAddress", "02:00:00:00:00:0a"},
+                             {"Attachment", {{"AttachTime", time}}}}}}};
+        CHECK(described({one}, "DescribeNetworkInterfaces", Json::object())
+                  .body["NetworkInterfaces"][0]["Attachment"]["AttachTime"] ==
+              "2026-01-31T12:34:56.000Z");
+    }
+    for (const auto& [member, why] :
+         {std::pair(Json{{"Status", 7}}, "NetworkInterfaces[0].Status: 7 is not a string"),
+          std::pair(Json{{"Groups", {7}}}, "Groups[0]: 7 is not an object"),
+          std::pair(Json{{"SourceDestCheck", "true"}}, "is neither true nor false"),
+          std::pair(Json{{"Attachment", {{"DeviceIndex", "0"}}}}, "Attachment.DeviceIndex: "),
+          std::pair(Json{{"Attachment", {{"AttachTime", "today"}}}}, "is not a time in UTC")}) {
+        Json one = {{"NetworkInterfaceId", "eni-a"}, {"MacAddress", "02:00:00:00:00:0a"}};
+        one.update(member);
+        CHECK_THROWS_WITH(
+            parse_configuration({{"a.json", Json{{"NetworkInterfaces", {one}}}.dump()}}),
+            Contains(why));
+    }
+}
+
+TEST_CASE("S10 a VPC's attributes are as configured, else as AWS makes a VPC") {
+    const auto attribute = [](const std::vector<ConfigurationText>& files, const char* vpc,
+                              const char* name) {
+        MemoryStore store(parse_configuration(files).account);
+        FakePlane plane;
+        return Requests(store.load(), store, plane)
+            .handle({"DescribeVpcAttribute", {{"VpcId", vpc}, {"Attribute", name}}});
+    };
+    const std::vector<ConfigurationText> files = {
+        {"vpcs.json", R"({"Vpcs": [{"VpcId": "vpc-a"}, {"VpcId": "vpc-b", "IsDefault": true},
+                                   {"VpcId": "vpc-c", "EnableDnsSupport": {"Value": false}}]})"},
+        {"attribute.json", R"({"VpcId": "vpc-c", "EnableDnsHostnames": {"Value": true}})"}};
+    for (const auto& [vpc, name, member, value] :
+         {std::tuple("vpc-a", "enableDnsSupport", "EnableDnsSupport", true),
+          std::tuple("vpc-a", "enableDnsHostnames", "EnableDnsHostnames", false),
+          std::tuple("vpc-b", "enableDnsHostnames", "EnableDnsHostnames", true),
+          std::tuple("vpc-c", "enableDnsSupport", "EnableDnsSupport", false),
+          std::tuple("vpc-c", "enableDnsHostnames", "EnableDnsHostnames", true),
+          std::tuple("vpc-c", "enableNetworkAddressUsageMetrics",
+                     "EnableNetworkAddressUsageMetrics", false)}) {
+        INFO(vpc << " " << name);
+        CHECK(attribute(files, vpc, name).body ==
+              Json{{"VpcId", vpc}, {member, {{"Value", value}}}});
+    }
+    CHECK(attribute(files, "vpc-x", "enableDnsSupport").code == "InvalidVpcID.NotFound");
+    CHECK(attribute(files, "vpc-a", "enableDns").code == "InvalidParameterValue");
 }
 
 TEST_CASE("S9 interfaces are paged, and not together with their ids") {
