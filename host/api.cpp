@@ -42,37 +42,53 @@ std::string new_request_id() {
     throw AccessDenied(AccessDenied::Code::auth_failure, reason);
 }
 
-/// "localhost" or a loopback literal, with or without a port.
-bool is_loopback(std::string host) {
-    if (!host.empty() && host[0] == '[') {
-        const auto end = host.find(']');
-        const bool port = end + 1 < host.size();
-        if (end == std::string::npos || (port && host[end + 1] != ':')) return false;
-        return host.substr(1, end - 1) == "::1";
-    }
-    host = lower(host.substr(0, host.find(':')));
-    if (host == "localhost") return true;
+/// A Host header's name, without the port, in lower case; a literal of an address also as such.
+struct HostName {
+    std::string name;
+    std::optional<IpAddress> address;
+};
+
+std::optional<HostName> read_host(const std::string& text) {
+    const bool literal = !text.empty() && text[0] == '[';
+    const auto end = literal ? text.find(']') : text.find(':');
+    if (literal && (end == std::string::npos || (end + 1 < text.size() && text[end + 1] != ':')))
+        return {};
+    HostName host;
+    host.name = lower(literal ? text.substr(1, end - 1) : text.substr(0, end));
     try {
-        const IpAddress address = IpAddress::parse(host);
-        return !address.v6 && address.bytes[0] == 127;
-    } catch (const std::invalid_argument&) {
-        return false;
+        host.address = IpAddress::parse(host.name);
+    } catch (const std::invalid_argument&) {  // a name
     }
+    if (literal && !(host.address && host.address->v6)) return {};
+    return host;
 }
 
-/// Without credentials: no web page and no other host can drive us.
-void check_local(const HttpRequest& request) {
-    const auto host = header(request, "host");
-    if (host.size() != 1 || !is_loopback(host.front()))
-        deny("Host is " + (host.empty() ? "absent" : shown(host.front())) +
-             "; without --credentials it must name this host");
-    if (!header(request, "origin").empty()) deny("a web page sent it: it has an Origin");
-    for (const auto& site : header(request, "sec-fetch-site"))
-        if (site != "none") deny("a web page sent it: Sec-Fetch-Site is " + shown(site));
+bool is_loopback(const IpAddress& address) {
+    if (!address.v6) return address.bytes[0] == 127;
+    IpAddress one{true, {}};
+    one.bytes[15] = 1;
+    return address == one;
 }
 
 bool is_page(const std::string& path) {
-    return path == "/health" || path == "/stats" || path == "/metrics";
+    return std::find(pages.begin(), pages.end(), path) != pages.end();
+}
+
+bool is_local(const HostName& host) {
+    return host.name == "localhost" || (host.address && is_loopback(*host.address));
+}
+
+/// No request of a web page, neither of one that says so nor of one whose name was made to resolve
+/// to our address.
+template <class IsOurs>
+void check_host(const HttpRequest& request, IsOurs is_ours, const std::string& wanted) {
+    const auto hosts = header(request, "host");
+    const auto host = hosts.size() == 1 ? read_host(hosts.front()) : std::nullopt;
+    if (!host || !is_ours(*host))
+        deny("Host is " + (hosts.empty() ? "absent" : shown(hosts.front())) + "; " + wanted);
+    if (!header(request, "origin").empty()) deny("a web page sent it: it has an Origin");
+    for (const auto& site : header(request, "sec-fetch-site"))
+        if (site != "none") deny("a web page sent it: Sec-Fetch-Site is " + shown(site));
 }
 
 /// Of a closed set, for what a client sends must take no memory for good: an action, a page or
@@ -92,16 +108,6 @@ bool is_form(const HttpRequest& request) {
     return type.size() == 1 && lower(type.front()).compare(0, form.size(), form) == 0 &&
            (type.front().size() == form.size() || type.front()[form.size()] == ';' ||
             type.front()[form.size()] == ' ');
-}
-
-/// A label's value in Prometheus text.
-std::string label(const std::string& value) {
-    std::string out;
-    for (const char c : value) {
-        if (c == '\\' || c == '"') out += '\\';
-        out += c;
-    }
-    return '"' + out + '"';
 }
 
 }  // namespace
@@ -186,6 +192,7 @@ struct Api::Call {
     HttpPeer peer;
     HttpServer::Respond respond;
     std::string id = new_request_id(), action = "-", key = "-";
+    Kind kind = Kind::refused;
     Clock::time_point start = Clock::now();
     bool answered = false;
 };
@@ -199,7 +206,7 @@ std::string Api::let_in(const HttpRequest& request) const {
     if (options_.credentials)
         return options_.credentials->authenticate(request, options_.region,
                                                   std::chrono::system_clock::now());
-    check_local(request);
+    check_host(request, is_local, "without --credentials it must name this host");
     return "-";
 }
 
@@ -212,13 +219,17 @@ void Api::check_permission(const Call& call) const {
 /// The order of checks is S5's.
 void Api::handle(HttpRequest request, const HttpPeer& peer, HttpServer::Respond respond) {
     const auto call = std::make_shared<Call>(*this, std::move(request), peer, std::move(respond));
+    if (peer.listener != 0) return handle_admin(call);
     try {
         const auto& http = call->http;
         const bool page = is_page(http.path);
         if (page || http.path != "/") call->action = http.path;
         if (!is_get(http) && (page || http.method != "POST")) return refuse_method(*call, page);
         call->key = let_in(http);
-        if (page) return handle_page(call);
+        if (page) {
+            check_permission(*call);
+            return handle_page(call);
+        }
         if (http.path != "/") {
             finish(*call, {404, "text/plain; charset=utf-8", "nothing is served here\n"},
                    "NotFound");
@@ -285,6 +296,7 @@ void Api::handle_action(const std::shared_ptr<Call>& call) {
             deny("a change must be a POST with an Authorization header of " + scheme);
     }
     check_permission(*call);
+    call->kind = is_read(action.name) ? Kind::read : Kind::change;
     if (options_.health->starting())
         throw RequestError(ErrorCode::unavailable, "the device is being opened");
     queue_.handle({action.name, query.parameters()}, [this, call, &action](Reply reply) {
@@ -295,30 +307,100 @@ void Api::handle_action(const std::shared_ptr<Call>& call) {
     });
 }
 
+/// At the admin address: the pages, to read, for who is no web page.
+void Api::handle_admin(const std::shared_ptr<Call>& call) {
+    const auto& http = call->http;
+    const auto refuse = [&](unsigned status, const std::string& text, const char* code,
+                            std::vector<std::pair<std::string, std::string>> headers = {}) {
+        finish(*call, {status, "text/plain; charset=utf-8", text + "\n", std::move(headers)}, code);
+    };
+    call->action = http.path;
+    if (!is_page(http.path))
+        return refuse(404,
+                      "here are /health, /metrics and /stats; actions are performed at the API's "
+                      "address",
+                      "NotFound");
+    if (!is_get(http)) return refuse_method(*call, true);
+    try {
+        check_host(
+            http, [this](const HostName& host) { return is_admin_host(host.name, host.address); },
+            "at the admin address it must be that address or a name of --admin-host");
+    } catch (const AccessDenied& denied) {
+        options_.log(LogLevel::warning, std::string("not let in: ") + denied.what(),
+                     {{"id", call->id}, {"peer", call->peer.address}});
+        return refuse(
+            403,
+            "not let in: ask under this address or a name of --admin-host, and not from a "
+            "web page",
+            "Forbidden");
+    }
+    handle_page(call);
+}
+
+bool Api::is_admin_host(const std::string& name, const std::optional<IpAddress>& address) const {
+    const auto& names = options_.admin_hosts;
+    if (std::find(names.begin(), names.end(), name) != names.end()) return true;
+    const IpAddress& bound = options_.admin_address;
+    const bool local = is_local({name, address});
+    if (is_loopback(bound)) return local;
+    // No page can make its name an address: any literal names us.
+    if (bound == IpAddress{bound.v6, {}}) return local || address;
+    return address == bound;
+}
+
 void Api::handle_page(const std::shared_ptr<Call>& call) {
-    check_permission(*call);
+    call->kind = Kind::page;
+    const std::string& path = call->http.path;
     const Health& health = *options_.health;
-    if (call->http.path == "/health") {
+    if (path == "/health") {
         Json body = {{"Status", health.status()}};
         if (const auto held = health.held(); !held.empty()) body["Causes"] = held;
         finish(*call, {health.http_status(), "application/json", to_text(body) + "\n"}, "");
         return;
     }
-    if (health.starting()) return fail(*call, ErrorCode::unavailable, "the device is being opened");
-    queue_.post([this, call](Requests&) {
-        try {
-            const Json statistics = options_.statistics();
-            if (call->http.path == "/stats")
-                finish(*call, {200, "application/json", to_text(statistics, 2) + "\n"}, "");
-            else
-                finish(*call,
-                       {200, "text/plain; version=0.0.4; charset=utf-8", metrics(statistics)}, "");
-        } catch (const std::exception& error) {
-            options_.log(LogLevel::error, error.what(), {{"id", call->id}});
+    if (health.starting()) {
+        if (path == "/metrics") return finish_metrics(*call, nullptr, nullptr);
+        return fail(*call, ErrorCode::unavailable, "the device is being opened");
+    }
+    auto reading = next_reading_.lock();
+    if (!reading) {
+        reading = std::make_shared<Reading>();
+        next_reading_ = reading;
+        queue_.post([this, reading](Requests& requests) { read_counters(reading, requests); });
+    }
+    reading->calls.push_back(call);
+}
+
+/// A portion of a reading, in the queue: requests that come meanwhile are performed between two of
+/// them.
+void Api::read_counters(const std::shared_ptr<Reading>& reading, Requests& requests) {
+    const auto again = [&] {
+        queue_.post([this, reading](Requests& later) { read_counters(reading, later); });
+    };
+    const auto in_hand = reading_in_hand_.lock();
+    if (in_hand && in_hand != reading) return again();  // one at a time
+    const bool begin = !in_hand;
+    if (begin) {
+        reading_in_hand_ = reading;
+        next_reading_.reset();  // who comes from now on wants later counters
+    }
+    std::optional<Json> statistics;
+    try {
+        statistics = options_.statistics(begin);
+        if (!statistics) return again();
+    } catch (const std::exception& error) {
+        options_.log(LogLevel::error, error.what(), {{"id", reading->calls.front()->id}});
+    }
+    reading_in_hand_.reset();
+    for (const auto& call : reading->calls) {
+        if (call->http.path == "/metrics")
+            finish_metrics(*call, &requests, statistics ? &*statistics : nullptr);
+        else if (statistics)
+            finish(*call, {200, "application/json", to_text(*statistics, 2) + "\n"}, "");
+        else
             fail(*call, ErrorCode::internal_error,
                  "the counters could not be read; the log says why");
-        }
-    });
+    }
 }
 
 void Api::fail(Call& call, ErrorCode code, const std::string& message) {
@@ -339,9 +421,10 @@ void Api::finish(Call& call, HttpReply reply, const std::string& code) {
     reply.headers.emplace_back("x-amzn-RequestId", call.id);
     reply.headers.emplace_back("Cache-Control", "no-store");
     if (reply.status == 503) reply.headers.emplace_back("Retry-After", "1");
-    ++served_[{action_label(call.action), code}];
     const unsigned status = reply.status;
-    const double ms = std::chrono::duration<double, std::milli>(Clock::now() - call.start).count();
+    const double seconds = std::chrono::duration<double>(Clock::now() - call.start).count();
+    ++served_[{action_label(call.action), code.empty() ? "OK" : code}];
+    durations_[std::size_t(call.kind)].add(seconds);
     call.answered = true;
     call.respond(std::move(reply));
     options_.log(LogLevel::info, "request",
@@ -350,59 +433,46 @@ void Api::finish(Call& call, HttpReply reply, const std::string& code) {
                   {"key", call.key},
                   {"peer", call.peer.address},
                   {"code", code.empty() ? Json(status) : Json(code)},
-                  {"ms", std::round(ms * 1000) / 1000}});
+                  {"ms", std::round(seconds * 1e6) / 1000}});
 }
 
-std::string Api::metrics(const Json& statistics) {
-    std::string text = metrics_text(statistics);
-    text +=
-        "# HELP mirrornic_requests_total Requests answered, by action and error code.\n"
-        "# TYPE mirrornic_requests_total counter\n";
+/// What is there at the moment: `requests` and `statistics` are null where they could not be had.
+void Api::finish_metrics(Call& call, const Requests* requests, const Json* statistics) {
+    Metrics metrics;
+    metrics.gauge("mirrornic_build_info", "The version that runs and its register map; always 1.");
+    metrics.sample({{"version", options_.version}, {"map_hash", options_.map_hash}},
+                   std::uint64_t{1});
+    add_process(metrics);
+    const Health& health = *options_.health;
+    metrics.gauge("mirrornic_ready", "1 while /health is answered with 200, else 0.");
+    metrics.sample({}, std::uint64_t{health.http_status() == 200});
+    metrics.gauge("mirrornic_health", "1 while the service is degraded for this cause, else 0.");
+    for (std::size_t i = 0; i < Health::causes; ++i) {
+        const auto cause = Health::Cause(i);
+        metrics.sample({{"cause", Health::name(cause)}},
+                       std::uint64_t{health.trouble(cause).has_value()});
+    }
+    metrics.gauge("mirrornic_connections", "Connections that are open.");
+    metrics.sample({}, std::uint64_t{options_.connections()});
+    metrics.counter("mirrornic_requests_total",
+                    "Requests answered, by action, page or \"other\", and by error code.");
     for (const auto& [key, count] : served_)
-        text += "mirrornic_requests_total{action=" + label(key.first) +
-                ",code=" + label(key.second) + "} " + std::to_string(count) + "\n";
-    return text;
-}
-
-std::string metrics_text(const Json& statistics) {
-    std::string text;
-    const auto begin = [&](const std::string& name, const std::string& help) {
-        text +=
-            "# HELP mirrornic_" + name + " " + help + "\n# TYPE mirrornic_" + name + " counter\n";
-    };
-    const auto line = [&](const std::string& name, const std::string& labels, const Json& value) {
-        text += "mirrornic_" + name + "{" + labels + "} " + value.dump() + "\n";
-    };
-    begin("passes_total", "Passes by class; their sums close as counted by the hardware.");
-    for (const auto& [name, value] : statistics["frames"].items())
-        line("passes_total", "class=" + label(name), value);
-    begin("bytes_total", "Bytes of frames by class.");
-    for (const auto& [name, value] : statistics["bytes"].items())
-        line("bytes_total", "class=" + label(name), value);
-    begin("causes_total", "Passes by the cause of what became of them.");
-    for (const auto& [name, value] : statistics["causes"].items())
-        line("causes_total", "cause=" + label(name), value);
-    begin("table_faults_total", "Flipped bits in the device's memories.");
-    for (const auto& [name, value] : statistics["table_faults"].items())
-        line("table_faults_total", "event=" + label(name), value);
-    if (statistics.contains("outputs")) {
-        begin("output_lost_total", "Records that an output file had no room for.");
-        for (const auto& [name, value] : statistics["outputs"].items())
-            line("output_lost_total", "output=" + label(name), value["lost"]);
+        metrics.sample({{"action", key.first}, {"code", key.second}}, count);
+    metrics.histogram("mirrornic_request_duration_seconds",
+                      "Time from a whole request to its reply, by what was asked for.");
+    for (const auto& [kind, name] : {std::pair{Kind::read, "read"},
+                                     {Kind::change, "change"},
+                                     {Kind::page, "page"},
+                                     {Kind::refused, "refused"}})
+        metrics.sample({{"class", name}}, durations_[std::size_t(kind)]);
+    if (requests) {
+        metrics.gauge("mirrornic_sessions", "Sessions that are stored.");
+        metrics.sample({}, std::uint64_t{requests->account().sessions().size()});
+        metrics.gauge("mirrornic_sessions_disabled", "Stored sessions that mirror nothing now.");
+        metrics.sample({}, std::uint64_t{requests->disabled_count()});
     }
-    const std::pair<const char*, const char*> session_members[] = {
-        {"selected", "Passes that a session accepted."},
-        {"mirrored", "Copies that left."},
-        {"truncated", "Copies shorter than their frame."},
-        {"dropped", "Copies that were dropped."},
-        {"mirrored_bytes", "Bytes of copies as sent."}};
-    for (const auto& [member, help] : session_members) {
-        begin(std::string("session_") + member + "_total", help);
-        for (const auto& session : statistics["sessions"])
-            line(std::string("session_") + member + "_total",
-                 "session=" + label(session["TrafficMirrorSessionId"]), session[member]);
-    }
-    return text;
+    if (statistics) add_statistics(metrics, *statistics);
+    finish(call, {200, "text/plain; version=0.0.4; charset=utf-8", metrics.text()}, "");
 }
 
 }  // namespace mirrornic

@@ -4,6 +4,7 @@
 /// Source: EC2 Query API reference; docs/behaviour.md rules S5, S7, S8, S10.
 #pragma once
 
+#include <array>
 #include <deque>
 #include <functional>
 #include <map>
@@ -16,6 +17,7 @@
 #include "health.hpp"
 #include "http_server.hpp"
 #include "log.hpp"
+#include "metrics.hpp"
 #include "query.hpp"
 #include "requests.hpp"
 
@@ -53,8 +55,16 @@ public:
         std::string region;
         /// Nothing: requests of this host alone, and unverified.
         std::shared_ptr<const Credentials> credentials;
-        /// The statistics file's members as they are now; called by RequestQueue::perform.
-        std::function<Json()> statistics;
+        /// Reads the next portion of the statistics file's members as of the call with `begin`, and
+        /// gives them after the last one. Called by RequestQueue::perform, for one reading at a
+        /// time. It throws when the device cannot be read.
+        std::function<std::optional<Json>(bool begin)> statistics;
+        std::function<std::size_t()> connections;  ///< that are open
+        std::string version, map_hash;             ///< what /metrics says of the build
+        /// Of the second listener, which serves the pages alone, without credentials: its address,
+        /// and names that its requests may have as Host, in lower case.
+        IpAddress admin_address;
+        std::vector<std::string> admin_hosts;
         const Health* health = nullptr;  ///< never null; outlives the Api
         Log log;
     };
@@ -73,22 +83,29 @@ public:
 
 private:
     struct Call;
+    /// Pages that wait for the same counters.
+    struct Reading {
+        std::vector<std::shared_ptr<Call>> calls;
+    };
+    enum class Kind { refused, read, change, page };
     void handle_action(const std::shared_ptr<Call>& call);
     void refuse_method(Call& call, bool page);
+    void handle_admin(const std::shared_ptr<Call>& call);
     void handle_page(const std::shared_ptr<Call>& call);
+    bool is_admin_host(const std::string& name, const std::optional<IpAddress>& address) const;
+    void read_counters(const std::shared_ptr<Reading>& reading, Requests& requests);
+    void finish_metrics(Call& call, const Requests* requests, const Json* statistics);
     std::string let_in(const HttpRequest& request) const;
     void check_permission(const Call& call) const;  ///< @throws RequestError
     void finish(Call& call, HttpReply reply, const std::string& code);
     void fail(Call& call, const std::string& code, int status, const std::string& message);
     void fail(Call& call, ErrorCode code, const std::string& message);
-    std::string metrics(const Json& statistics);
 
     RequestQueue& queue_;
     Options options_;
     std::map<std::pair<std::string, std::string>, std::uint64_t> served_;  ///< by action and code
+    std::array<Histogram, 4> durations_;                                   ///< by Kind
+    std::weak_ptr<Reading> next_reading_, reading_in_hand_;                ///< held by their jobs
 };
-
-/// The Prometheus text of a statistics file's members.
-std::string metrics_text(const Json& statistics);
 
 }  // namespace mirrornic

@@ -735,6 +735,8 @@ std::string HttpServer::url(std::size_t listener) const {
     return std::next(state_->listeners.begin(), std::ptrdiff_t(listener))->url;
 }
 
+std::size_t HttpServer::connections() const { return state_->connections(); }
+
 void HttpServer::watch(const std::vector<int>& signals, std::function<void(int)> on_signal) {
     state_->on_signal = std::move(on_signal);
     state_->signals.emplace(state_->io);

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <boost/program_options.hpp>
+#include <cctype>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
@@ -68,6 +69,10 @@ po::options_description serve_options() {
         "listen",
         po::value<std::string>()->default_value("127.0.0.1:4580")->value_name("ADDRESS:PORT"),
         "port 0: any free one; the ready line on standard output names it")(
+        "admin", po::value<std::string>()->value_name("ADDRESS:PORT"),
+        "serve /health, /metrics and /stats here too, without credentials, to read only")(
+        "admin-host", po::value<std::vector<std::string>>()->value_name("NAME"),
+        "a name that requests there may give as their Host; may be repeated")(
         "state", po::value<std::string>()->value_name("FILE"),
         "SQLite; else mirrornic/state.sqlite in the XDG state directory")(
         "credentials", po::value<std::string>()->value_name("FILE"),
@@ -273,27 +278,67 @@ int run(const std::vector<std::string>& arguments) {
     return replay(options);
 }
 
-/// "127.0.0.1:4580" or "[::1]:4580".
-void set_listen(HttpOptions& http, const std::string& text) {
+/// "127.0.0.1:4580" or "[::1]:4580", given to this option.
+void set_listener(HttpListener& listener, const std::string& option, const std::string& text) {
     const auto colon = text.rfind(':');
     const std::string port = colon == std::string::npos ? "" : text.substr(colon + 1);
     if (port.empty() || port.size() > 5 ||
         port.find_first_not_of("0123456789") != std::string::npos || std::stoul(port) > 65535)
-        throw UsageError("--listen " + text + ": give ADDRESS:PORT");
-    http.address = text.substr(0, colon);
-    if (http.address.size() > 2 && http.address.front() == '[' && http.address.back() == ']')
-        http.address = http.address.substr(1, http.address.size() - 2);
-    if (http.address == "localhost") http.address = "127.0.0.1";
-    http.port = static_cast<std::uint16_t>(std::stoul(port));
+        throw UsageError(option + " " + text + ": give ADDRESS:PORT");
+    std::string& address = listener.address;
+    address = text.substr(0, colon);
+    if (address.size() > 2 && address.front() == '[' && address.back() == ']')
+        address = address.substr(1, address.size() - 2);
+    if (address == "localhost") address = "127.0.0.1";
+    listener.port = static_cast<std::uint16_t>(std::stoul(port));
+    try {
+        IpAddress::parse(address);
+    } catch (const std::invalid_argument&) {
+        throw UsageError(option + " " + text + ": give an IPv4 or IPv6 address, and a port");
+    }
 }
 
-bool is_loopback(const std::string& address) {
-    try {
-        const IpAddress parsed = IpAddress::parse(address);
-        return parsed.v6 ? address == "::1" : parsed.bytes[0] == 127;
-    } catch (const std::invalid_argument&) {
-        throw UsageError("--listen " + address + ": give an IPv4 or IPv6 address");
+bool is_loopback(const HttpListener& listener) {
+    const IpAddress address = IpAddress::parse(listener.address);
+    return address.v6 ? address == IpAddress::parse("::1") : address.bytes[0] == 127;
+}
+
+void check_encryption(const std::string& option, const HttpListener& listener, bool plain_http) {
+    if (is_loopback(listener) || listener.certificate) return;
+    if (!plain_http)
+        throw UsageError(option + " " + listener.address +
+                         " can be reached from other hosts: give --tls-cert and --tls-key, or "
+                         "--plain-http to do without");
+    std::cerr << "mirrornic: warning: " << option
+              << ": requests and replies cross the network in the clear\n";
+}
+
+/// A DNS name in lower case.
+std::string host_name(std::string text) {
+    for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    if (text.empty() ||
+        text.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789.-_") != std::string::npos)
+        throw UsageError("--admin-host " + text + ": give a name, without a port");
+    return text;
+}
+
+/// The address that /health, /stats and /metrics have for themselves. Behind a loopback address
+/// nobody could hold the certificate against a name.
+void set_admin(ServeOptions& options, const po::variables_map& values) {
+    for (const std::string& name : texts(values, "admin-host"))
+        options.admin_hosts.push_back(host_name(name));
+    const auto text = optional_text(values, "admin");
+    if (!text) {
+        if (!options.admin_hosts.empty()) throw UsageError("--admin-host needs --admin");
+        return;
     }
+    HttpListener admin;
+    set_listener(admin, "--admin", *text);
+    if (!is_loopback(admin)) {
+        admin.certificate = options.http.certificate;
+        admin.key = options.http.key;
+    }
+    options.http.further.push_back(admin);
 }
 
 int serve(const std::vector<std::string>& arguments) {
@@ -303,10 +348,11 @@ int serve(const std::vector<std::string>& arguments) {
     options.configurations = texts(*values, "config");
     if (options.configurations.empty()) throw UsageError("--config is missing");
     options.skip_unresolved = (*values)["skip-unresolved"].as<bool>();
-    set_listen(options.http, (*values)["listen"].as<std::string>());
+    set_listener(options.http, "--listen", (*values)["listen"].as<std::string>());
     options.http.certificate = optional_text(*values, "tls-cert");
     options.http.key = optional_text(*values, "tls-key");
     options.plain_http = (*values)["plain-http"].as<bool>();
+    set_admin(options, *values);
     options.options_file = optional_text(*values, "options");
     options.state = optional_text(*values, "state");
     options.credentials = optional_text(*values, "credentials");
@@ -352,17 +398,13 @@ int serve(const std::vector<std::string>& arguments) {
                          " is no regular file, and cannot be read again from its beginning");
     if (options.http.certificate.has_value() != options.http.key.has_value())
         throw UsageError("--tls-cert and --tls-key go together");
-    const bool local = is_loopback(options.http.address);
-    if (!local && !options.credentials)
+    if (!is_loopback(options.http) && !options.credentials)
         throw UsageError("--listen " + options.http.address +
                          " can be reached from other hosts and needs --credentials");
-    if (!local && !options.http.certificate && !options.plain_http)
-        throw UsageError("--listen " + options.http.address +
-                         " can be reached from other hosts: give --tls-cert and --tls-key, or "
-                         "--plain-http to do without");
+    check_encryption("--listen", options.http, options.plain_http);
+    for (const HttpListener& admin : options.http.further)
+        check_encryption("--admin", admin, options.plain_http);
     if (pci && !options.credentials) throw UsageError("--device pci: needs --credentials");
-    if (!local && !options.http.certificate)
-        std::cerr << "mirrornic: warning: requests and replies cross the network in the clear\n";
     return serve(options);
 }
 

@@ -32,8 +32,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr unsigned frames_between_polls = 64;  // so many frames a request may wait for its turn
-constexpr off_t statistics_room = 256 << 10;   // bytes on the disk, from the start on
+constexpr unsigned frames_between_polls = 64;   // so many frames a request may wait for its turn
+constexpr off_t statistics_room = 256 << 10;    // bytes on the disk, from the start on
+constexpr std::size_t sessions_a_portion = 32;  // of the counters that are read between requests
 
 /// Keeps a second process from a state file, for as long as this lives.
 class Lock {
@@ -132,7 +133,7 @@ private:
     void reopen();
     void tell_health();
     void warn_of_sessions(const Requests& requests);
-    Json statistics();
+    std::optional<Json> read_statistics(bool begin);
     void print_ready();
     void watch_outputs();
     void close_outputs();
@@ -156,7 +157,8 @@ private:
     std::atomic<bool> more_{true};  ///< the capture may have a frame
     std::unique_ptr<RegisterAccess> registers_;
     std::optional<MirrorDevice> mapped_device_;
-    MirrorDevice* device_ = nullptr;  ///< while it is open
+    MirrorDevice* device_ = nullptr;                       ///< while it is open
+    std::optional<MirrorDevice::CounterReading> reading_;  ///< ends before its device
     Health health_;
     std::optional<std::string> device_seen_;          ///< its trouble, as the last look at it found
     std::optional<FileIdentity> registers_identity_;  ///< of a mapped device's file
@@ -199,8 +201,21 @@ Server::Server(const ServeOptions& options)
     if (options.import && may_import()) import_ = configuration.account;
     open_statistics();
 
-    api_.emplace(queue_, Api::Options{options.region, credentials, [this] { return statistics(); },
-                                      &health_, log_});
+    char map_hash[9];
+    std::snprintf(map_hash, sizeof map_hash, "%08x", built_for_map_hash());
+    Api::Options api;
+    api.region = options.region;
+    api.credentials = credentials;
+    api.statistics = [this](bool begin) { return read_statistics(begin); };
+    api.connections = [this] { return http_->connections(); };
+    api.version = MIRRORNIC_VERSION;
+    api.map_hash = map_hash;
+    if (!options.http.further.empty())
+        api.admin_address = IpAddress::parse(options.http.further.front().address);
+    api.admin_hosts = options.admin_hosts;
+    api.health = &health_;
+    api.log = log_;
+    api_.emplace(queue_, std::move(api));
     http_.emplace(options.http,
                   [this](HttpRequest request, const HttpPeer& peer, HttpServer::Respond respond) {
                       api_->handle(std::move(request), peer, std::move(respond));
@@ -266,6 +281,7 @@ void Server::look_at_device() {
 /// V2: a device that was gone is opened again when it is back, and brought to the account's state.
 void Server::reopen() {
     plane_->use(nullptr);
+    reading_.reset();
     mapped_device_.reset();
     registers_.reset();
     registers_ = open_registers();
@@ -298,7 +314,9 @@ void Server::tell_health() {
 /// While the device is being opened: /health, and Unavailable to the others. Until end_starting()
 /// nobody else touches http_, api_ and queue_.
 void Server::answer_starting() {
-    log_(LogLevel::info, "starting", {{"url", http_->url()}});
+    LogFields urls{{"url", http_->url()}};
+    if (!options_.http.further.empty()) urls.emplace_back("admin", http_->url(1));
+    log_(LogLevel::info, "starting", urls);
     starting_ = std::thread([this] {
         while (!started_ && !http_->stopped()) http_->wait();
     });
@@ -347,26 +365,32 @@ void Server::warn_of_sessions(const Requests& requests) {
         log_(LogLevel::warning, "a session is disabled", {{"session", session}, {"why", why}});
 }
 
-Json Server::statistics() {
+/// A portion of the counters; after the last one all of them.
+std::optional<Json> Server::read_statistics(bool begin) {
     if (!device_) throw DeviceGone("the device is gone; it is used again when it is back");
-    const Counters counters = device_->counters();
+    if (begin) reading_.emplace(*device_);
+    if (!reading_) throw DeviceGone("the device was opened again while its counters were read");
+    if (!reading_->advance(sessions_a_portion)) return {};
     std::vector<std::string> order;
     for (const auto& [sequence, session] : requests_->account().sessions()) {
         (void)sequence;
         order.push_back(session.id);
     }
-    OrderedJson statistics = statistics_of(counters, order);
+    OrderedJson statistics = statistics_of(reading_->counters, order);
+    reading_.reset();
     if (traffic_) statistics["outputs"] = statistics_of(traffic_->outputs());
     return Json(statistics);
 }
 
 void Server::print_ready() {
     const std::string url = http_->url();
-    const OrderedJson ready = {
-        {"Status", "ready"},         {"Url", url},
-        {"Region", options_.region}, {"Account", options_.settings.account_id},
-        {"State", state_.string()},  {"Device", options_.device},
-        {"Pid", ::getpid()}};
+    OrderedJson ready = {{"Status", "ready"}, {"Url", url}};
+    if (!options_.http.further.empty()) ready["Admin"] = http_->url(1);
+    ready["Region"] = options_.region;
+    ready["Account"] = options_.settings.account_id;
+    ready["State"] = state_.string();
+    ready["Device"] = options_.device;
+    ready["Pid"] = ::getpid();
     std::string text = ready.dump() + "\n";
     if (isatty(ready_to_standard_output_ ? STDOUT_FILENO : STDERR_FILENO))
         text +=
@@ -467,7 +491,8 @@ void Server::simulate() {
     auto& offload = traffic_->board().offload();
     bool settled = false, told = !options_.traffic.in;
     for (unsigned turn = 0; !http_->stopped(); ++turn) {
-        if (turn % frames_between_polls == 0) http_->poll();
+        // Counters that are being read are in the queue, and leave room for requests.
+        if (turn % frames_between_polls == 0 || !queue_.empty()) http_->poll();
         if (!queue_.empty()) {
             if (queue_.has_changes()) traffic_->settle_indices();
             queue_.perform(*requests_);
@@ -532,7 +557,7 @@ int Server::run() {
             mapped_device_.emplace(*registers_);
             open(*mapped_device_);
             while (!http_->stopped()) {
-                http_->wait();
+                queue_.empty() ? http_->wait() : http_->poll();
                 queue_.perform(*requests_);
                 tell_health();
             }

@@ -13,8 +13,9 @@
 namespace mirrornic {
 
 struct ServeOptions {
-    TrafficOptions traffic;  ///< of the simulated device
-    HttpOptions http;
+    TrafficOptions traffic;                ///< of the simulated device
+    HttpOptions http;                      ///< its further listener, if any, is the admin address
+    std::vector<std::string> admin_hosts;  ///< names for it, in lower case
     std::vector<std::string> configurations;
     std::optional<std::string>
         state;  ///< absent: mirrornic/state.sqlite in the XDG state directory

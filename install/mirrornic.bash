@@ -25,7 +25,7 @@ _mirrornic() {
     case ${COMP_WORDS[1]} in
         run) options='--config --skip-unresolved --quota --in --out --forward --decisions --stats --wave --state --requests
             --replies --seed --default-tap --pace --clock-mhz --source-ports --shards --quiet --help' ;;
-        serve) options='--config --skip-unresolved --quota --listen --state --credentials --tls-cert --tls-key --plain-http
+        serve) options='--config --skip-unresolved --quota --listen --admin --admin-host --state --credentials --tls-cert --tls-key --plain-http
             --region --account --import --delete-orphans --log-format --options --device --in --loop --out --forward --decisions --stats --help' ;;
         check) options='--config --skip-unresolved --json --help' ;;
         *) return ;;

@@ -15,11 +15,12 @@ from pathlib import Path
 
 CLIENTS = Path(__file__).resolve().parent / "clients"
 
-# What pip, npm and go say of a registry that does not answer.
+# What pip, npm, go and apt-get say of a registry that does not answer.
 UNREACHABLE = re.compile(
     r"NewConnectionError|NameResolutionError|ConnectTimeoutError|ReadTimeoutError|ProxyError|connection broken|"
     r"ECONNREFUSED|ECONNRESET|ENOTFOUND|ETIMEDOUT|EAI_AGAIN|ENETUNREACH|ERR_SOCKET_TIMEOUT|"
-    r"dial tcp|no such host|connection refused|i/o timeout|TLS handshake timeout", re.IGNORECASE)
+    r"dial tcp|no such host|connection refused|i/o timeout|TLS handshake timeout|Unable to locate package|"
+    r"Could not resolve|Failed to fetch|Couldn't find any package", re.IGNORECASE)
 
 
 def skip(reason):
@@ -98,3 +99,20 @@ def go(directory):
                     env={**os.environ, "GOMODCACHE": str(directory / "modules"), "GOCACHE": str(directory / "cache"),
                          "GOFLAGS": "-mod=readonly -modcacherw", "GOTOOLCHAIN": "local", "GOWORK": "off"})
     return [binary]
+
+
+def prometheus(directory):
+    """The programs promtool and prometheus: the machine's, or else those of the Debian package, which is taken apart here
+    and not installed, as it would start a service."""
+    installed = [shutil.which(name) for name in ("promtool", "prometheus")]
+    if all(installed):
+        return installed
+    with made_of(directory) as stale:
+        if stale:
+            shutil.rmtree(directory, ignore_errors=True)
+            directory.mkdir()
+            install("Prometheus", [program("apt-get", "apt"), "download", "--quiet", "prometheus"], cwd=directory)
+            package = next(directory.glob("prometheus_*.deb"))
+            install("Prometheus", ["dpkg", "--extract", package, directory])
+            package.unlink()
+    return [directory / "usr/bin" / name for name in ("promtool", "prometheus")]

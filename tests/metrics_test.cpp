@@ -100,6 +100,7 @@ TEST_CASE("P23 the metrics of passes can be added up over their outcomes") {
         "bytes": {"received": 1000, "forwarded": 1000, "not_eligible": 100, "not_accepted": 200, "selected": 700,
                   "mirrored": 400, "dropped": 300},
         "causes": {"no_tap": 1, "overflow": 3}, "table_faults": {"found": 5, "rewritten": 4},
+        "outputs": {"out": {"lost": 2}},
         "sessions": [{"TrafficMirrorSessionId": "tms-1", "selected": 7, "mirrored": 4, "truncated": 2, "dropped": 3,
                       "mirrored_bytes": 600}]})");
     Metrics metrics;
@@ -120,6 +121,7 @@ TEST_CASE("P23 the metrics of passes can be added up over their outcomes") {
     }
     CHECK(found.at("mirrornic_causes_total{cause=\"overflow\"}") == "3");
     CHECK(found.at("mirrornic_table_faults_total") == "5");
+    CHECK(found.at("mirrornic_output_lost_total{output=\"out\"}") == "2");
     CHECK(found.at("mirrornic_table_entries_rewritten_total") == "4");
     CHECK(found.at("mirrornic_session_mirrored_bytes_total{session=\"tms-1\"}") == "600");
     CHECK(found.at("mirrornic_session_truncated_passes_total{session=\"tms-1\"}") == "2");
