@@ -264,7 +264,7 @@ class Local(unittest.TestCase):
             port = admin_port(served)
             for host in literals:
                 self.assertEqual(self.inside(served, client, port, f"{host}:{port}"), 200, host)
-            for host in ("evil.example", "localhost.evil.example", "1.2.3", "[::1"):
+            for host in ("evil.example", "localhost.evil.example", "1.2.3", "0x7f.1"):
                 self.assertEqual(self.inside(served, client, port, host), 403, host)
             served.stop()
 

@@ -215,6 +215,7 @@ class Signed(Http):
                 reply = self.check(self.served.http(body=body, headers=headers), 401, "AuthFailure")
                 said.add(service.parse(reply).findtext("Errors/Error/Message"))
                 request_id = service.parse(reply).findtext("RequestID")
+                self.served.await_log(request_id)  # the log is written in a thread of its own
                 lines = [json.loads(line) for line in self.served.log().splitlines() if request_id in line]
                 self.assertIn(reason, lines[0]["message"])
         self.assertEqual(len(said), 1, said)
