@@ -4,7 +4,7 @@
 
 usage: clients_test.py CLIENT DIRECTORY
 
-CLIENT is boto3, aws, js or go; what it needs is installed beneath DIRECTORY. MIRRORNIC names the command. Exit status
+CLIENT is boto3, aws, js, go or r; what it needs is installed beneath DIRECTORY. MIRRORNIC names the command. Exit status
 77: skipped, for the client cannot be had."""
 import json
 import os
@@ -29,6 +29,8 @@ def command(client, directory):
         return [sys.executable, CLIENTS / "aws_client.py"]
     if client == "js":
         return environment.javascript(directory / "javascript")
+    if client == "r":
+        return [environment.program("Rscript", "r-base-core"), CLIENTS / "r/client.R"]
     return environment.go(directory / "go")
 
 
@@ -52,8 +54,11 @@ def run(client, directory, signed, tls=False):
             groups = ["life cycle"]
         with service.Service(folder, CLIENTS / "config.json", *arguments) as served:
             print(f"--- {client}, {'signed' if signed else 'without credentials'}{', TLS' if tls else ''}", flush=True)
-            done = subprocess.run([*command(client, directory), SCENARIO, served.url, *groups], env=environ)
+            steps = [] if client == "r" else [SCENARIO]  # R has a life cycle of its own, that of docs/r.md
+            done = subprocess.run([*command(client, directory), *steps, served.url, *groups], env=environ)
             served.stop()
+            if done.returncode == 77:
+                sys.exit(77)
             if done.returncode == 0:
                 return []
             print(served.log())

@@ -271,6 +271,7 @@ PICTURE = NotRun("a picture")
 CI = Subcommands("continuous integration runs it, or a part of it")
 
 # By document and the start of the first line.
+R = NotRun("tests/clients/r/client.R makes these calls where paws is installed")
 EXAMPLES = {
     ("README.md", " s_axis "): PICTURE,
     ("README.md", "./dev demo "): CI,
@@ -294,6 +295,11 @@ EXAMPLES = {
     ("docs/programming.md", "HTTP (api.cpp) "): PICTURE,
     ("docs/programming.md", "mirrornic::MappedRegisters registers"): Cpp("mapped_registers.hpp", "mirror_device.hpp"),
     ("docs/proofs.md", "./dev prove "): CI,
+    ("docs/r.md", "library(paws.compute)"): R,
+    ("docs/r.md", "filter <- "): R,
+    ("docs/r.md", "tryCatch("): R,
+    ("docs/r.md", "ec2$modify_traffic_mirror_session("): R,
+    ("docs/r.md", "ec2$delete_traffic_mirror_session("): R,
     ("mirrornic.1", "mirrornic serve "): Shell(there="state", makes=["mirror.pcap"]),
 }
 
