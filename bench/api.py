@@ -4,7 +4,7 @@
 
 Session creates are durable (SQLite, WAL, synchronous=FULL) and signed, over kept connections, with the simulated device
 in the same process; the yardstick is one-row commits of the same settings on the same disk, in the same round. moto (in
-memory, no data plane) is asked for the same listing of 1,000 filters, and creates filters, as it knows no sessions.
+memory, no data plane) is asked for the same listing of 1,000 filters, creates filters, and creates and lists sessions.
 The device is the register-level model in a file (`--device file:`). Ten thousand sessions are made without HTTP, in one
 process, over that model with tables of that size.
 """
@@ -15,6 +15,7 @@ import json
 import os
 import platform
 import signal
+import socket
 import statistics
 import subprocess
 import sys
@@ -54,12 +55,12 @@ def bench(*arguments):
 class Server:
     """mirrornic serve, stopped at the end."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, signed=True):
         config, keys = configuration(folder)
         self.log = open(folder / "log", "w", encoding="utf-8")
         self.process = subprocess.Popen(
             [COMMAND, "serve", "--listen", "127.0.0.1:0", "--state", folder / "state.sqlite", "--config", config,
-             "--credentials", keys, "--device", f"file:{folder}/device", "--quota", f"filters={FILTERS + 1}"],
+             *(["--credentials", keys] if signed else []), "--device", f"file:{folder}/device", "--quota", f"filters={FILTERS + 1}"],
             stdout=subprocess.PIPE, stderr=self.log, text=True)
         url = urllib.parse.urlparse(json.loads(self.process.stdout.readline())["Url"])
         self.at = (url.hostname, url.port)
@@ -131,59 +132,138 @@ def environment():
     return python, ""
 
 
+class Moto:
+    """moto's server, ended at the end."""
+
+    def __init__(self, python):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.at = free.getsockname()
+        self.process = subprocess.Popen([python, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self.at[1])],
+                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        for _ in range(600):
+            try:
+                socket.create_connection(self.at).close()
+                return
+            except OSError:
+                time.sleep(0.1)
+        self.__exit__()
+        raise RuntimeError("moto's server does not start")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait()
+
+
+def caller(at):
+    """Calls over one connection, which is kept where the server keeps it; the same client for every server."""
+    connection = http.client.HTTPConnection(*at, timeout=60)
+
+    def call(form):
+        connection.request("POST", "/", form + "&Version=2016-11-15", {
+            "Content-Type": "application/x-www-form-urlencoded",
+            "Authorization": "AWS4-HMAC-SHA256 Credential=a/20260101/us-east-1/ec2/aws4_request, "
+                             "SignedHeaders=host, Signature=0"})
+        reply = connection.getresponse()
+        body = reply.read().decode()
+        if reply.status != 200:
+            raise RuntimeError(f"{at}: {reply.status}: {body[:200]}")
+        return body
+    return call
+
+
+def seconds(act):
+    start = time.perf_counter()
+    act()
+    return time.perf_counter() - start
+
+
 def moto(rounds, folder):
     python, why = environment()
     if not python:
         return {"skipped": why}
-    with Server(folder) as server:
+    (folder / "filters").mkdir()
+    (folder / "sessions").mkdir()
+    return {"version": MOTO, "rounds": rounds, **moto_filters(python, rounds, folder / "filters"),
+            "sessions": moto_sessions(python, rounds, folder / "sessions")}
+
+
+def moto_filters(python, rounds, folder):
+    with Server(folder) as server, Moto(python) as peer:
         for i in range(FILTERS):
             server.call(f"Action=CreateTrafficMirrorFilter&Description=filter-{i}")
-        port = 14581
-        peer = subprocess.Popen([python, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
-                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        try:
-            for _ in range(100):
-                try:
-                    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-                    connection.connect()
-                    break
-                except OSError:
-                    time.sleep(0.1)
+        call = caller(peer.at)
+        create_rate = FILTERS / seconds(lambda: [
+            call(f"Action=CreateTrafficMirrorFilter&Description=filter-{i}") for i in range(FILTERS)])
+        ours, theirs, ratios = [], [], []
+        for _ in range(rounds):
+            mine = bench("describe", *server.at, 20)["p50_ms"]
+            times = []
+            for _ in range(3):
+                start = time.perf_counter()
+                body = call("Action=DescribeTrafficMirrorFilters")
+                times.append((time.perf_counter() - start) * 1e3)
+            if body.count("<trafficMirrorFilterId>") != FILTERS:
+                raise RuntimeError("moto does not list all filters")
+            ours.append(mine)
+            theirs.append(statistics.median(times))
+            ratios.append(theirs[-1] / mine)
+        return {"filters": FILTERS, "describe_ms": round(statistics.median(ours), 2),
+                "moto_describe_ms": round(statistics.median(theirs), 2),
+                "times_faster": round(statistics.median(ratios), 1),
+                "times_faster_min": round(min(ratios), 1), "moto_creates_per_second": round(create_rate)}
 
-            def call(form):
-                connection.request("POST", "/", form + "&Version=2016-11-15", {
-                    "Content-Type": "application/x-www-form-urlencoded",
-                    "Authorization": "AWS4-HMAC-SHA256 Credential=a/20260101/us-east-1/ec2/aws4_request, "
-                                     "SignedHeaders=host, Signature=0"})
-                reply = connection.getresponse()
-                body = reply.read().decode()
-                if reply.status != 200:
-                    raise RuntimeError(f"moto answered {reply.status}: {body[:200]}")
-                return body
 
-            start = time.perf_counter()
-            for i in range(FILTERS):
-                call(f"Action=CreateTrafficMirrorFilter&Description=filter-{i}")
-            create_rate = FILTERS / (time.perf_counter() - start)
-            ours, theirs, ratios = [], [], []
-            for _ in range(rounds):
-                mine = bench("describe", *server.at, 20)["p50_ms"]
-                times = []
-                for _ in range(3):
-                    start = time.perf_counter()
-                    body = call("Action=DescribeTrafficMirrorFilters")
-                    times.append((time.perf_counter() - start) * 1e3)
-                if body.count("<trafficMirrorFilterId>") != FILTERS:
-                    raise RuntimeError("moto does not list all filters")
-                ours.append(mine)
-                theirs.append(statistics.median(times))
-                ratios.append(theirs[-1] / mine)
-            return {"version": MOTO, "filters": FILTERS, "rounds": rounds, "describe_ms": round(statistics.median(ours), 2),
-                    "moto_describe_ms": round(statistics.median(theirs), 2), "times_faster": round(statistics.median(ratios), 1),
-                    "times_faster_min": round(min(ratios), 1), "moto_creates_per_second": round(create_rate)}
-        finally:
-            peer.terminate()
-            peer.wait()
+def moto_sessions(python, rounds, folder):
+    """Creates and listings of sessions by one client over one connection: ours, twice as a control, and moto's. Ours are
+    durable and check what they name; moto's are in memory and check nothing."""
+    count = 300
+    with Server(folder, signed=False) as server, Moto(python) as peer:
+        calls = {"ours": caller(server.at), "control": caller(server.at), "moto": caller(peer.at)}
+        made = {}
+        for name in ("ours", "moto"):
+            call = calls[name]
+            made[name] = (identifier(call("Action=CreateTrafficMirrorFilter"), "trafficMirrorFilterId"),
+                          [identifier(call(f"Action=CreateTrafficMirrorTarget&NetworkInterfaceId=eni-0fff{i:013x}"),
+                                      "trafficMirrorTargetId") for i in range(count // 30)])
+        made["control"] = made["ours"]
+
+        def create(name):
+            filter_id, targets = made[name]
+            ids = []
+            for i in range(count):
+                ids.append(identifier(calls[name](
+                    f"Action=CreateTrafficMirrorSession&NetworkInterfaceId=eni-{i // 3:017x}&SessionNumber={i % 3 + 1}"
+                    f"&TrafficMirrorTargetId={targets[i // 30]}&TrafficMirrorFilterId={filter_id}"), "trafficMirrorSessionId"))
+            return ids
+
+        rows = []
+        for _ in range(rounds):
+            row = {}
+            for name in calls:
+                ids = []
+                row[name] = {"create": seconds(lambda: ids.extend(create(name)))}
+                listing = "Action=DescribeTrafficMirrorSessions"
+                if calls[name](listing).count("<trafficMirrorSessionId>") != count:
+                    raise RuntimeError(f"{name}: not all sessions are listed")
+                row[name]["list"] = statistics.median(seconds(lambda: calls[name](listing)) for _ in range(5))
+                for one in ids:
+                    calls[name](f"Action=DeleteTrafficMirrorSession&TrafficMirrorSessionId={one}")
+            rows.append(row)
+    result = {"count": count}
+    for what in ("create", "list"):
+        for name in ("moto", "control"):
+            ratios = sorted(row[name][what] / row["ours"][what] for row in rows)
+            result[f"{what}_{name}_to_ours"] = round(statistics.median(ratios), 2)
+            result[f"{what}_{name}_to_ours_min"] = round(ratios[0], 2)
+            result[f"{what}_{name}_to_ours_max"] = round(ratios[-1], 2)
+    for name in ("ours", "moto"):
+        result[f"{name}_creates_per_second"] = round(count / statistics.median(row[name]["create"] for row in rows))
+        result[f"{name}_list_ms"] = round(1e3 * statistics.median(row[name]["list"] for row in rows), 2)
+    return result
 
 
 def scale(rounds, folder):
@@ -215,6 +295,12 @@ def show(figures):
     else:
         print(f"DescribeTrafficMirrorFilters of {of['filters']}: {of['describe_ms']} ms, moto {of['moto_describe_ms']} ms: "
               f"{of['times_faster']} times faster; moto creates {of['moto_creates_per_second']} filters/s in memory")
+        of = of["sessions"]
+        print(f"sessions, the same client: {of['ours_creates_per_second']} creates/s, durable, moto {of['moto_creates_per_second']} in "
+              f"memory: {of['create_moto_to_ours']} times ({of['create_moto_to_ours_min']}..{of['create_moto_to_ours_max']}); a "
+              f"listing of {of['count']} in {of['ours_list_ms']} ms, moto {of['moto_list_ms']} ms: {of['list_moto_to_ours']} times "
+              f"({of['list_moto_to_ours_min']}..{of['list_moto_to_ours_max']}); ours against itself: "
+              f"{of['create_control_to_ours']} and {of['list_control_to_ours']}")
     of = figures["scale"]
     print(f"{of['sessions']} sessions: {of['creates_per_second']} creates/s, the last thousand in {of['last_to_first_thousand']} of the "
           f"first one's time; a page of 1,000 in {of['page_of_1000_p99_ms']} ms (p99); restart in {of['restart_seconds']} s; "
