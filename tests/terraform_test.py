@@ -3,8 +3,8 @@
 """Terraform with its AWS provider against `mirrornic serve`: init, apply, plan, change, import, a deletion behind its
 back, destroy, and the data sources of interfaces and VPCs. MIRRORNIC names the command.
 
-The provider comes from a filesystem mirror: that of the file which TF_CLI_CONFIG_FILE names, or one in a usual place
-(MIRRORS). Exit status 77: skipped, for terraform or the provider is not on this machine; nothing is fetched."""
+The provider comes from the filesystem mirror of the file that TF_CLI_CONFIG_FILE names. Exit status 77: skipped, for
+terraform or the provider is not on this machine; nothing is fetched."""
 import json
 import os
 import re
@@ -17,8 +17,6 @@ from pathlib import Path
 
 import service
 
-MIRRORS = ("~/.terraform.d/plugins", "/usr/local/share/terraform/plugins", "/usr/share/terraform/plugins",
-           "/opt/*/registry.terraform.io/..")
 PROVIDER = "registry.terraform.io/hashicorp/aws"
 SOURCE, SPARE, COLLECTOR, BALANCER = (f"eni-0{i:016x}" for i in range(1, 5))
 VPC = "vpc-0a1b2c3d4e5f60718"
@@ -44,7 +42,8 @@ CONFIGURATION = {
          "CidrBlockAssociationSet": [{"AssociationId": "vpc-cidr-assoc-0a1", "CidrBlock": "10.0.0.0/16",
                                       "CidrBlockState": {"State": "associated"}}],
          "Tags": [{"Key": "Name", "Value": "main"}]},
-        {"VpcId": "vpc-0b1", "CidrBlock": "10.9.0.0/16", "EnableDnsSupport": {"Value": False}}],
+        {"VpcId": "vpc-0b1", "CidrBlock": "10.9.0.0/16", "EnableDnsSupport": {"Value": False},
+         "CidrBlockAssociationSet": [{"CidrBlock": "10.9.0.0/16", "CidrBlockState": {"State": "associated"}}]}],
     "RouteTables": [
         {"RouteTableId": "rtb-0a1", "VpcId": VPC, "OwnerId": "111122223333",
          "Associations": [{"Main": True, "RouteTableAssociationId": "rtbassoc-0a1", "RouteTableId": "rtb-0a1",
@@ -172,20 +171,13 @@ def skip(reason):
     sys.exit(77)
 
 
-def cli_configuration(folder):
+def cli_configuration():
     """The CLI configuration that names a mirror with the provider."""
-    named = os.environ.get("TF_CLI_CONFIG_FILE", "")
-    if named and Path(named).exists():
-        return named
-    for place in MIRRORS:
-        root = Path(place).expanduser()
-        for mirror in [root] if "*" not in place else Path("/").glob(place.lstrip("/")):
-            if (mirror / PROVIDER).is_dir():
-                file = Path(folder) / "terraform.rc"
-                file.write_text('provider_installation {\n  filesystem_mirror {\n    path = "%s"\n  }\n}\n'
-                                % mirror.resolve())
-                return str(file)
-    skip(f"there is no mirror of {PROVIDER}: TF_CLI_CONFIG_FILE names none, nor is there one in {', '.join(MIRRORS)}")
+    file = Path(os.environ.get("TF_CLI_CONFIG_FILE", ""))
+    mirrors = re.findall(r'^\s*path\s*=\s*"([^"]*)"', file.read_text(), re.MULTILINE) if file.is_file() else []
+    if not any((Path(mirror) / PROVIDER).is_dir() for mirror in mirrors):
+        skip(f"TF_CLI_CONFIG_FILE names no file with a filesystem_mirror of {PROVIDER}")
+    return str(file)
 
 
 class Terraform(unittest.TestCase):
@@ -195,7 +187,7 @@ class Terraform(unittest.TestCase):
         self.folder = Path(tempfile.mkdtemp())
         self.addCleanup(shutil.rmtree, self.folder)
         self.environ = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "TF_"))}
-        self.environ.update(TF_CLI_CONFIG_FILE=cli_configuration(self.folder), NO_PROXY="127.0.0.1",
+        self.environ.update(TF_CLI_CONFIG_FILE=cli_configuration(), NO_PROXY="127.0.0.1",
                             CHECKPOINT_DISABLE="1", AWS_EC2_METADATA_DISABLED="true", AWS_CONFIG_FILE=os.devnull,
                             AWS_SHARED_CREDENTIALS_FILE=os.devnull)
         config = self.folder / "config.json"
@@ -299,6 +291,5 @@ class Terraform(unittest.TestCase):
 if __name__ == "__main__":
     if not shutil.which("terraform"):
         skip("there is no terraform on this machine")
-    with tempfile.TemporaryDirectory() as scratch:
-        cli_configuration(scratch)
+    cli_configuration()
     unittest.main(verbosity=2)
