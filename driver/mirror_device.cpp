@@ -108,6 +108,10 @@ struct MirrorDevice::State {
     std::array<std::optional<std::uint32_t>, map::end_address / 4> staged;  ///< where known
     std::shared_ptr<const Placement> placement = std::make_shared<Placement>();
     std::function<void(std::shared_ptr<const Placement>)> callback;
+    std::function<void(const std::string&, const SessionCounters&)> end_callback;
+    /// Free entries that hold the counters of their last session, which nobody was told.
+    std::map<std::uint32_t, std::string> ended;
+    CounterReading* reading_counters = nullptr;
 
     // Opening.
 
@@ -312,12 +316,42 @@ struct MirrorDevice::State {
         commit(bits);
     }
 
+    void note_ended(const Tables::Interface& before, const Tables::Interface& after) {
+        if (!end_callback) return;
+        for (const auto& slot : before.slots)
+            if (!slot.session.empty() &&
+                std::none_of(after.slots.begin(), after.slots.end(), [&](const auto& other) {
+                    return other.word.session == slot.word.session;
+                }))
+                ended[slot.word.session] = slot.session;
+    }
+
+    void snapshot() {
+        if (reading_counters) reading_counters->read(sizes.sessions);  // of the snapshot before
+        registers.write(map::control::address(), map::control::snapshot(1));
+    }
+
+    /// Tells the counters that are in these entries, which have no copies in the device.
+    void tell_ended(const std::vector<std::uint32_t>& entries) {
+        if (entries.empty()) return;
+        snapshot();
+        std::vector<std::pair<std::string, SessionCounters>> all;
+        for (const std::uint32_t entry : entries)
+            all.emplace_back(ended.at(entry), session_counters(entry));
+        throw_if_refused();
+        for (const std::uint32_t entry : entries) ended.erase(entry);
+        for (const auto& [session, counters] : all) end_callback(session, counters);
+    }
+
+    auto find_free(std::uint32_t session_index) const {
+        return std::find_if(tables.free_sessions.begin(), tables.free_sessions.end(),
+                            [&](const auto& entry) { return entry.index == session_index; });
+    }
+
     /// P23: a session entry is not given to another session before the copies of its last have
     /// left.
     void wait_until_drained(std::uint32_t session_index) {
-        const auto free =
-            std::find_if(tables.free_sessions.begin(), tables.free_sessions.end(),
-                         [&](const auto& entry) { return entry.index == session_index; });
+        const auto free = find_free(session_index);
         for (int i = 0; drained < free->since; ++i) {
             if (i == poll_limit)
                 throw DeviceError(
@@ -325,6 +359,7 @@ struct MirrorDevice::State {
                     "does not drain");
             note_drain(registers.read(map::commit_status::address()));
         }
+        if (ended.count(session_index) != 0) tell_ended({session_index});
     }
 
     // Reading back.
@@ -467,6 +502,10 @@ struct MirrorDevice::State {
             read.filters[i].name = owner.name;
             if (*owner.words == *read.filters[i].words) read.filters[i].filter = owner.filter;
         }
+        for (const auto& interface : known->interfaces)
+            for (const auto& slot : interface.slots)
+                if (end_callback && !slot.session.empty() && !sessions[slot.word.session])
+                    ended[slot.word.session] = slot.session;
         read.free_interfaces = free_indices(known->free_interfaces, interfaces, sequence);
         read.free_filters = free_indices(known->free_filters, filters, sequence);
         read.free_sessions = free_indices(known->free_sessions, sessions, sequence);
@@ -683,6 +722,8 @@ void MirrorDevice::commit(const std::shared_ptr<const Plan>& plan) {
                     step.filter ? std::set{step.filter->first} : std::set<std::uint32_t>{},
                     state.sequence + 1);
             state.execute(step);
+            if (applied->interface)
+                state.note_ended(applied->interface->second, step.interface->second);
         } catch (...) {
             state.stale = true;
             state.placement = before;
@@ -730,7 +771,7 @@ MirrorDevice::CounterReading::CounterReading(MirrorDevice& device) : state_(*dev
     using C = map::Counter;
     State& state = state_;
     state.ensure_current();
-    state.registers.write(map::control::address(), map::control::snapshot(1));
+    state.snapshot();
     const auto tally = [&](C frames, C bytes) {
         return Tally{state.counter(frames), state.counter(bytes)};
     };
@@ -758,11 +799,14 @@ MirrorDevice::CounterReading::CounterReading(MirrorDevice& device) : state_(*dev
         for (const auto& slot : state.tables.interfaces[i].slots)
             if (!slot.session.empty()) left_.push_back({slot.session, i, slot.word.session});
     state.throw_if_refused();
+    state.reading_counters = this;
 }
 
-MirrorDevice::CounterReading::~CounterReading() = default;
+MirrorDevice::CounterReading::~CounterReading() {
+    if (state_.reading_counters == this) state_.reading_counters = nullptr;
+}
 
-bool MirrorDevice::CounterReading::advance(std::size_t sessions) {
+void MirrorDevice::CounterReading::read(std::size_t sessions) {
     for (; sessions != 0 && !left_.empty(); --sessions) {
         const Left next = std::move(left_.back());
         left_.pop_back();
@@ -772,9 +816,32 @@ bool MirrorDevice::CounterReading::advance(std::size_t sessions) {
         });
         if (there) counters.sessions[next.session] = state_.session_counters(next.entry);
     }
+}
+
+bool MirrorDevice::CounterReading::advance(std::size_t sessions) {
+    read(sessions);
     if (!left_.empty()) return false;
     state_.throw_if_refused();
     return true;
+}
+
+void MirrorDevice::on_session_end(
+    std::function<void(const std::string&, const SessionCounters&)> callback) {
+    state_->end_callback = std::move(callback);
+}
+
+void MirrorDevice::take_ended() {
+    State& state = *state_;
+    state.ensure_current();
+    if (state.ended.empty()) return;
+    state.note_drain(state.registers.read(map::commit_status::address()));
+    std::vector<std::uint32_t> entries;
+    for (const auto& [entry, session] : state.ended) {
+        const auto free = state.find_free(entry);
+        if (free != state.tables.free_sessions.end() && free->since <= state.drained)
+            entries.push_back(entry);
+    }
+    state.tell_ended(entries);
 }
 
 Counters MirrorDevice::counters() {

@@ -175,6 +175,14 @@ public:
     Counters counters();   ///< takes a snapshot. @throws DeviceError.
     class CounterReading;  ///< the same in portions
 
+    /// Called with the counters of a session that a change took out of the device, or moved to
+    /// another entry, when they are final: by commit() before another session gets its entry, and
+    /// by take_ended(). A session that comes back may end again; its counters then add up.
+    void on_session_end(
+        std::function<void(const std::string& session, const SessionCounters&)> callback);
+    /// Calls back for all sessions that have ended and whose copies have left. @throws DeviceError.
+    void take_ended();
+
     /// Looks whether a flipped bit was found in a memory since the last call, and if it was in a
     /// table writes that entry again from this driver's copy (T4). One read when nothing was found.
     /// To be called now and then, or when the table fault interrupt says so.
@@ -199,8 +207,9 @@ private:
     std::unique_ptr<State> state_;
 };
 
-/// Counters as of one cycle, read in portions: changes may be committed between two of them. One
-/// reading at a time, as each takes a snapshot. A session that a change has removed before its
+/// Counters as of one cycle, read in portions: changes may be committed between two of them; one
+/// that needs a snapshot of its own reads the rest first. One reading at a time, as each takes a
+/// snapshot. A session that a change has removed before its
 /// portion is left out. To end before its device does.
 class MirrorDevice::CounterReading {
 public:
@@ -212,7 +221,9 @@ public:
     Counters counters;
 
 private:
+    friend State;
     struct Left;
+    void read(std::size_t sessions);
     State& state_;
     std::vector<Left> left_;
 };

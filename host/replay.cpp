@@ -265,18 +265,8 @@ void Replay::end_piece() {
 }
 
 void Replay::perform_next() {
-    // A session's counters end with it.
-    std::map<std::string, SessionCounters> before;
-    if (requests_file_->next_action() == "DeleteTrafficMirrorSession") {
-        traffic_.board().offload().wait_until_idle();
-        before = device_->counters().sessions;
-    }
     const RequestOutcome outcome = requests_file_->perform_next(*requests_);
     if (replies_.open()) replies_.line(to_text(outcome.record()));
-    for (auto& [session, counters] : before) {
-        if (!requests_->account().sessions().find(session))
-            traffic_.session_ended(session, counters);
-    }
     if (!outcome.good) {
         ++result_.failed_requests;
         progress_.clear();

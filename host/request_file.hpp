@@ -70,11 +70,6 @@ public:
     /// The line of the next request, 1-based; 0 when there is none.
     std::size_t next_line() const { return remaining() ? lines_[next_].number : 0; }
 
-    /// The action of the next request; empty when there is none.
-    std::string next_action() const {
-        return remaining() ? lines_[next_].request.action : std::string();
-    }
-
 private:
     struct Line {
         std::size_t number = 0;

@@ -304,6 +304,96 @@ DecisionLog::Text DecisionLog::text_of(const Pass& pass, const DecisionRecord& r
     return text;
 }
 
+void add(Tally& sum, const Tally& other) {
+    sum.frames += other.frames;
+    sum.bytes += other.bytes;
+}
+
+void add(SessionCounters& sum, const SessionCounters& other) {
+    add(sum.selected, other.selected);
+    add(sum.mirrored, other.mirrored);
+    add(sum.dropped, other.dropped);
+    sum.truncated += other.truncated;
+    sum.mirrored_bytes += other.mirrored_bytes;
+}
+
+/// The sessions that the device has or had: their order, and counters of former times in it.
+class SessionHistory {
+public:
+    /// @param most sessions that are remembered by their ids after they have ended
+    explicit SessionHistory(std::size_t most) : most_(most) {}
+
+    void placed(const std::string& id) { known(id).entries++; }
+    void removed(const std::string& id) {
+        const auto at = known_.find(id);
+        if (at != known_.end() && at->second.entries != 0) --at->second.entries;
+    }
+    void ended(const std::string& id, const SessionCounters& counters) {
+        Known& session = known(id);
+        add(session.counters, counters);
+        session.queued = ++queued_;
+        queue_.emplace_back(queued_, id);
+        while (queue_.size() > most_) forget();
+    }
+    /// The counters of all, with those that are the device's now; and the ids in order.
+    std::vector<std::string> merge(std::map<std::string, SessionCounters>& sessions) const {
+        std::map<std::uint64_t, std::string> order;
+        for (const auto& [id, session] : known_) {
+            order.emplace(session.number, id);
+            if (session.queued != 0) add(sessions[id], session.counters);
+        }
+        std::vector<std::string> ids;
+        for (auto& [number, id] : order) ids.push_back(std::move(id));
+        return ids;
+    }
+    std::uint64_t forgotten() const { return forgotten_; }
+    const SessionCounters& sum_of_forgotten() const { return sum_; }
+
+private:
+    struct Known {
+        std::uint64_t number = 0;    ///< in the order in which they came
+        std::uint64_t queued = 0;    ///< when it ended last, and is in the queue; 0: it has not
+        std::uint32_t entries = 0;   ///< of the device that are its own now
+        SessionCounters counters{};  ///< of the times before
+    };
+
+    Known& known(const std::string& id) {
+        const auto [at, fresh] = known_.try_emplace(id);
+        if (fresh) at->second.number = ++numbers_;
+        return at->second;
+    }
+    void forget() {
+        const auto [queued, id] = std::move(queue_.front());
+        queue_.pop_front();
+        const auto at = known_.find(id);
+        if (at == known_.end() || at->second.queued != queued) return;
+        if (at->second.entries != 0) {  // it has come back
+            at->second.queued = ++queued_;
+            queue_.emplace_back(queued_, id);
+            return;
+        }
+        add(sum_, at->second.counters);
+        ++forgotten_;
+        known_.erase(at);
+    }
+
+    const std::size_t most_;
+    std::unordered_map<std::string, Known> known_;
+    std::deque<std::pair<std::uint64_t, std::string>> queue_;  ///< of those that ended
+    std::uint64_t numbers_ = 0, queued_ = 0, forgotten_ = 0;
+    SessionCounters sum_{};
+};
+
+OrderedJson members_of(const SessionCounters& session) {
+    return {{"selected", session.selected.frames},
+            {"mirrored", session.mirrored.frames},
+            {"truncated", session.truncated},
+            {"dropped", session.dropped.frames},
+            {"mirrored_bytes", session.mirrored_bytes}};
+}
+
+constexpr std::size_t most_ended_sessions = 10'000;  // of a service
+
 Board::Options board_options(const TrafficOptions& options) {
     Board::Options result;
     result.clock_mhz = options.clock_mhz;
@@ -395,9 +485,7 @@ struct Traffic::Parts {
     TapFinder taps;
     std::unique_ptr<MirrorDevice> device;
     std::shared_ptr<const Placement> placement;
-    std::map<std::string, SessionCounters> ended_sessions;
-    std::vector<std::string> session_order;  ///< as they came
-    std::set<std::string> known_sessions;
+    SessionHistory sessions{options.live ? most_ended_sessions : ~std::size_t{0}};
     Latencies latencies;
     Frame frame;
     bool ended = !options.in;
@@ -457,6 +545,9 @@ MirrorDevice& Traffic::open() {
     Parts& parts = *parts_;
     parts.device = std::make_unique<MirrorDevice>(parts.board.registers());
     parts.device->on_placement([this](const auto& placement) { placed(placement); });
+    parts.device->on_session_end([&parts](const std::string& id, const SessionCounters& counters) {
+        parts.sessions.ended(id, counters);
+    });
     if (parts.decisions.open()) parts.decisions.placed(parts.device->placement());
     const TrafficOptions defaults;
     if (parts.options.source_port_base != defaults.source_port_base ||
@@ -477,8 +568,10 @@ void Traffic::placed(const std::shared_ptr<const Placement>& placement) {
         const auto& tapped = placement->interfaces[i];
         if (parts.placement && parts.placement->interfaces[i] == tapped) continue;
         for (const auto& slot : tapped->slots)
-            if (!slot.session.empty() && parts.known_sessions.insert(slot.session).second)
-                parts.session_order.push_back(slot.session);
+            if (!slot.session.empty()) parts.sessions.placed(slot.session);
+        if (!parts.placement) continue;
+        for (const auto& slot : parts.placement->interfaces[i]->slots)
+            if (!slot.session.empty()) parts.sessions.removed(slot.session);
     }
     parts.placement = placement;
 }
@@ -588,10 +681,6 @@ void Traffic::feed_pass(const Frame& frame, const std::string* interface, std::u
 
 void Traffic::settle_indices() { parts_->board.offload().wait_until_fed(); }
 
-void Traffic::session_ended(const std::string& id, const SessionCounters& counters) {
-    parts_->ended_sessions[id] = counters;
-}
-
 OrderedJson statistics_of(const Counters& counters, const std::vector<std::string>& order) {
     OrderedJson stats;
     stats["Schema"] = 1;
@@ -624,13 +713,9 @@ OrderedJson statistics_of(const Counters& counters, const std::vector<std::strin
     for (const std::string& id : order) {
         const auto at = counters.sessions.find(id);
         if (at == counters.sessions.end()) continue;
-        const SessionCounters& session = at->second;
-        stats["sessions"].push_back({{"TrafficMirrorSessionId", id},
-                                     {"selected", session.selected.frames},
-                                     {"mirrored", session.mirrored.frames},
-                                     {"truncated", session.truncated},
-                                     {"dropped", session.dropped.frames},
-                                     {"mirrored_bytes", session.mirrored_bytes}});
+        OrderedJson session{{"TrafficMirrorSessionId", id}};
+        session.update(members_of(at->second));
+        stats["sessions"].push_back(std::move(session));
     }
     return stats;
 }
@@ -643,9 +728,14 @@ OrderedJson statistics_of(const std::vector<OutputState>& outputs) {
 
 OrderedJson Traffic::statistics() {
     Parts& parts = *parts_;
+    parts.device->take_ended();
     Counters counters = parts.device->counters();
-    counters.sessions.insert(parts.ended_sessions.begin(), parts.ended_sessions.end());
-    OrderedJson stats = statistics_of(counters, parts.session_order);
+    const auto order = parts.sessions.merge(counters.sessions);
+    OrderedJson stats = statistics_of(counters, order);
+    if (const auto count = parts.sessions.forgotten()) {
+        stats["earlier_sessions"] = {{"count", count}};
+        stats["earlier_sessions"].update(members_of(parts.sessions.sum_of_forgotten()));
+    }
     const std::uint64_t total = parts.board.offload().cycle() - parts.start_cycle;
     const std::uint64_t skipped = parts.board.offload().skipped_cycles() - parts.start_skipped;
     stats["cycles"] = {

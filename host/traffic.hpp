@@ -127,8 +127,8 @@ public:
     /// as they are, every one that is fed after the change by the tables as they will be (T2, S8).
     void settle_indices();
 
-    /// A session whose counters end now keeps them in the report.
-    void session_ended(const std::string& id, const SessionCounters& counters);
+    /// With the sessions that the device no longer has; of live traffic the newest 10,000 of them
+    /// by their ids, and the others as one sum. Waits for nothing: exact when the offload is idle.
     OrderedJson statistics();
     const Latencies& latencies() const;
 

@@ -910,6 +910,55 @@ TEST_CASE("P23 a new session starts counting at 0, a modified one goes on") {
     REQUIRE(restarted.counters().sessions.at("tms-1").mirrored.frames == 5);
 }
 
+TEST_CASE(
+    "P23 the counters of a session that is gone are told once, before its entry is given on") {
+    FakeRegisters registers;
+    MirrorDevice device(registers);
+    std::map<std::string, std::uint64_t> told;
+    device.on_session_end([&told](const std::string& session, const SessionCounters& counters) {
+        CHECK(told.count(session) == 0);
+        told[session] = counters.mirrored.frames;
+    });
+    TableState state = small_state();
+    device.apply(state);
+    const Session session = state.sessions.at("tms-0");
+    state.sessions.erase("tms-0");
+    std::map<std::string, std::uint64_t> expected;
+    const auto entry_of = [&](const std::string& name) {
+        for (const auto& tapped : device.placement()->interfaces)
+            for (const auto& slot : tapped->slots)
+                if (slot.session == name) return slot.session_index;
+        return ~0u;
+    };
+    // More sessions than there are entries, one after another, and several at once in the end.
+    const unsigned count = device.sizes().sessions + 20;
+    for (unsigned i = 0; i < count; ++i) {
+        const std::string name = "tms-x" + std::to_string(i);
+        state.sessions[name] = session;
+        device.apply(state);
+        auto& counters = registers.session_counters.at(entry_of(name));
+        CHECK(counters[std::size_t(map::SessionCounter::mirrored_frames)] == 0);
+        counters[std::size_t(map::SessionCounter::mirrored_frames)] = 1000 + i;
+        expected[name] = 1000 + i;
+        state.sessions.erase(name);
+        // A reading in portions meanwhile keeps to its snapshot.
+        if (i % 50 == 0) {
+            MirrorDevice::CounterReading reading(device);
+            device.apply(state);
+            CHECK(reading.advance(1000));
+        } else {
+            device.apply(state);
+        }
+        if (i == 10) CHECK(told.empty());
+    }
+    CHECK(told.size() >= 20);
+    expected["tms-0"] = 0;
+    device.take_ended();
+    CHECK(told == expected);
+    device.take_ended();
+    CHECK(told == expected);
+}
+
 TEST_CASE("P23 each counter is read from its place, 64 bits wide") {
     FakeRegisters registers;
     MirrorDevice device(registers);

@@ -190,8 +190,8 @@ class StandardOutput(Outputs):
                 self.assertIn(b"standard output: Broken pipe", done.stderr)
 
 
-class Live(Outputs):
-    """What becomes of a file stops or ends no service."""
+class Traffic(Outputs):
+    """A service whose traffic comes from the test."""
 
     def serve(self, *arguments, **more):
         return Service(self.folder, self.config, "--import", "--in", "-", *arguments, stdin=subprocess.PIPE, **more)
@@ -220,6 +220,10 @@ class Live(Outputs):
         begin = time.monotonic()
         self.assertEqual(served.http("GET", "/stats")[0], 200)
         self.assertLess(time.monotonic() - begin, 1)
+
+
+class Live(Traffic):
+    """What becomes of a file stops or ends no service."""
 
     def test_no_reader(self):
         """a pipe that nobody reads does not hold serve up; each reader finds a capture from its header on."""
@@ -404,6 +408,66 @@ class Live(Outputs):
                     self.assertLess(len(line.encode()), 16384)
                     if form == "json":
                         json.loads(line)
+
+
+class Statistics(Traffic):
+    """P23 what the hardware counted for a session is in the statistics, whatever became of the session."""
+
+    def test_deleted_sessions(self):
+        """P23 --stats has the counters of deleted sessions, more than the device has entries, and they add up."""
+        stats = self.folder / "stats.json"
+        with self.serve("--out", "/dev/null", "--stats", stats, ready=False) as served:
+            self.feed(served, 10, begin=True)
+            served.wait_ready()
+            expected = {"tms-a": 10}
+            await_until(lambda: self.stats(served)["frames"]["mirrored"] == 10, "10 copies")
+            served.ok("DeleteTrafficMirrorSession", TrafficMirrorSessionId="tms-a")
+            fed = 10
+            for i in range(300):
+                created = served.ok("CreateTrafficMirrorSession", NetworkInterfaceId="eni-a", TrafficMirrorTargetId="tmt-1",
+                                    TrafficMirrorFilterId="tmf-1", SessionNumber="1")
+                session = created.findtext("trafficMirrorSession/trafficMirrorSessionId")
+                self.feed(served, 1 + i % 3)
+                fed += 1 + i % 3
+                await_until(lambda: self.stats(served)["frames"]["mirrored"] == fed, "the copies")
+                expected[session] = 1 + i % 3
+                self.assertEqual([s["TrafficMirrorSessionId"] for s in self.stats(served)["sessions"]], [session])
+                served.ok("DeleteTrafficMirrorSession", TrafficMirrorSessionId=session)
+            self.stops(served)
+        found = json.loads(stats.read_text())
+        self.assertEqual([(s["TrafficMirrorSessionId"], s["mirrored"]) for s in found["sessions"]], list(expected.items()))
+        self.assertEqual(found["frames"]["mirrored"], sum(expected.values()))
+
+    def test_disabled_session(self):
+        """P23 a session that a reload takes out of the device and brings back keeps one sum in --stats."""
+        stats = self.folder / "stats.json"
+        state = self.folder / "state.sqlite"
+        with self.serve("--out", "/dev/null", ready=False) as served:
+            self.feed(served, 1, begin=True)
+            served.wait_ready()
+            self.stops(served)
+        self.assertTrue(state.exists())
+        self.config.write_text(json.dumps(network()))
+        with Service(self.folder, self.config, "--in", "-", "--out", "/dev/null", "--stats", stats, stdin=subprocess.PIPE,
+                     ready=False) as served:
+            self.feed(served, 10, begin=True)
+            served.wait_ready()
+            await_until(lambda: self.stats(served)["frames"]["mirrored"] == 10, "10 copies")
+            without = [i for i in network()["NetworkInterfaces"] if i["NetworkInterfaceId"] != "eni-c"]
+            self.config.write_text(json.dumps({"NetworkInterfaces": without}))
+            served.process.send_signal(signal.SIGHUP)
+            served.await_log("configuration reloaded")
+            self.feed(served, 5)
+            await_until(lambda: self.stats(served)["frames"]["not_accepted"] + self.stats(served)["frames"]["not_eligible"]
+                        == 5, "5 frames without copies")
+            self.config.write_text(json.dumps(network()))
+            served.process.send_signal(signal.SIGHUP)
+            served.await_log("configuration reloaded", count=2)
+            self.feed(served, 7)
+            await_until(lambda: self.stats(served)["frames"]["mirrored"] == 17, "17 copies")
+            self.stops(served)
+        self.assertEqual([(s["TrafficMirrorSessionId"], s["mirrored"]) for s in json.loads(stats.read_text())["sessions"]],
+                         [("tms-a", 17)])
 
 
 if __name__ == "__main__":
