@@ -9,7 +9,9 @@
 #include <cinttypes>
 #include <csignal>
 #include <cstdio>
+#include <cstring>
 #include <iostream>
+#include <iterator>
 
 #include "configuration.hpp"
 #include "device_plane.hpp"
@@ -24,26 +26,53 @@ namespace {
 /// Frames and bytes after which a shard's piece of the capture ends.
 constexpr std::size_t piece_frames = 1024, piece_bytes = 512 << 10;
 
-volatile std::sig_atomic_t interrupted = 0;
+volatile std::sig_atomic_t interrupted = 0, opening = 0;
 Shards* volatile interrupted_shards = nullptr;
+Traffic* volatile interrupted_traffic = nullptr;
 
-/// SIGINT ends the run after the frame in hand, or the pieces in hand, for as long as this lives.
+[[noreturn]] void end_at_once(const char* message) {
+    [[maybe_unused]] const ssize_t n = ::write(STDERR_FILENO, message, std::strlen(message));
+    ::_exit(1);
+}
+
+void interrupt(int) {
+    if (interrupted != 0)
+        end_at_once("mirrornic: interrupted for the second time; the outputs are not whole\n");
+    if (opening != 0) end_at_once("mirrornic: interrupted before the first frame\n");
+    interrupted = 1;
+    if (Shards* const shards = interrupted_shards) shards->stop();
+    if (Traffic* const traffic = interrupted_traffic) traffic->interrupt();
+}
+
+/// SIGINT, SIGTERM and SIGHUP end the run after the frame in hand, or the pieces in hand, for as
+/// long as this lives; the second of them ends it at once. So does the first before read() was
+/// called, while there are no outputs yet and the capture or a pipe is waited for.
 class InterruptGuard {
 public:
     explicit InterruptGuard(Shards* shards) {
+        opening = 1;
         interrupted_shards = shards;
-        before_ = std::signal(SIGINT, [](int) {
-            interrupted = 1;
-            if (interrupted_shards) interrupted_shards->stop();
-        });
+        for (std::size_t i = 0; i < std::size(signals); ++i) {
+            before_[i] = std::signal(signals[i], interrupt);
+            if (signals[i] == SIGHUP && before_[i] == SIG_IGN) std::signal(SIGHUP, SIG_IGN);
+        }
     }
     ~InterruptGuard() {
-        std::signal(SIGINT, before_);
+        for (std::size_t i = 0; i < std::size(signals); ++i) std::signal(signals[i], before_[i]);
         interrupted_shards = nullptr;
+        interrupted_traffic = nullptr;
     }
+    /// The files are open. @param traffic what waits for the capture, or null
+    static void read(Traffic* traffic) {
+        interrupted_traffic = traffic;
+        opening = 0;
+    }
+    /// Before that traffic goes away.
+    static void end() { interrupted_traffic = nullptr; }
 
 private:
-    void (*before_)(int);
+    static constexpr int signals[] = {SIGINT, SIGTERM, SIGHUP};
+    void (*before_[std::size(signals)])(int){};
 };
 
 /// A bar, the rate and the simulated time, on a terminal alone.
@@ -98,6 +127,7 @@ public:
     Replay(const ReplayOptions& options, Configuration configuration, Shards* shards,
            unsigned number);
     Result run();
+    Traffic& traffic() { return traffic_; }
 
 private:
     void work();
@@ -387,6 +417,7 @@ void make_files(const ReplayOptions& options) {
 Result replay_in_shards(const ReplayOptions& options, const Configuration& configuration,
                         Shards& shards) {
     make_files(options);
+    InterruptGuard::read(nullptr);
     const auto results = shards.run(options.shards, [&](unsigned number) {
         return Replay(options, configuration, &shards, number).run().to_json().dump();
     });
@@ -410,7 +441,14 @@ int replay(const ReplayOptions& options) {
     if (options.shards == 1) {
         Replay replay(options, std::move(configuration), nullptr, 0);
         stats.emplace(options.stats);
-        result = replay.run();
+        InterruptGuard::read(&replay.traffic());
+        try {
+            result = replay.run();
+        } catch (...) {
+            InterruptGuard::end();
+            throw;
+        }
+        InterruptGuard::end();
     } else {
         result = replay_in_shards(options, configuration, shards);
         stats.emplace(options.stats);  // it has a thread, which no fork may meet

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "shards.hpp"
 
-#include <pthread.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -9,12 +8,15 @@
 
 #include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstring>
 #include <map>
 #include <new>
 #include <system_error>
+#include <thread>
+#include <utility>
 
 #include "mirror_device.hpp"
 
@@ -22,68 +24,40 @@ namespace mirrornic {
 
 namespace {
 
+constexpr std::chrono::milliseconds turn_poll{1};  // while a piece waits for those before it
+
 [[noreturn]] void fail_with_errno(const char* what) {
     throw std::system_error(errno, std::generic_category(), what);
 }
 
 }  // namespace
 
+/// Atomic numbers alone: a process that is killed at any moment leaves nothing locked.
 struct Shards::Memory {
     static constexpr unsigned files = 3;
 
-    pthread_mutex_t mutex;
-    pthread_cond_t changed;
     std::atomic<bool> stopped{false}, failed{false};
-    std::uint64_t next_piece = 0;         ///< that nobody has claimed
-    std::uint64_t next_written[files]{};  ///< of each file
-
-    Memory() {
-        pthread_mutexattr_t mutex_kind;
-        pthread_mutexattr_init(&mutex_kind);
-        pthread_mutexattr_setpshared(&mutex_kind, PTHREAD_PROCESS_SHARED);
-        pthread_mutex_init(&mutex, &mutex_kind);
-        pthread_mutexattr_destroy(&mutex_kind);
-        pthread_condattr_t condition_kind;
-        pthread_condattr_init(&condition_kind);
-        pthread_condattr_setpshared(&condition_kind, PTHREAD_PROCESS_SHARED);
-        pthread_cond_init(&changed, &condition_kind);
-        pthread_condattr_destroy(&condition_kind);
-    }
-    class Lock {
-    public:
-        explicit Lock(Memory& memory) : memory_(memory) { pthread_mutex_lock(&memory.mutex); }
-        ~Lock() { pthread_mutex_unlock(&memory_.mutex); }
-        void wait() { pthread_cond_wait(&memory_.changed, &memory_.mutex); }
-
-    private:
-        Memory& memory_;
-    };
+    std::atomic<std::uint64_t> next_piece{0};          ///< that nobody has claimed
+    std::atomic<std::uint64_t> next_written[files]{};  ///< of each file
 };
 static_assert(std::atomic<bool>::is_always_lock_free);
+static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
 
 class Shards::FileTurns : public Turns {
 public:
     FileTurns(Memory& memory, unsigned file) : memory_(memory), next_(memory.next_written[file]) {}
-    bool is_next(std::uint64_t piece) override {
-        const Memory::Lock lock(memory_);
-        return next_ == piece;
-    }
+    bool is_next(std::uint64_t piece) override { return next_ == piece; }
     void wait_until_next(std::uint64_t piece) override {
-        Memory::Lock lock(memory_);
         while (next_ != piece) {
             if (memory_.failed) throw std::runtime_error("another shard failed");
-            lock.wait();
+            std::this_thread::sleep_for(turn_poll);
         }
     }
-    void done(std::uint64_t piece) override {
-        const Memory::Lock lock(memory_);
-        next_ = piece + 1;
-        pthread_cond_broadcast(&memory_.changed);
-    }
+    void done(std::uint64_t piece) override { next_ = piece + 1; }
 
 private:
     Memory& memory_;
-    std::uint64_t& next_;
+    std::atomic<std::uint64_t>& next_;
 };
 
 Shards::Shards()
@@ -97,20 +71,15 @@ Shards::Shards()
 Shards::~Shards() { ::munmap(&memory_, sizeof(Memory)); }
 
 Shards::Claim Shards::claim(std::uint64_t piece) {
-    const Memory::Lock lock(memory_);
-    if (piece < memory_.next_piece) return Claim::taken;
+    std::uint64_t next = memory_.next_piece;
+    if (piece < next) return Claim::taken;
     if (memory_.stopped || memory_.failed) return Claim::stopped;
-    memory_.next_piece = piece + 1;
-    return Claim::mine;
+    return memory_.next_piece.compare_exchange_strong(next, piece + 1) ? Claim::mine : Claim::taken;
 }
 
 void Shards::stop() { memory_.stopped = true; }
 
-void Shards::fail() {
-    const Memory::Lock lock(memory_);
-    memory_.failed = true;
-    pthread_cond_broadcast(&memory_.changed);
-}
+void Shards::fail() { memory_.failed = true; }
 
 std::unique_ptr<Turns> Shards::turns(unsigned file) {
     return std::make_unique<FileTurns>(memory_, file);
@@ -146,30 +115,44 @@ namespace {
     ::_exit(status);
 }
 
-std::string contents(std::FILE* file) {
-    std::string text;
-    char part[4096];
-    std::rewind(file);
-    while (const std::size_t n = std::fread(part, 1, sizeof part, file)) text.append(part, n);
-    return text;
-}
+/// A file in memory alone, in which a shard leaves its result: no disk can be full under it.
+class ResultFile {
+public:
+    ResultFile() : fd_(::memfd_create("shard", MFD_CLOEXEC)) {
+        if (fd_ < 0) fail_with_errno("memory for a shard's result");
+    }
+    ~ResultFile() {
+        if (fd_ >= 0) ::close(fd_);
+    }
+    ResultFile(ResultFile&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+    ResultFile& operator=(ResultFile&&) = delete;
+
+    int descriptor() const { return fd_; }
+    std::string contents() const {
+        std::string text;
+        char part[4096];
+        ssize_t n = 0;
+        while ((n = ::pread(fd_, part, sizeof part, static_cast<off_t>(text.size()))) > 0)
+            text.append(part, static_cast<std::size_t>(n));
+        return text;
+    }
+
+private:
+    int fd_;
+};
 
 }  // namespace
 
 std::vector<std::string> Shards::run(unsigned processes,
                                      const std::function<std::string(unsigned)>& work) {
-    struct Close {
-        void operator()(std::FILE* file) const { std::fclose(file); }
-    };
-    std::vector<std::unique_ptr<std::FILE, Close>> results;
+    std::vector<ResultFile> results(processes);
     std::map<pid_t, unsigned> running;
     const auto kill_all = [&running] {
         for (const auto& [process, number] : running) ::kill(process, SIGKILL);
     };
-    for (unsigned i = 0; i < processes; ++i) results.emplace_back(std::tmpfile());
     const pid_t parent = ::getpid();
     for (unsigned i = 0; i < processes; ++i) {
-        const pid_t process = results[i] ? ::fork() : -1;
+        const pid_t process = ::fork();
         if (process < 0) {
             const int error = errno;
             kill_all();
@@ -181,8 +164,9 @@ std::vector<std::string> Shards::run(unsigned processes,
         if (process == 0) {
             ::prctl(PR_SET_PDEATHSIG, SIGKILL);
             if (::getppid() != parent) ::_exit(3);
-            std::signal(SIGINT, SIG_IGN);  // the first process says when to stop
-            work_and_exit([&work, i] { return work(i); }, ::fileno(results[i].get()));
+            // The first process says when to stop.
+            for (const int number : {SIGINT, SIGTERM, SIGHUP}) std::signal(number, SIG_IGN);
+            work_and_exit([&work, i] { return work(i); }, results[i].descriptor());
         }
         running[process] = i;
     }
@@ -201,7 +185,11 @@ std::vector<std::string> Shards::run(unsigned processes,
         if (status == 0 || failed_status != 0) continue;
         if (WIFEXITED(status)) {
             failed_status = WEXITSTATUS(status);
-            failure = contents(results[number].get());
+            failure = results[number].contents();
+            if (failure.empty())
+                failure = "shard " + std::to_string(number + 1) + " of " +
+                          std::to_string(processes) + " ended with status " +
+                          std::to_string(failed_status) + "; the outputs are not whole";
             fail();  // the others end with what they have
         } else {
             failed_status = 3;
@@ -215,7 +203,7 @@ std::vector<std::string> Shards::run(unsigned processes,
     if (failed_status != 0) throw std::runtime_error(failure);
     std::vector<std::string> texts;
     texts.reserve(results.size());
-    for (const auto& result : results) texts.push_back(contents(result.get()));
+    for (const ResultFile& result : results) texts.push_back(result.contents());
     return texts;
 }
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <csignal>
 #include <deque>
 #include <map>
 #include <set>
@@ -489,6 +490,7 @@ struct Traffic::Parts {
     Latencies latencies;
     Frame frame;
     bool ended = !options.in;
+    volatile std::sig_atomic_t interrupted = 0;
     std::uint64_t frames = 0, start_cycle = 0, start_skipped = 0;
     std::uint64_t first_timestamp = 0, last_timestamp = 0;
     std::uint64_t shift = 0;                 ///< nanoseconds that earlier rounds of a loop took
@@ -758,7 +760,14 @@ std::optional<double> Traffic::progress() const {
     return parts_->reader ? parts_->reader->progress() : std::nullopt;
 }
 
-bool Traffic::cut_off() const { return parts_->reader && parts_->reader->truncated(); }
+void Traffic::interrupt() {
+    parts_->interrupted = 1;
+    if (parts_->reader) parts_->reader->interrupt();
+}
+
+bool Traffic::cut_off() const {
+    return parts_->reader && parts_->interrupted == 0 && parts_->reader->truncated();
+}
 
 std::vector<std::string> Traffic::warnings() const {
     std::vector<std::string> sentences;

@@ -135,7 +135,9 @@ public:
     std::uint64_t frames() const;            ///< taken from the capture so far
     double simulated_seconds() const;        ///< since open()
     std::optional<double> progress() const;  ///< part of the capture that was read, if known
-    bool cut_off() const;                    ///< the capture's last record is not whole
+    /// The capture ends here, also while a frame is awaited. From a signal handler.
+    void interrupt();
+    bool cut_off() const;  ///< the capture's last record is not whole
     std::vector<std::string> warnings()
         const;  ///< what is to be said of the capture, a sentence each
     /// What came out since the piece before is this piece, and the offload is idle.

@@ -325,6 +325,11 @@ struct CaptureReader::State {
     /// Fills the batch. False: it is the last.
     bool read_records(Batch& batch);
     void give(std::unique_ptr<Batch>& batch);
+    /// A read that waits for a pipe, and each after it, finds the end.
+    void stop_reading() const {
+        const std::uint64_t one = 1;
+        [[maybe_unused]] const ssize_t written = ::write(stop.get(), &one, sizeof one);
+    }
 
     struct PcapClose {
         void operator()(pcap* capture) const { pcap_close(capture); }
@@ -388,8 +393,7 @@ CaptureReader::State::~State() {
         stopping = true;
         freed.notify_one();
     }
-    const std::uint64_t one = 1;
-    [[maybe_unused]] const ssize_t written = ::write(stop.get(), &one, sizeof one);
+    stop_reading();
     if (thread.joinable()) thread.join();
 }
 
@@ -531,6 +535,8 @@ bool CaptureReader::next(Frame& frame) { return state_->take(frame, true, {}) ==
 CaptureReader::Poll CaptureReader::poll(Frame& frame, const std::function<void()>& wake) {
     return state_->take(frame, false, wake);
 }
+
+void CaptureReader::interrupt() { state_->stop_reading(); }
 
 bool CaptureReader::truncated() const {
     return state_->current->last && state_->current->truncated;

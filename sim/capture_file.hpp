@@ -50,6 +50,10 @@ public:
     /// when there is more to know. @throws as next().
     Poll poll(Frame& frame, const std::function<void()>& wake);
 
+    /// What waits for a pipe, and each read after it, finds the end. From any thread, and from a
+    /// signal handler.
+    void interrupt();
+
     /// Valid once the end was found: the file ended in the middle of a record, or its compressed
     /// stream in the middle.
     bool truncated() const;

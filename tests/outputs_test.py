@@ -6,12 +6,14 @@ import http.client
 import itertools
 import json
 import os
+import random
 import shutil
 import signal
 import subprocess
 import tempfile
 import time
 import unittest
+import zlib
 from pathlib import Path
 
 from command_test import config, read_pcap, udp, write_pcap
@@ -468,6 +470,132 @@ class Statistics(Traffic):
             self.stops(served)
         self.assertEqual([(s["TrafficMirrorSessionId"], s["mirrored"]) for s in json.loads(stats.read_text())["sessions"]],
                          [("tms-a", 17)])
+
+
+class Interrupted(Outputs):
+    """Signals to `run`."""
+
+    def start(self, capture, *more, **popen):
+        process = subprocess.Popen([MIRRORNIC, "run", "--config", self.config, "--in", str(capture), "--out",
+                                    self.folder / "o.pcap", "--decisions", self.folder / "d.jsonl.gz", *map(str, more)],
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, **popen)
+        self.addCleanup(process.communicate)
+        self.addCleanup(process.kill)
+        return process
+
+    def test_waiting_for_frames(self):
+        """C5 a signal ends a run that waits for frames: outputs are whole, the message names the last frame."""
+        data = self.capture.read_bytes()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            for cut in (0, 30):  # also in the middle of a record
+                for packed in (False, True):
+                    with self.subTest(signal=number, cut=cut, packed=packed):
+                        process = self.start("-", "--stats", self.folder / "s.json", stdin=subprocess.PIPE)
+                        part = data[:len(data) - cut]
+                        if packed:
+                            packer = zlib.compressobj(wbits=31)
+                            part = packer.compress(part) + packer.flush(zlib.Z_SYNC_FLUSH)
+                        process.stdin.write(part)
+                        process.stdin.flush()
+                        await_until(lambda: (self.folder / "s.json").exists(), "the files", context=lambda: "")
+                        time.sleep(0.5)
+                        process.send_signal(number)
+                        process.wait(5)
+                        frames = 10 - (cut > 0)
+                        self.assertEqual(process.returncode, 1)
+                        errors = process.stderr.read().decode()
+                        self.assertIn(f"interrupted after frame {frames}\n", errors)
+                        self.assertNotIn("cut off", errors)
+                        self.assertEqual(len(read_pcap(self.folder / "o.pcap")), frames)
+                        with gzip.open(self.folder / "d.jsonl.gz") as file:
+                            self.assertEqual(len(file.read().splitlines()), frames)
+                        self.assertEqual(json.loads((self.folder / "s.json").read_text())["frames"]["received"], frames)
+                        (self.folder / "s.json").unlink()
+
+    def test_waiting_for_the_capture(self):
+        """C5 a signal ends a run that waits for its capture, or for a pipe's reader, with status 1 and a sentence."""
+        pipe = self.folder / "pipe"
+        os.mkfifo(pipe)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            for capture, more in ((pipe, []), ("-", []), (self.capture, ["--forward", pipe])):
+                with self.subTest(signal=number, capture=capture):
+                    process = self.start(capture, *more, stdin=subprocess.PIPE)
+                    time.sleep(0.4)
+                    process.send_signal(number)
+                    self.assertEqual(process.wait(5), 1)
+                    self.assertIn(b"interrupted before the first frame", process.stderr.read())
+
+    def test_second(self):
+        """The second signal ends a run at once that waits for the reader of its copies."""
+        write_pcap(self.capture, [(10**9 + i, udp(9000)) for i in range(2000)])
+        pipe = self.folder / "pipe"
+        os.mkfifo(pipe)
+        reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+        process = self.start(self.capture, "--forward", pipe)
+        time.sleep(1)
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.3)
+        self.assertIsNone(process.poll())
+        process.send_signal(signal.SIGINT)
+        self.assertEqual(process.wait(2), 1)
+        self.assertIn(b"second time", process.stderr.read())
+        os.close(reader)
+
+    def test_hangup_ignored(self):
+        """nohup's SIGHUP stays ignored."""
+        process = self.start("-", stdin=subprocess.PIPE,
+                             preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+        time.sleep(0.3)
+        process.send_signal(signal.SIGHUP)
+        process.stdin.write(self.capture.read_bytes())
+        process.stdin.close()
+        self.assertEqual(process.wait(20), 0)
+        process.stdin = None
+
+
+class Shards(Outputs):
+    """`run --shards`, and what becomes of its processes."""
+
+    def test_killed_at_any_moment(self):
+        """--shards a shard that is killed at any moment ends the run with status 3 and its message: none hangs."""
+        seed = int(os.environ.get("SEED", time.time_ns() % 10**6))
+        chance = random.Random(seed)
+        write_pcap(self.capture, [(10**9 + i, udp(300)) for i in range(6000)])
+        command = [MIRRORNIC, "run", "--config", self.config, "--in", self.capture, "--out", self.folder / "o.pcap.gz",
+                   "--forward", self.folder / "f", "--decisions", self.folder / "d", "--shards", "3", "--quiet"]
+        begin = time.monotonic()
+        subprocess.run(command, check=True, timeout=60)
+        whole = time.monotonic() - begin
+        for turn in range(int(os.environ.get("KILLS", "30"))):
+            with self.subTest(turn=turn, seed=seed):
+                process = subprocess.Popen(command, stderr=subprocess.PIPE)
+                try:
+                    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+                    shards = await_until(lambda: len(found := children.read_text().split()) == 3 and found, "the shards")
+                    time.sleep(chance.uniform(0, whole))
+                    killed = True
+                    try:
+                        os.kill(int(chance.choice(shards)), signal.SIGKILL)
+                    except ProcessLookupError:
+                        killed = False
+                    status = process.wait(20)
+                    errors = process.stderr.read()
+                finally:
+                    process.kill()
+                    process.communicate()
+                if killed and status != 0:  # else it had ended by itself
+                    self.assertEqual(status, 3, errors)
+                    self.assertIn(b"was ended by signal 9", errors)
+
+    def test_full_temporary_folder(self):
+        """--shards needs no room in the temporary folder."""
+        script = ("mount --bind $0 /mnt && mount -t tmpfs -o size=64k tmpfs /tmp && "
+                  "head -c 100000 /dev/zero > /tmp/filler; cd /mnt && exec $1 run --config config.json --in in.pcap "
+                  "--out o.pcap --shards 2")
+        done = subprocess.run(["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script, self.folder,
+                               Path(MIRRORNIC).resolve()], capture_output=True, timeout=60)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(len(read_pcap(self.folder / "o.pcap")), 10)
 
 
 if __name__ == "__main__":
