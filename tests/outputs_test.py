@@ -484,7 +484,7 @@ class Interrupted(Outputs):
         return process
 
     def test_waiting_for_frames(self):
-        """C5 a signal ends a run that waits for frames: outputs are whole, the message names the last frame."""
+        """A signal ends a run that waits for frames: outputs are whole, the message names the last frame."""
         data = self.capture.read_bytes()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             for cut in (0, 30):  # also in the middle of a record
@@ -513,7 +513,7 @@ class Interrupted(Outputs):
                         (self.folder / "s.json").unlink()
 
     def test_waiting_for_the_capture(self):
-        """C5 a signal ends a run that waits for its capture, or for a pipe's reader, with status 1 and a sentence."""
+        """A signal ends a run that waits for its capture, or for a pipe's reader, with status 1 and a sentence."""
         pipe = self.folder / "pipe"
         os.mkfifo(pipe)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
