@@ -270,8 +270,8 @@ class Terraform(unittest.TestCase):
         self.run_terraform("apply", "-auto-approve")
         found = json.loads(self.run_terraform("output", "-json"))["found"]["value"]
         vpc = found["vpc"]
-        self.assertEqual((vpc["cidr_block"], vpc["state"], vpc["dhcp_options_id"], vpc["main_route_table_id"]),
-                         ("10.0.0.0/16", "available", "dopt-0a1", "rtb-0a1"))
+        self.assertEqual((vpc["cidr_block"], vpc["dhcp_options_id"], vpc["main_route_table_id"]),
+                         ("10.0.0.0/16", "dopt-0a1", "rtb-0a1"))
         self.assertEqual((vpc["enable_dns_support"], vpc["enable_dns_hostnames"], vpc["default"]), (True, False, False))
         self.assertEqual(vpc["cidr_block_associations"], [
             {"association_id": "vpc-cidr-assoc-0a1", "cidr_block": "10.0.0.0/16", "state": "associated"}])
