@@ -365,7 +365,7 @@ class Documents(unittest.TestCase):
         usage = output(ROOT / "dev")
         cls.dev = {name: set() for name in re.findall(r"^  (\w+) ", usage, re.MULTILINE)}
         for name, script in (("prove", "tests/prove.py"), ("regress", "tests/regress.py"), ("coverage", "tests/coverage.py"),
-                             ("mutate", "tests/mutate.py"), ("synth", "bench/synth.py")):
+                             ("mutate", "tests/mutate.py"), ("soak", "tests/soak.py"), ("synth", "bench/synth.py")):
             cls.dev[name] = options_in(output("python3", ROOT / script, "--help"))
         cls.dev["fuzz"] = {"--time"}
         cls.regress = options_in(output(os.environ["REGRESS"], "--help"))
