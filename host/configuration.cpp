@@ -56,13 +56,7 @@ public:
     /// @param prefix as in "eni-"
     const std::string& id(const char* prefix) const {
         const auto& id = text();
-        const std::string start = prefix;
-        const bool good = id.compare(0, start.size(), start) == 0 && id.size() > start.size() &&
-                          std::all_of(id.begin(), id.end(), [](char c) {
-                              return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-                                     (c >= '0' && c <= '9') || c == '-';
-                          });
-        if (!good) fail("is not an id that starts with " + start);
+        if (!is_id(id, prefix)) fail(std::string("is not an id that starts with ") + prefix);
         return id;
     }
     template <class T>

@@ -40,6 +40,7 @@ constexpr const char* usage =
     "  run      replay a capture through the simulated offload and write the mirror copies\n"
     "  serve    take session requests from AWS clients over HTTP, in front of a device\n"
     "  check    say what a configuration means, or exactly what is wrong with it\n"
+    "  backup   copy a state file, also while `serve` has it\n"
     "\n"
     "mirrornic COMMAND --help lists a command's options; mirrornic --version names the build.\n";
 
@@ -429,6 +430,19 @@ int check(const std::vector<std::string>& arguments) {
     return 0;
 }
 
+int backup(const std::vector<std::string>& arguments) {
+    po::options_description options;
+    options.add_options()("state", po::value<std::string>()->value_name("FILE"),
+                          "what `mirrornic serve` keeps, or kept when it was killed")(
+        "to", po::value<std::string>()->value_name("FILE"),
+        "the copy, which must not be there yet")("force", po::bool_switch(),
+                                                 "replace the file that is there");
+    const auto values = parse(arguments, options, "backup --state FILE --to FILE [--force]");
+    if (!values) return 0;
+    back_up(required(*values, "state"), required(*values, "to"), (*values)["force"].as<bool>());
+    return 0;
+}
+
 void print_version() {
     const TableSizes sizes = built_for_sizes();
     char hash[9];
@@ -447,6 +461,7 @@ int command(const std::vector<std::string>& arguments) {
     if (arguments[0] == "run") return run(rest);
     if (arguments[0] == "serve") return serve(rest);
     if (arguments[0] == "check") return check(rest);
+    if (arguments[0] == "backup") return backup(rest);
     if (arguments[0] == "--version") {
         print_version();
         return 0;

@@ -36,6 +36,14 @@ std::vector<const T*> linked(const Index& index, const std::string& key,
 
 }  // namespace
 
+bool is_id(const std::string& text, const std::string& prefix) {
+    return text.compare(0, prefix.size(), prefix) == 0 && text.size() > prefix.size() &&
+           std::all_of(text.begin(), text.end(), [](char c) {
+               return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                      c == '-';
+           });
+}
+
 std::optional<std::string> load_balancer_of(const std::string& arn) {
     std::vector<std::string> parts;
     std::istringstream in(arn);

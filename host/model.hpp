@@ -69,6 +69,9 @@ struct TrafficMirrorSession {
     Tags tags;
 };
 
+/// Whether the text is the prefix with letters, digits and hyphens behind it.
+bool is_id(const std::string& text, const std::string& prefix);
+
 /// "net/NAME/ID" of a network load balancer's ARN; nothing when the text is no such ARN.
 std::optional<std::string> load_balancer_of(const std::string& arn);
 

@@ -16,8 +16,8 @@
 #include <set>
 #include <thread>
 
-#include "../driver/file_lock.hpp"
 #include "../driver/mapped_registers.hpp"
+#include "account_check.hpp"
 #include "api.hpp"
 #include "configuration.hpp"
 #include "device_plane.hpp"
@@ -35,27 +35,6 @@ namespace fs = std::filesystem;
 constexpr unsigned frames_between_polls = 64;   // so many frames a request may wait for its turn
 constexpr off_t statistics_room = 256 << 10;    // bytes on the disk, from the start on
 constexpr std::size_t sessions_a_portion = 32;  // of the counters that are read between requests
-
-/// Keeps a second process from a state file, for as long as this lives.
-class Lock {
-public:
-    /// @throws StoreError that names the holder.
-    Lock(const fs::path& file, const std::string& what)
-        : fd_(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)) {
-        if (fd_ < 0) throw StoreError(file.string() + ": " + std::strerror(errno));
-        try {
-            lock_file(fd_, what);
-        } catch (const std::runtime_error& error) {
-            ::close(fd_);
-            throw StoreError(std::string(error.what()) + "; stop it first, or name another");
-        }
-    }
-    ~Lock() { ::close(fd_); }
-    Lock(const Lock&) = delete;
-
-private:
-    int fd_;
-};
 
 /// The state file's default place, with its directory (0700).
 fs::path default_state() {
@@ -148,7 +127,6 @@ private:
     std::optional<OutputFile> late_ready_;  ///< a ready line that waits for its reader
     std::optional<LineWriter> stats_;
     std::set<std::string> in_trouble_;  ///< outputs of which it was said
-    std::optional<Lock> state_lock_;
     std::shared_ptr<const Network> network_;
     std::optional<Account> import_;  ///< the configuration whose objects are to be imported
     std::optional<SqliteStore> store_;
@@ -195,7 +173,6 @@ Server::Server(const ServeOptions& options)
     if (options.credentials)
         credentials = std::make_shared<const Credentials>(Credentials::read(*options.credentials));
 
-    state_lock_.emplace(state_.string() + ".lock", "the contents of " + state_.string());
     store_.emplace(state_, SqliteStore::Access::read_write,
                    SqliteStore::Owner{options.settings.account_id, options.region});
     if (options.import && may_import()) import_ = configuration.account;
@@ -235,6 +212,11 @@ bool Server::may_import() {
 }
 
 void Server::import(const Account& configured) {
+    try {
+        check_account(configured);
+    } catch (const std::invalid_argument& error) {
+        throw ConfigurationError(std::string("cannot be imported: ") + error.what());
+    }
     plane_->stage(table_state(configured), nullptr);  // all that the device can hold, or nothing
     std::map<Sequence, Object> in_order;
     const auto take = [&](const auto& objects) {

@@ -3,12 +3,21 @@
 
 #include <fcntl.h>
 #include <sqlite3.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
+#include <limits>
 #include <memory>
+#include <set>
+#include <type_traits>
+#include <unordered_set>
 
+#include "../driver/file_lock.hpp"
+#include "account_check.hpp"
 #include "json_text.hpp"
 
 namespace mirrornic {
@@ -17,13 +26,23 @@ namespace {
 constexpr const char* schema_version = "2";
 constexpr int application_id = 0x6d6e6963;  // "mnic", in the file's header
 constexpr int busy_milliseconds = 5000;     // a reader of the file may hold it that long
+constexpr std::int64_t last_sequence = std::int64_t{1} << 62;
+constexpr std::int64_t last_second = 9'000'000'000;  // what a time in nanoseconds holds
 
-constexpr const char* schema =
+constexpr const char* create_schema =
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE objects (sequence INTEGER PRIMARY KEY, id TEXT NOT NULL, kind INTEGER NOT NULL,"
     " body TEXT NOT NULL);"
     "CREATE TABLE tokens (action TEXT NOT NULL, token TEXT NOT NULL, parameters TEXT NOT NULL,"
     " reply TEXT NOT NULL, seconds INTEGER NOT NULL, PRIMARY KEY (action, token)) WITHOUT ROWID;";
+
+// Version 1 had the objects by their ids; its bodies are today's.
+constexpr const char* upgrade_from_1 =
+    "ALTER TABLE objects RENAME TO objects_1;"
+    "CREATE TABLE objects (sequence INTEGER PRIMARY KEY, id TEXT NOT NULL, kind INTEGER NOT NULL,"
+    " body TEXT NOT NULL);"
+    "INSERT INTO objects SELECT sequence, id, kind, body FROM objects_1;"
+    "DROP TABLE objects_1;";
 
 // --- Bodies --------------------------------------------------------------------------------------
 
@@ -34,17 +53,6 @@ void set(Json& body, const char* name, const std::optional<T>& value) {
 
 void set(Json& body, const char* name, const std::optional<PortRange>& range) {
     if (range) body[name] = {range->from, range->to};
-}
-
-template <class T>
-void get(std::optional<T>& value, const Json& body, const char* name) {
-    if (body.contains(name)) value = body[name].get<T>();
-}
-
-void get(std::optional<PortRange>& range, const Json& body, const char* name) {
-    if (body.contains(name))
-        range =
-            PortRange{body[name].at(0).get<std::uint16_t>(), body[name].at(1).get<std::uint16_t>()};
 }
 
 Json body_of(const TrafficMirrorTarget& target) {
@@ -83,61 +91,171 @@ Json body_of(const TrafficMirrorSession& session) {
     return body;
 }
 
-void read_body(TrafficMirrorTarget& target, const Json& body) {
-    target.type = TargetType(body.at("type").get<int>());
-    target.address = body.at("address");
-    target.owner_id = body.at("owner");
+/// A stored object, read member by member; nothing is converted in silence.
+class Body {
+public:
+    explicit Body(const std::string& text) : json_(parse_json(text)) {
+        if (!json_.is_object()) throw std::runtime_error("its body is not a JSON object");
+    }
+
+    void get(bool& value, const char* name) { value = as<bool>(name, required(name)); }
+    void get(std::string& value, const char* name) {
+        value = as<std::string>(name, required(name));
+    }
+    template <class Number, class = std::enable_if_t<std::is_integral_v<Number>>>
+    void get(Number& value, const char* name) {
+        value = as<Number>(name, required(name));
+    }
+    void get(Cidr& value, const char* name) {
+        const auto text = as<std::string>(name, required(name));
+        try {
+            value = Cidr::parse(text);
+        } catch (const std::invalid_argument&) {
+            fail(name, shown(text) + " is not a CIDR block");
+        }
+        if (value.to_string() != text)
+            fail(name, shown(text) + " is not in its canonical form, " + value.to_string());
+    }
+    template <class T>
+    void get(std::optional<T>& value, const char* name) {
+        if (const Json* member = find(name)) value = as<T>(name, *member);
+    }
+    void get(Tags& tags, const char* name) {
+        const Json* member = find(name);
+        if (!member) return;
+        if (!member->is_object()) fail(name, shown(*member) + " is not an object");
+        for (const auto& [key, value] : member->items()) tags[key] = as<std::string>(name, value);
+    }
+    /// All members have been read.
+    void end() const {
+        for (const auto& [name, value] : json_.items())
+            if (known_.count(name) == 0) fail(name, "is not known");
+    }
+
+private:
+    [[noreturn]] static void fail(const std::string& name, const std::string& why) {
+        throw std::runtime_error("member " + shown(name) + ": " + why);
+    }
+    const Json* find(const char* name) {
+        known_.insert(name);
+        const auto at = json_.find(name);
+        return at == json_.end() ? nullptr : &*at;
+    }
+    const Json& required(const char* name) {
+        if (const Json* member = find(name)) return *member;
+        fail(name, "is missing");
+    }
+    template <class T>
+    static T as(const char* name, const Json& value) {
+        if constexpr (std::is_same_v<T, bool>) {
+            if (!value.is_boolean()) fail(name, shown(value) + " is neither true nor false");
+            return value.get<bool>();
+        } else if constexpr (std::is_same_v<T, std::string>) {
+            if (!value.is_string()) fail(name, shown(value) + " is not a string");
+            return value.get<std::string>();
+        } else if constexpr (std::is_same_v<T, PortRange>) {
+            if (!value.is_array() || value.size() != 2)
+                fail(name, shown(value) + " is not a list of two ports");
+            return {as<std::uint16_t>(name, value[0]), as<std::uint16_t>(name, value[1])};
+        } else {
+            const auto most = std::uint64_t(std::numeric_limits<T>::max());
+            if (!value.is_number_unsigned() || value.get<std::uint64_t>() > most)
+                fail(name,
+                     shown(value) + " is not a whole number from 0 to " + std::to_string(most));
+            return value.get<T>();
+        }
+    }
+
+    Json json_;
+    std::set<std::string> known_;
+};
+
+void read_body(TrafficMirrorTarget& target, Body& body) {
+    std::uint8_t type = 0;
+    body.get(type, "type");
+    if (type > std::uint8_t(TargetType::gateway_load_balancer_endpoint))
+        throw std::runtime_error("member \"type\": " + std::to_string(type) +
+                                 " is not a whole number from 0 to 2");
+    target.type = TargetType(type);
+    body.get(target.address, "address");
+    body.get(target.owner_id, "owner");
 }
 
-void read_body(TrafficMirrorFilter& filter, const Json& body) {
-    filter.amazon_dns = body.at("amazon_dns");
+void read_body(TrafficMirrorFilter& filter, Body& body) {
+    body.get(filter.amazon_dns, "amazon_dns");
 }
 
-void read_body(TrafficMirrorFilterRule& rule, const Json& body) {
-    rule.filter_id = body.at("filter");
-    rule.direction = body.at("egress") ? Direction::egress : Direction::ingress;
-    rule.number = body.at("number");
-    rule.accept = body.at("accept");
-    rule.source = Cidr::parse(body.at("source"));
-    rule.destination = Cidr::parse(body.at("destination"));
-    get(rule.protocol, body, "protocol");
-    get(rule.source_ports, body, "source_ports");
-    get(rule.destination_ports, body, "destination_ports");
+void read_body(TrafficMirrorFilterRule& rule, Body& body) {
+    bool egress = false;
+    body.get(rule.filter_id, "filter");
+    body.get(egress, "egress");
+    rule.direction = egress ? Direction::egress : Direction::ingress;
+    body.get(rule.number, "number");
+    body.get(rule.accept, "accept");
+    body.get(rule.source, "source");
+    body.get(rule.destination, "destination");
+    body.get(rule.protocol, "protocol");
+    body.get(rule.source_ports, "source_ports");
+    body.get(rule.destination_ports, "destination_ports");
 }
 
-void read_body(TrafficMirrorSession& session, const Json& body) {
-    session.interface_id = body.at("interface");
-    session.target_id = body.at("target");
-    session.filter_id = body.at("filter");
-    session.owner_id = body.at("owner");
-    session.number = body.at("number");
-    session.vni = body.at("vni");
-    get(session.packet_length, body, "packet_length");
+void read_body(TrafficMirrorSession& session, Body& body) {
+    body.get(session.interface_id, "interface");
+    body.get(session.target_id, "target");
+    body.get(session.filter_id, "filter");
+    body.get(session.owner_id, "owner");
+    body.get(session.number, "number");
+    body.get(session.vni, "vni");
+    body.get(session.packet_length, "packet_length");
 }
 
 template <class T>
-Object read_object(const std::string& id, Sequence sequence, const Json& body) {
+Object read_object(const std::string& id, Sequence sequence, const std::string& text) {
+    Body body(text);
     T object;
     object.id = id;
     object.sequence = sequence;
     read_body(object, body);
-    get(object.description, body, "description");
-    object.tags = body.value("tags", Tags{});
+    body.get(object.description, "description");
+    body.get(object.tags, "tags");
+    body.end();
     return object;
 }
 
-Object read_object(Kind kind, const std::string& id, Sequence sequence, const Json& body) {
+Object read_object(std::int64_t kind, const std::string& id, Sequence sequence,
+                   const std::string& body) {
     switch (kind) {
-        case Kind::target:
+        case std::int64_t(Kind::target):
             return read_object<TrafficMirrorTarget>(id, sequence, body);
-        case Kind::filter:
+        case std::int64_t(Kind::filter):
             return read_object<TrafficMirrorFilter>(id, sequence, body);
-        case Kind::rule:
+        case std::int64_t(Kind::rule):
             return read_object<TrafficMirrorFilterRule>(id, sequence, body);
-        case Kind::session:
+        case std::int64_t(Kind::session):
             return read_object<TrafficMirrorSession>(id, sequence, body);
     }
-    throw std::runtime_error("object " + id + " is of unknown kind " + std::to_string(int(kind)));
+    throw std::runtime_error("it is of unknown kind " + std::to_string(kind));
+}
+
+// --- Files ---------------------------------------------------------------------------------------
+
+/// SQLite's files beside a database of this name.
+constexpr const char* companions[] = {"-wal", "-shm", "-journal"};
+
+bool same(const struct stat& a, const struct stat& b) {
+    return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+/// @throws StoreError unless it is a file that can be a database.
+void check_file(const std::string& name, const struct stat& status) {
+    if (S_ISDIR(status.st_mode)) throw StoreError(name + ": " + std::strerror(EISDIR));
+    if (!S_ISREG(status.st_mode))
+        throw StoreError(name + ": is not a regular file, and cannot keep a state");
+    if (status.st_nlink > 1)
+        throw StoreError(
+            name + ": has " + std::to_string(status.st_nlink) +
+            " names (hard links), and what is written last stands in a file beside one "
+            "of them; remove the other names, and name the one that it was used by");
 }
 
 }  // namespace
@@ -180,24 +298,58 @@ public:
                      : std::string();
     }
     std::int64_t number(int column) const { return sqlite3_column_int64(handle_, column); }
+    /// The same of a column that must hold it. @throws std::runtime_error
+    std::string stored_text(int column) const {
+        if (sqlite3_column_type(handle_, column) != SQLITE_TEXT)
+            throw std::runtime_error(wrong_type(column, "text"));
+        return text(column);
+    }
+    std::int64_t stored_number(int column) const {
+        if (sqlite3_column_type(handle_, column) != SQLITE_INTEGER)
+            throw std::runtime_error(wrong_type(column, "whole number"));
+        return number(column);
+    }
 
 private:
+    std::string wrong_type(int column, const char* wanted) const {
+        return std::string("column ") + sqlite3_column_name(handle_, column) + " holds no " +
+               wanted;
+    }
+
     SqliteStore& store_;
     sqlite3_stmt*& handle_;  ///< the store keeps it
     int bound_ = 0;
 };
 
+SqliteStore::Descriptor::~Descriptor() {
+    if (fd >= 0) ::close(fd);
+}
+
 SqliteStore::SqliteStore(const std::filesystem::path& file, Access access,
                          const std::optional<Owner>& owner)
     : name_(file.string()) {
-    if (access == Access::read_write) {  // SQLite would make the file readable for others
-        const int made = ::open(name_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-        if (made < 0) throw StoreError(name_ + ": " + std::strerror(errno));
-        ::close(made);
+    struct stat status {};
+    if (access == Access::read_write) {
+        // SQLite would make the file readable for others. O_NONBLOCK: of a FIFO too.
+        file_.fd = ::open(name_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0600);
+        if (file_.fd < 0 || ::fstat(file_.fd, &status) != 0)
+            throw StoreError(name_ + ": " + std::strerror(errno));
+        check_file(name_, status);
+        try {
+            lock_file(file_.fd, name_ + ": the contents");
+        } catch (const std::runtime_error& error) {
+            throw StoreError(std::string(error.what()) + "; stop it first, or name another");
+        }
+    } else {
+        if (::stat(name_.c_str(), &status) != 0)
+            throw StoreError(name_ + ": " + std::strerror(errno));
+        check_file(name_, status);
     }
-    const int flags = access == Access::read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE;
-    if (sqlite3_open_v2(name_.c_str(), &database_, flags | SQLITE_OPEN_NOMUTEX, nullptr) !=
-        SQLITE_OK) {
+    const std::string uri = access == Access::read_only ? immutable_uri() : "";
+    const int flags = (access == Access::read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE) |
+                      (uri.empty() ? 0 : SQLITE_OPEN_URI);
+    if (sqlite3_open_v2(uri.empty() ? name_.c_str() : uri.c_str(), &database_,
+                        flags | SQLITE_OPEN_NOMUTEX, nullptr) != SQLITE_OK) {
         const std::string why = database_ ? sqlite3_errmsg(database_) : "out of memory";
         sqlite3_close(database_);
         throw StoreError(name_ + ": " + why);
@@ -211,7 +363,24 @@ SqliteStore::SqliteStore(const std::filesystem::path& file, Access access,
     }
 }
 
+/// A name under which SQLite reads a database whose folder may not be written, and which has no
+/// log; SQLite would make files beside it. Empty: its own name does.
+std::string SqliteStore::immutable_uri() const {
+    const auto path = std::filesystem::weakly_canonical(name_).string();
+    struct stat log {};
+    if (::stat((path + "-wal").c_str(), &log) == 0 && log.st_size != 0) return "";
+    if (::access(std::filesystem::path(path).parent_path().c_str(), W_OK) == 0) return "";
+    std::string uri = "file:";
+    for (const char c : path) {
+        char escaped[4];
+        std::snprintf(escaped, sizeof escaped, "%%%02x", static_cast<unsigned char>(c));
+        uri += escaped;
+    }
+    return uri + "?immutable=1";
+}
+
 void SqliteStore::open(Access access, const std::optional<Owner>& owner) {
+    std::string schema;
     try {
         sqlite3_busy_timeout(database_, busy_milliseconds);
         execute("PRAGMA trusted_schema=OFF");
@@ -235,16 +404,18 @@ void SqliteStore::open(Access access, const std::optional<Owner>& owner) {
         }
         if (fresh) {
             transaction([&] {
-                execute(schema);
+                execute(create_schema);
                 execute(("PRAGMA application_id=" + std::to_string(application_id)).c_str());
                 set_note("schema", schema_version);
                 set_note("account", owner->account_id);
                 set_note("region", owner->region);
             });
         }
-        if (const auto schema = note("schema"); schema != schema_version)
-            throw StoreError(name_ + ": has schema version " + schema.value_or("none") +
-                             ", this program knows version " + schema_version);
+        schema = note("schema").value_or("none");
+        if (schema != schema_version && schema != "1")
+            throw StoreError(name_ + ": has schema version " + schema +
+                             ", this program knows versions 1 to " + schema_version +
+                             "; use the program that made it, or a later one");
         owner_ = {note("account").value_or(""), note("region").value_or("")};
     } catch (const StoreError&) {
         throw;
@@ -259,6 +430,16 @@ void SqliteStore::open(Access access, const std::optional<Owner>& owner) {
         throw StoreError(name_ + ": belongs to region " + owner_.region + ", not to " +
                          owner->region + "; give --region " + owner_.region +
                          " or another --state");
+    if (access == Access::read_only || schema == schema_version) return;
+    try {
+        transaction([&] {
+            execute(upgrade_from_1);
+            set_note("schema", schema_version);
+        });
+    } catch (const std::exception& error) {
+        throw StoreError(std::string(error.what()) + "; the file of schema version " + schema +
+                         " could not be upgraded, and is as it was");
+    }
 }
 
 SqliteStore::~SqliteStore() {
@@ -286,7 +467,28 @@ void SqliteStore::execute(const char* sql) {
         fail(code);
 }
 
+/// What is written to a file that has lost its name is lost with the process.
+void SqliteStore::check_place() {
+    if (file_.fd < 0) return;
+    struct stat mine {
+    }, there{};
+    if (::fstat(file_.fd, &mine) != 0 || ::stat(name_.c_str(), &there) != 0 || !same(mine, there))
+        throw StoreUnavailable(
+            name_ +
+            ": the file was deleted or replaced while it is served; move it back "
+            "to its place, or restart with a backup");
+    const char* log = sqlite3_filename_wal(sqlite3_db_filename(database_, "main"));
+    const bool found = ::stat(log, &there) == 0;
+    if (found && log_ == 0) log_ = there.st_ino;
+    if (log_ != 0 && (!found || log_ != there.st_ino))
+        throw StoreUnavailable(std::string(log) +
+                               ": the file's log was deleted or replaced while it is served; stop "
+                               "the service, which writes what the log holds into the file, and "
+                               "start it again");
+}
+
 void SqliteStore::transaction(const std::function<void()>& write) {
+    check_place();
     const auto roll_back = [this] {
         if (!sqlite3_get_autocommit(database_))
             sqlite3_exec(database_, "ROLLBACK", nullptr, nullptr, nullptr);
@@ -320,29 +522,58 @@ void SqliteStore::transaction(const std::function<void()>& write) {
 
 Account SqliteStore::load() {
     Change all;
-    // One snapshot of both tables.
-    execute("BEGIN");
-    const std::unique_ptr<SqliteStore, void (*)(SqliteStore*)> ended(this, [](SqliteStore* store) {
-        sqlite3_exec(store->database_, "COMMIT", nullptr, nullptr, nullptr);
-    });
-    Statement objects(*this, "SELECT kind, id, sequence, body FROM objects ORDER BY sequence");
-    while (objects.next()) {
-        const std::string id = objects.text(1);
-        try {
-            all.put.push_back(read_object(Kind(objects.number(0)), id, Sequence(objects.number(2)),
-                                          Json::parse(objects.text(3))));
-        } catch (const std::exception& error) {
-            throw StoreError(name_ + ": object " + id + " is damaged: " + error.what());
+    std::string what;
+    try {
+        // One snapshot of both tables.
+        execute("BEGIN");
+        const std::unique_ptr<SqliteStore, void (*)(SqliteStore*)> ended(
+            this, [](SqliteStore* store) {
+                sqlite3_exec(store->database_, "COMMIT", nullptr, nullptr, nullptr);
+            });
+        std::unordered_set<std::string> ids;
+        Statement objects(*this, "SELECT kind, id, sequence, body FROM objects ORDER BY sequence");
+        Sequence last = 0;
+        while (objects.next()) {
+            what = "an object is damaged: ";
+            const auto id = objects.stored_text(1);
+            what = "object " + shown(id) + " is damaged: ";
+            const auto sequence = objects.stored_number(2);
+            if (sequence <= 0 || sequence > last_sequence)
+                throw std::runtime_error("its sequence " + std::to_string(sequence) +
+                                         " is not from 1 to " + std::to_string(last_sequence));
+            if (Sequence(sequence) == last)
+                throw std::runtime_error("its sequence " + std::to_string(sequence) +
+                                         " is another object's too");
+            if (!ids.insert(id).second) throw std::runtime_error("there are two of this id");
+            last = Sequence(sequence);
+            all.put.push_back(
+                read_object(objects.stored_number(0), id, last, objects.stored_text(3)));
         }
+        what.clear();
+        Statement tokens(*this, "SELECT action, token, parameters, reply, seconds FROM tokens");
+        while (tokens.next()) {
+            what = "a client token is damaged: ";
+            const auto token = tokens.stored_text(1);
+            what = "client token " + shown(token) + " is damaged: ";
+            const auto seconds = tokens.stored_number(4);
+            if (seconds < 0 || seconds > last_second)
+                throw std::runtime_error("its time " + std::to_string(seconds) +
+                                         " is not in seconds since 1970");
+            all.tokens_put.push_back(
+                {tokens.stored_text(0), token, tokens.stored_text(2), tokens.stored_text(3),
+                 std::chrono::system_clock::time_point(std::chrono::seconds(seconds))});
+            check_token(all.tokens_put.back());
+        }
+        what = "object ";
+        Account account;
+        account.apply(all);
+        check_account(account);
+        return account;
+    } catch (const std::exception& error) {
+        if (what.empty()) throw;  // SQLite's words, with the file's name
+        throw StoreError(name_ + ": " + what + error.what() +
+                         "; restore the file from a backup (mirrornic backup)");
     }
-    Statement tokens(*this, "SELECT action, token, parameters, reply, seconds FROM tokens");
-    while (tokens.next())
-        all.tokens_put.push_back(
-            {tokens.text(0), tokens.text(1), tokens.text(2), tokens.text(3),
-             std::chrono::system_clock::time_point(std::chrono::seconds(tokens.number(4)))});
-    Account account;
-    account.apply(all);
-    return account;
 }
 
 void SqliteStore::write(const Change& change) {
@@ -385,6 +616,13 @@ void SqliteStore::commit(const Change& change, const std::string& key, const std
     });
 }
 
+void SqliteStore::probe() {
+    sqlite3_busy_timeout(database_, 0);
+    const std::unique_ptr<sqlite3, void (*)(sqlite3*)> again(
+        database_, [](sqlite3* database) { sqlite3_busy_timeout(database, busy_milliseconds); });
+    transaction([&] { set_note("probe", "1"); });
+}
+
 std::optional<std::string> SqliteStore::note(const std::string& key) {
     Statement select(*this, "SELECT value FROM meta WHERE key = ?");
     select << key;
@@ -394,6 +632,85 @@ std::optional<std::string> SqliteStore::note(const std::string& key) {
 
 void SqliteStore::set_note(const std::string& key, const std::string& value) {
     (Statement(*this, "INSERT OR REPLACE INTO meta VALUES (?, ?)") << key << value).next();
+}
+
+void back_up(const std::filesystem::path& from, const std::filesystem::path& to, bool replace) {
+    namespace fs = std::filesystem;
+    SqliteStore source(from, SqliteStore::Access::read_only);
+    const std::string name = to.string();
+    const auto fail = [&](const std::string& why) { throw StoreError(name + ": " + why); };
+    struct stat ours {
+    }, there{};
+    if (::stat(from.c_str(), &ours) != 0)
+        throw StoreError(from.string() + ": " + std::strerror(errno));
+    for (const char* companion : companions) {
+        struct stat theirs {};
+        if (::stat((fs::canonical(from).string() + companion).c_str(), &theirs) == 0 &&
+            ::stat(name.c_str(), &there) == 0 && same(theirs, there))
+            fail("belongs to " + from.string() + "; name another file");
+    }
+    SqliteStore::Descriptor old;
+    if (::stat(name.c_str(), &there) == 0) {
+        if (same(ours, there)) fail("is " + from.string() + " itself; name another file");
+        if (!replace) fail("is there already; name another file, or give --force to replace it");
+        check_file(name, there);
+        old.fd = ::open(name.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+        if (old.fd < 0) fail(std::strerror(errno));
+        try {
+            lock_file(old.fd, name + ": the contents");
+        } catch (const std::runtime_error& error) {
+            throw StoreError(std::string(error.what()) + "; stop it first, or name another file");
+        }
+    }
+    const fs::path place = fs::weakly_canonical(to);
+    for (const char* companion : {"-wal", "-journal"})  // a reader may have left an empty one
+        if (::stat((place.string() + companion).c_str(), &there) == 0 && there.st_size != 0)
+            throw StoreError(
+                place.string() + companion +
+                ": was left by another state file of this name, and would be taken for "
+                "the backup's; remove it, or name another file");
+
+    // Made beside its place and put there when it is whole.
+    std::string temporary = place.string() + ".XXXXXX";
+    const int made = ::mkostemp(temporary.data(), O_CLOEXEC);  // mode 0600
+    if (made < 0) fail(std::strerror(errno));
+    ::close(made);
+    sqlite3* copy = nullptr;
+    try {
+        const auto check = [&](int code) {
+            if (code != SQLITE_OK && code != SQLITE_DONE)
+                fail(copy ? sqlite3_errmsg(copy) : sqlite3_errstr(code));
+        };
+        check(sqlite3_open_v2(temporary.c_str(), &copy, SQLITE_OPEN_READWRITE, nullptr));
+        sqlite3_backup* backup = sqlite3_backup_init(copy, "main", source.database_, "main");
+        if (!backup) check(sqlite3_errcode(copy));
+        const int stepped = sqlite3_backup_step(backup, -1);
+        sqlite3_backup_finish(backup);
+        if (stepped == SQLITE_DONE)
+            // One file, which can be read where nothing can be written.
+            check(sqlite3_exec(copy, "PRAGMA journal_mode=DELETE", nullptr, nullptr, nullptr));
+        else
+            fail(sqlite3_errstr(stepped));
+        check(sqlite3_close(copy));
+        copy = nullptr;
+        const auto sync = [&](const fs::path& path) {
+            SqliteStore::Descriptor file;
+            file.fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+            if (file.fd < 0 || ::fsync(file.fd) != 0)
+                throw StoreError(path.string() + ": " + std::strerror(errno));
+        };
+        sync(temporary);
+        const auto moved = ::renameat2(AT_FDCWD, temporary.c_str(), AT_FDCWD, place.c_str(),
+                                       replace ? 0u : unsigned(RENAME_NOREPLACE));
+        if (moved != 0 && (errno != EINVAL || ::rename(temporary.c_str(), place.c_str()) != 0))
+            fail(std::strerror(errno));
+        sync(place.parent_path());
+    } catch (...) {
+        sqlite3_close(copy);
+        ::unlink(temporary.c_str());
+        ::unlink((temporary + "-journal").c_str());
+        throw;
+    }
 }
 
 }  // namespace mirrornic

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// The account in an SQLite file: a change is on stable storage when commit() returns (S8).
+/// One process at a time writes it, whatever name it is opened by: it holds a lock (flock) on the
+/// file itself. Others may read beside it.
 ///
 /// Tables: `objects` (sequence, id, kind, body), where new ones stand at the end, so that a create
 /// writes one page; `tokens` (action, token, parameters, reply, seconds); `meta` (key, value) with
@@ -33,15 +35,18 @@ public:
 
     /// Opens the file, or makes it (mode 0600). @param owner what the file must belong to, and
     /// belongs to once it is made; read-only without one: any.
-    /// @throws StoreError: another account, region or schema, damaged, not there.
+    /// For writing, a file of an earlier schema is brought to today's.
+    /// @throws StoreError: another account, region or schema, damaged, not there, in use (by whom).
     SqliteStore(const std::filesystem::path& file, Access access,
                 const std::optional<Owner>& owner = {});
     ~SqliteStore() override;
     SqliteStore(const SqliteStore&) = delete;
     SqliteStore& operator=(const SqliteStore&) = delete;
 
+    /// @throws StoreError that names the object and member that no request would have made.
     Account load() override;
     void commit(const std::vector<Change>& changes) override;
+    void probe() override;
 
     /// A note that stays with the file, such as when it was imported into.
     std::optional<std::string> note(const std::string& key);
@@ -51,7 +56,17 @@ public:
     const Owner& owner() const { return owner_; }
 
 private:
+    friend void back_up(const std::filesystem::path& from, const std::filesystem::path& to,
+                        bool replace);
     class Statement;
+    /// Closed after SQLite's: closing any descriptor of a file ends the locks that the process has
+    /// on it (POSIX), SQLite's among them.
+    struct Descriptor {
+        int fd = -1;
+        ~Descriptor();
+    };
+    std::string immutable_uri() const;
+    void check_place();
     void open(Access access, const std::optional<Owner>& owner);
     void execute(const char* sql);
     void write(const Change& change);
@@ -61,9 +76,17 @@ private:
     [[noreturn]] void fail(int code, const std::string& why) const;
 
     std::string name_;
+    Descriptor file_;             ///< with the lock, when it may be written
+    unsigned long long log_ = 0;  ///< inode of SQLite's log, once it is known
     sqlite3* database_ = nullptr;
     std::map<std::string, sqlite3_stmt*> statements_;  ///< by their text, prepared once
     Owner owner_;
 };
+
+/// Copies a state file as it is at one moment, beside a process that serves it or after one that
+/// was killed, into one new file (mode 0600) that is whole or not there.
+/// @param replace whether `to` may be there already
+/// @throws StoreError
+void back_up(const std::filesystem::path& from, const std::filesystem::path& to, bool replace);
 
 }  // namespace mirrornic

@@ -4,7 +4,7 @@ _mirrornic() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} options
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
-        mapfile -t COMPREPLY < <(compgen -W 'run serve check --help --version' -- "$word")
+        mapfile -t COMPREPLY < <(compgen -W 'run serve check backup --help --version' -- "$word")
         return
     fi
     case $before in
@@ -16,7 +16,7 @@ _mirrornic() {
             mapfile -t COMPREPLY < <(compgen -S = -W 'sessions-per-interface sources-per-target rules-per-filter sessions targets filters' -- "$word")
             return
             ;;
-        --config | --in | --out | --forward | --decisions | --stats | --state | --requests | --replies | --wave | --credentials | \
+        --config | --in | --out | --forward | --decisions | --stats | --state | --to | --requests | --replies | --wave | --credentials | \
             --tls-cert | --tls-key | --options)
             mapfile -t COMPREPLY < <(compgen -f -- "$word")
             return
@@ -28,6 +28,7 @@ _mirrornic() {
         serve) options='--config --skip-unresolved --quota --listen --admin --admin-host --state --credentials --tls-cert --tls-key --plain-http
             --region --account --import --delete-orphans --log-format --options --device --in --loop --out --forward --decisions --stats --help' ;;
         check) options='--config --skip-unresolved --json --help' ;;
+        backup) options='--state --to --force --help' ;;
         *) return ;;
     esac
     mapfile -t COMPREPLY < <(compgen -W "$options" -- "$word")

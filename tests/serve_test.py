@@ -147,6 +147,137 @@ class Serve(unittest.TestCase):
         served.process.wait()
         self.start().stop()
 
+    def test_one_state_by_any_name(self):
+        """One state file has one service, by whatever name: a link, another spelling; who only reads is let in."""
+        served = self.start()
+        served.ok("CreateTrafficMirrorFilter")
+        (self.folder / "link.sqlite").symlink_to("state.sqlite")
+        (self.folder / "up").symlink_to(self.folder)
+        for name in ("link.sqlite", "./state.sqlite", "up/link.sqlite", "up/../" + self.folder.name + "/state.sqlite"):
+            with self.subTest(name):
+                self.assertIn(f"in use by process {served.process.pid}", self.refused(state=name))
+        os.link(self.folder / "state.sqlite", self.folder / "hard.sqlite")
+        self.assertIn("has 2 names (hard links)", self.refused(state="hard.sqlite"))
+        served.process.kill()  # a log is left under the first name
+        served.process.wait()
+        self.assertIn("has 2 names (hard links)", self.refused(state="hard.sqlite"))
+        (self.folder / "hard.sqlite").unlink()
+        served = self.start(state="up/link.sqlite")
+        self.assertEqual(len(served.ok("DescribeTrafficMirrorFilters").find("trafficMirrorFilterSet")), 1)
+        served.stop()
+        os.mkfifo(self.folder / "fifo")
+        for name, words in (("fifo", "not a regular file"), ("/dev/null", "not a regular file"), (".", "Is a directory")):
+            self.assertIn(words, self.refused(state=name))
+
+    def backup(self, *arguments, status=0):
+        done = subprocess.run([MIRRORNIC, "backup", *map(str, arguments)], capture_output=True, text=True, timeout=60)
+        self.assertEqual(done.returncode, status, done.stderr)
+        self.assertEqual(done.stdout, "")
+        return done.stderr
+
+    def test_backup(self):
+        """S8 a backup beside the service, or after it was killed, has every change that was answered; a stop leaves one
+        file."""
+        served = self.start()
+        state, copy = self.folder / "state.sqlite", self.folder / "copy.sqlite"
+        for count in range(1, 4):
+            served.ok("CreateTrafficMirrorFilter", ClientToken=f"t{count}")
+            self.backup("--state", state, "--to", copy, *(["--force"] if count > 1 else []))
+            restored = self.start(state="copy.sqlite")
+            self.assertEqual(self.seen(restored), self.seen(served))
+            restored.stop()
+        self.assertIn("--force", self.backup("--state", state, "--to", copy, status=1))
+        self.assertIn("itself", self.backup("--state", state, "--to", state, "--force", status=1))
+        self.assertIn("in use by process", self.backup("--state", copy, "--to", state, "--force", status=1))
+        self.assertIn("--to is missing", self.backup("--state", state, status=2))
+        before = self.seen(served)
+        served.process.kill()
+        served.process.wait()
+        self.assertGreater((self.folder / "state.sqlite-wal").stat().st_size, 0)
+        self.backup("--state", state, "--to", copy, "--force")
+        self.assertEqual(copy.stat().st_mode & 0o777, 0o600)
+        restored = self.start(state="copy.sqlite")
+        self.assertEqual(self.seen(restored), before)
+        restored.stop()
+        served = self.start()
+        self.assertEqual(self.seen(served), before)
+        served.stop()
+        self.assertEqual([path.name for path in self.folder.glob("state.sqlite*")], ["state.sqlite"])
+
+    def test_run_with_what_a_kill_left(self):
+        """S8 run --state has every change that was answered, also those that a killed service left in its log."""
+        self.config = self.write({**network(), **objects()})
+        served = self.start("--import")
+        served.ok("ModifyTrafficMirrorSession", TrafficMirrorSessionId="tms-1", VirtualNetworkId="99")
+        served.process.kill()
+        served.process.wait()
+        capture = self.folder / "in.pcap"
+        capture.write_bytes(HEADER + record(frame(1)))
+        self.config = self.write(network())
+        for _ in range(2):
+            done = subprocess.run([MIRRORNIC, "run", "--config", self.config, "--state", self.folder / "state.sqlite",
+                                   "--in", capture, "--out", self.folder / "run.pcap"], capture_output=True, text=True,
+                                  timeout=60)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertEqual([vni for _, vni, _ in copies(self.folder / "run.pcap")], [99])
+
+    def test_older_states(self):
+        """A state of every schema that was ever written is served, read by run, and backed up."""
+        self.config = self.write(network())
+        for sql in sorted((Path(__file__).parent / "state").glob("schema*.sql")):
+            with self.subTest(sql.name):
+                state = self.folder / f"{sql.stem}.sqlite"
+                with contextlib.closing(sqlite3.connect(state)) as database:
+                    database.executescript(sql.read_text())
+                owner = ("--account", "111122223333", "--region", "eu-central-1")
+                self.backup("--state", state, "--to", self.folder / f"{sql.stem}.copy")
+                for name in (state.name, f"{sql.stem}.copy"):
+                    served = self.start(*owner, state=name)
+                    self.assertEqual(self.sessions(served), ["tms-0123456789abcdef0", "tms-1123456789abcdef0"])
+                    self.assertIn("no interface of its target tmt-1123456789abcdef0", served.log())
+                    served.stop()
+
+    def test_damaged_state(self):
+        """A state that no request could have made is refused with file, object and member."""
+        self.config = self.write({**network(), **objects()})
+        self.start("--import").stop()
+        state = self.folder / "state.sqlite"
+        with contextlib.closing(sqlite3.connect(state)) as database, database:
+            database.execute("UPDATE objects SET body = json_set(body, '$.vni', 4294967301) WHERE id = 'tms-1'")
+        self.config = self.write(network())
+        message = self.refused()
+        for words in (str(state), "tms-1", "vni", "4294967301", "backup"):
+            self.assertIn(words, message)
+        capture = self.folder / "in.pcap"
+        capture.write_bytes(HEADER + record(frame(1)))
+        done = subprocess.run([MIRRORNIC, "run", "--config", self.config, "--state", state, "--in", capture, "--out",
+                               self.folder / "run.pcap"], capture_output=True, text=True, timeout=60)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("tms-1", done.stderr)
+
+    def test_import_of_what_no_request_makes(self):
+        """--import refuses what a start would refuse to read."""
+        broken = {**network(), **objects()}
+        broken["TrafficMirrorSessions"][0]["Description"] = "x" * 256
+        self.config = self.write(broken)
+        message = self.refused("--import")
+        self.assertIn("cannot be imported: tms-1: Description", message)
+
+    def test_deleted_state(self):
+        """S8 a state file that is deleted while it is served takes no change; back in its place, it does."""
+        served = self.start()
+        served.ok("CreateTrafficMirrorFilter")
+        (self.folder / "state.sqlite").rename(self.folder / "away")
+        status, code, body = served.call("CreateTrafficMirrorFilter")
+        self.assertEqual((status, code), (503, "Unavailable"), body)
+        self.assertIn("deleted or replaced", body)
+        self.assertEqual(len(served.ok("DescribeTrafficMirrorFilters").find("trafficMirrorFilterSet")), 1)
+        (self.folder / "away").rename(self.folder / "state.sqlite")
+        served.ok("CreateTrafficMirrorFilter")
+        served.stop()
+        served = self.start()
+        self.assertEqual(len(served.ok("DescribeTrafficMirrorFilters").find("trafficMirrorFilterSet")), 2)
+
     def test_restart(self):
         """S6 S9 client tokens and paging tokens outlive a restart."""
         served = self.start()

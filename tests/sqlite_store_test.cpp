@@ -3,8 +3,10 @@
 // power goes.
 #include "../host/sqlite_store.hpp"
 
+#include <fcntl.h>
 #include <sqlite3.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,11 +14,13 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <memory>
 #include <new>
 #include <random>
 #include <set>
 #include <sstream>
 
+#include "../host/json_text.hpp"
 #include "catch.hpp"
 #include "folder.hpp"
 
@@ -116,14 +120,24 @@ public:
         std::vector<Change> changes(1 + below(3));
         for (Change& change : changes) {
             std::set<std::string> ids;  // each is erased or put once
-            if (const auto object = any(account); object && below(2)) {
+            if (const auto object = any(account); object && !used(account, *object) && below(2)) {
                 erase(change, *object);
                 ids.insert(change.erased.front().id);
             }
+            // Each change stands for a request or a few: what it leaves is what requests can make.
+            Account so_far = account;
+            Change erased;
+            erased.erased = change.erased;
+            so_far.apply(erased);
             for (unsigned n = 1 + below(3); n > 0; --n) {
-                const Object put = object(account);
-                if (ids.insert(std::visit([](const auto& each) { return each.id; }, put)).second)
-                    change.put.push_back(put);
+                const auto put = object(so_far);
+                if (!put ||
+                    !ids.insert(std::visit([](const auto& each) { return each.id; }, *put)).second)
+                    continue;
+                change.put.push_back(*put);
+                Change one;
+                one.put.push_back(*put);
+                so_far.apply(one);
             }
             if (below(3) == 0 && !account.tokens().empty()) {
                 auto at = account.tokens().begin();
@@ -136,7 +150,8 @@ public:
                     "token-" + std::to_string(below(50))};
                 change.tokens_erased.push_back(key);
                 change.tokens_put.push_back(
-                    {key.first, key.second, words(), words(),
+                    {key.first, key.second, Json(long_words()).dump(),
+                     Json{{"Reply", long_words()}}.dump(),
                      std::chrono::system_clock::time_point(std::chrono::seconds(random_()))});
             }
             account.apply(change);
@@ -152,8 +167,25 @@ private:
                                           "a\nb",       "'; DROP TABLE objects",
                                           "\\",         "a longer text that says something"};
         std::string text = all[below(std::size(all))];
-        if (below(8) == 0) text += std::string(below(6000), 'x');  // some take several pages
+        if (below(8) == 0) text += std::string(below(200), 'x');
         return text;
+    }
+    /// Some take several pages.
+    std::string long_words() { return words() + std::string(below(4) ? 0 : below(6000), 'x'); }
+    template <class T>
+    std::string some(const Ordered<T>& objects) {
+        auto at = objects.begin();
+        std::advance(at, below(unsigned(objects.size())));
+        return at->second.id;
+    }
+    static bool used(const Account& account, const Object& object) {
+        return std::visit(
+            [&](const auto& each) {
+                return !account.sessions_of_target(each.id).empty() ||
+                       !account.sessions_of_filter(each.id).empty() ||
+                       !account.rules_of_filter(each.id).empty();
+            },
+            object);
     }
     template <class T>
     void maybe(std::optional<T>& value, T some) {
@@ -166,7 +198,7 @@ private:
             object.sequence = std::visit([](const auto& each) { return each.sequence; }, *before);
         maybe(object.description, words());
         for (unsigned n = below(3); n > 0; --n)
-            object.tags["key " + words().substr(0, 50)] = words();
+            object.tags[below(2) ? "key" : "ü€𝄞 " + std::to_string(below(9))] = words();
     }
     Cidr cidr(bool v6) {
         return Cidr::parse(v6 ? "2001:db8:" + std::to_string(below(10)) + "::/48"
@@ -174,14 +206,19 @@ private:
     }
     PortRange ports() { return {std::uint16_t(below(100)), std::uint16_t(100 + below(65436))}; }
 
-    Object object(const Account& account) {
+    /// Nothing: what it needs is not there.
+    std::optional<Object> object(const Account& account) {
         switch (below(4)) {
             case 0: {
                 TrafficMirrorTarget target;
                 common(target, account, "tmt-");
                 target.type = TargetType(below(3));
-                target.address = words();
-                target.owner_id = words();
+                target.address = target.type == TargetType::network_interface ? "eni-7"
+                                 : target.type == TargetType::network_load_balancer
+                                     ? "arn:aws:elasticloadbalancing:us-east-1:111122223333:"
+                                       "loadbalancer/net/m/50dc6c495c0c9188"
+                                     : "vpce-0123456789abcdef0";
+                target.owner_id = below(2) ? "111122223333" : "";
                 return target;
             }
             case 1: {
@@ -193,13 +230,17 @@ private:
             case 2: {
                 TrafficMirrorFilterRule rule;
                 common(rule, account, "tmfr-");
-                rule.filter_id = "tmf-" + std::to_string(below(20));
+                if (account.filters().size() == 0) return std::nullopt;
+                rule.filter_id = some(account.filters());
                 rule.direction = Direction(below(2));
                 rule.number = std::uint16_t(1 + below(32766));
                 rule.accept = below(2);
                 maybe(rule.protocol, std::uint8_t(below(256)));
-                maybe(rule.source_ports, ports());
-                maybe(rule.destination_ports, ports());
+                if (below(2)) {
+                    rule.protocol = below(2) ? 6 : 17;
+                    maybe(rule.source_ports, ports());
+                    maybe(rule.destination_ports, ports());
+                }
                 const bool v6 = below(2);
                 rule.source = cidr(v6);
                 rule.destination = cidr(v6);
@@ -209,9 +250,11 @@ private:
                 TrafficMirrorSession session;
                 common(session, account, "tms-");
                 session.interface_id = "eni-" + std::to_string(below(9));
-                session.target_id = "tmt-" + std::to_string(below(20));
-                session.filter_id = "tmf-" + std::to_string(below(20));
-                session.owner_id = words();
+                if (account.filters().size() == 0 || account.targets().size() == 0)
+                    return std::nullopt;
+                session.target_id = some(account.targets());
+                session.filter_id = some(account.filters());
+                session.owner_id = below(2) ? "111122223333" : "";
                 session.number = std::uint16_t(1 + below(32766));
                 session.vni = below(1u << 24);
                 maybe(session.packet_length, std::uint16_t(1 + below(8500)));
@@ -527,7 +570,7 @@ TEST_CASE("a state file of another account, region or schema is refused, and say
     REQUIRE(sqlite3_exec(database, "UPDATE meta SET value = '7' WHERE key = 'schema'", nullptr,
                          nullptr, nullptr) == SQLITE_OK);
     sqlite3_close(database);
-    CHECK_THAT(error(owner), Contains("schema version 7") && Contains("knows version 2"));
+    CHECK_THAT(error(owner), Contains("schema version 7") && Contains("versions 1 to 2"));
 }
 
 TEST_CASE("a file that is no state file is refused and stays as it is") {
@@ -810,4 +853,446 @@ TEST_CASE("S8 a power cut at any moment loses no acknowledged change and leaves 
     CHECK(kept > 100);
     INFO(cuts);
     CHECK(cuts > 1500);
+}
+
+// --- Whose file it is, and where
+// -------------------------------------------------------------------
+
+TEST_CASE("a state file has one writer, by whatever name it is opened") {
+    const Folder folder;
+    const auto file = folder / "state.sqlite";
+    auto store = std::make_unique<SqliteStore>(file, SqliteStore::Access::read_write, owner);
+    Account account;
+    Load load(9);
+    store->commit(load.next(account));
+    fs::create_symlink(file, folder / "link.sqlite");
+    fs::create_directory(folder / "inner");
+    fs::create_symlink(folder.path, folder / "inner/up");
+    for (const fs::path& name :
+         {file, folder / "link.sqlite", folder / "inner/../state.sqlite",
+          folder / "inner/up/link.sqlite", folder.path / "." / "state.sqlite"}) {
+        CAPTURE(name);
+        CHECK_THAT(error_of<StoreError>([&] { open(name); }),
+                   StartsWith(name.string()) &&
+                       Contains("in use by process " + std::to_string(::getpid())));
+        // Who only reads is let in, and takes nothing from the writer.
+        SqliteStore reader(name, SqliteStore::Access::read_only);
+        CHECK(text_of(reader.load()) == text_of(account));
+    }
+    store->commit(load.next(account));
+    CHECK(text_of(store->load()) == text_of(account));
+    store.reset();
+    CHECK(text_of(open(folder / "link.sqlite").load()) == text_of(account));
+    CHECK_FALSE(fs::exists(folder / "link.sqlite-wal"));
+    // By a link to nothing it is made where the link leads, for its owner alone.
+    fs::create_symlink(folder / "inner/new.sqlite", folder / "dangling");
+    open(folder / "dangling");
+    CHECK((fs::status(folder / "inner/new.sqlite").permissions() & fs::perms::all) ==
+          (fs::perms::owner_read | fs::perms::owner_write));
+}
+
+TEST_CASE("SQLite's own locks on the state file stay while it is open") {
+    const Folder folder;
+    const auto file = folder / "state.sqlite";
+    const auto locked = [&] {
+        const auto child = ::fork();
+        if (child == 0) {
+            const int fd = ::open(file.c_str(), O_RDWR);
+            struct flock lock {};
+            lock.l_type = F_WRLCK;
+            lock.l_start = 0x40000000 + 2;  // SHARED; https://www.sqlite.org/fileformat2.html 1.3
+            lock.l_len = 510;
+            _exit(fd >= 0 && ::fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK);
+        }
+        int status = 0;
+        REQUIRE(::waitpid(child, &status, 0) == child);
+        return WEXITSTATUS(status) == 1;
+    };
+    auto store = open(file);
+    Account account;
+    store.commit(Load(10).next(account));
+    CHECK(locked());
+    CHECK_THROWS_AS(open(file), StoreError);  // in this process
+    store.load();
+    // The refused one closed its descriptor, which no process does that has the file twice.
+    store.commit(Load(11).next(account));
+}
+
+TEST_CASE("what can keep no state is refused, and says why") {
+    const Folder folder;
+    const auto refused = [&](const fs::path& name, const std::string& words) {
+        for (const auto access :
+             {SqliteStore::Access::read_write, SqliteStore::Access::read_only}) {
+            CAPTURE(name);
+            CHECK_THAT(error_of<StoreError>([&] { SqliteStore(name, access, owner); }),
+                       StartsWith(name.string()) && Contains(words));
+        }
+    };
+    REQUIRE(::mkfifo((folder / "fifo").c_str(), 0600) == 0);
+    refused(folder / "fifo", "is not a regular file");
+    refused("/dev/null", "is not a regular file");
+    refused(folder.path, "Is a directory");
+    refused(folder / "none/state.sqlite", "No such file or directory");
+    { open(folder / "state.sqlite"); }
+    fs::create_hard_link(folder / "state.sqlite", folder / "other.sqlite");
+    refused(folder / "state.sqlite", "has 2 names (hard links)");
+    refused(folder / "other.sqlite", "remove the other names");
+    fs::remove(folder / "other.sqlite");
+    open(folder / "state.sqlite");
+}
+
+TEST_CASE("S8 a file that is deleted or replaced while it is served takes no change") {
+    const Folder folder;
+    const auto file = folder / "state.sqlite";
+    auto store = std::make_unique<SqliteStore>(file, SqliteStore::Access::read_write, owner);
+    Account account;
+    Load load(12);
+    store->commit(load.next(account));
+    store->probe();
+    const auto refuses = [&](const std::string& words) {
+        Account changed = account;
+        const auto changes = load.next(changed);
+        CHECK_THAT(error_of<StoreUnavailable>([&] { store->commit(changes); }), Contains(words));
+        CHECK_THAT(error_of<StoreUnavailable>([&] { store->probe(); }), Contains(words));
+    };
+    SECTION("moved away and back") {
+        fs::rename(file, folder / "elsewhere");
+        refuses("deleted or replaced");
+        put_bytes(file, "another");
+        refuses("move it back");
+        fs::rename(folder / "elsewhere", file);
+        store->probe();
+        store->commit(load.next(account));
+        CHECK(text_of(store->load()) == text_of(account));
+    }
+    SECTION("its log deleted: a stop writes what it holds into the file") {
+        fs::remove(file.string() + "-wal");
+        refuses("state.sqlite-wal: the file's log was deleted");
+        store.reset();
+        CHECK(text_of(open(file).load()) == text_of(account));
+    }
+}
+
+TEST_CASE("a probe says whether a change can be kept now, at once") {
+    const Folder folder;
+    Disk disk;
+    const auto file = folder / "state.sqlite";
+    auto store = open(file);
+    Account account;
+    Load load(13);
+    store.commit(load.next(account));
+    store.probe();
+    disk.room = 0;
+    CHECK_THAT(error_of<StoreUnavailable>([&] { store.probe(); }), Contains("full"));
+    disk.room = -1;
+    disk.good_syncs = 0;
+    CHECK_THAT(error_of<std::runtime_error>([&] { store.probe(); }), Contains("I/O error"));
+    disk.good_syncs = -1;
+    sqlite3* other = nullptr;
+    REQUIRE(sqlite3_open(file.c_str(), &other) == SQLITE_OK);
+    REQUIRE(sqlite3_exec(other, "BEGIN IMMEDIATE", nullptr, nullptr, nullptr) == SQLITE_OK);
+    CHECK_THAT(error_of<StoreUnavailable>([&] { store.probe(); }), Contains("locked"));
+    REQUIRE(sqlite3_exec(other, "COMMIT", nullptr, nullptr, nullptr) == SQLITE_OK);
+    sqlite3_close(other);
+    store.probe();
+    CHECK(text_of(store.load()) == text_of(account));
+}
+
+// --- Files of other versions, and of other hands
+// ---------------------------------------------------
+
+namespace {
+
+/// tests/state/schemaN.sql as a file.
+void make_state(const fs::path& file, int version, const std::string& further = "") {
+    sqlite3* database = nullptr;
+    REQUIRE(sqlite3_open(file.c_str(), &database) == SQLITE_OK);
+    const auto sql =
+        bytes_of(fs::path(STATES) / ("schema" + std::to_string(version) + ".sql")) + further;
+    char* why = nullptr;
+    const int code = sqlite3_exec(database, sql.c_str(), nullptr, nullptr, &why);
+    INFO(further << ": " << (why ? why : ""));
+    REQUIRE(code == SQLITE_OK);
+    sqlite3_close(database);
+}
+
+}  // namespace
+
+TEST_CASE(
+    "a state file of every version that was written is read, and upgraded when it is served") {
+    const int version = GENERATE(1, 2);
+    CAPTURE(version);
+    const Folder folder;
+    const auto file = folder / "state.sqlite";
+    make_state(folder / "newest", 2);
+    const auto expected =
+        text_of(SqliteStore(folder / "newest", SqliteStore::Access::read_only).load());
+    CHECK_THAT(expected, Contains("tms-1123456789abcdef0") && Contains("token-1"));
+    make_state(file, version);
+    const auto before = bytes_of(file);
+    CHECK(text_of(SqliteStore(file, SqliteStore::Access::read_only).load()) == expected);
+    CHECK_THROWS_AS(SqliteStore(file, SqliteStore::Access::read_write,
+                                SqliteStore::Owner{"444455556666", owner.region}),
+                    StoreError);
+    // Reading leaves it as it is; WAL mode is all that a refused writer sets.
+    CHECK(text_of(SqliteStore(file, SqliteStore::Access::read_only).load()) == expected);
+    CHECK(SqliteStore(file, SqliteStore::Access::read_only).note("schema") ==
+          std::to_string(version));
+    for (int i = 0; i < 2; ++i) {
+        auto store = open(file);
+        CHECK(store.note("schema") == "2");
+        CHECK(store.note("imported") == "1700000000");
+        CHECK(text_of(store.load()) == expected);
+    }
+    auto store = open(file);
+    Account account = store.load();
+    store.commit(Load(14).next(account));
+    CHECK(text_of(store.load()) == text_of(account));
+    CHECK(before != bytes_of(file));
+}
+
+TEST_CASE("an upgrade that cannot be is not made by half") {
+    const Folder folder;
+    const auto file = folder / "state.sqlite";
+    make_state(file, 1, "UPDATE objects SET sequence = 4 WHERE id = 'tms-1123456789abcdef0'");
+    CHECK_THAT(error_of<StoreError>([&] { open(file); }),
+               StartsWith(file.string()) && Contains("could not be upgraded, and is as it was"));
+    SqliteStore store(file, SqliteStore::Access::read_only);
+    CHECK(store.note("schema") == "1");
+    CHECK_THAT(error_of<StoreError>([&] { store.load(); }), Contains("another object's too"));
+}
+
+TEST_CASE("S1 S2 S4 a state file holds what requests can make, or names the object and member") {
+    const std::string s = "tms-0123456789abcdef0", t = "tmt-0123456789abcdef0",
+                      b = "tmt-1123456789abcdef0", g = "tmt-2123456789abcdef0",
+                      f = "tmf-0123456789abcdef0", r = "tmfr-0123456789abcdef0",
+                      q = "tmfr-1123456789abcdef0";
+    const auto body = [](const std::string& id, const std::string& member,
+                         const std::string& json) {
+        return "UPDATE objects SET body = json_set(body, '$." + member + "', json('" + json +
+               "')) WHERE id = '" + id + "'";
+    };
+    const auto gone = [](const std::string& id, const std::string& member) {
+        return "UPDATE objects SET body = json_remove(body, '$." + member + "') WHERE id = '" + id +
+               "'";
+    };
+    const auto text = [](std::size_t characters) {
+        return '"' + std::string(characters, 'x') + '"';
+    };
+    struct Case {
+        std::string sql, object, words;
+    };
+    const std::vector<Case> cases = {
+        // Numbers are not narrowed, and have their ranges.
+        {body(s, "vni", "4294967301"), s, "member \"vni\": 4294967301"},
+        {body(s, "vni", "16777216"), s, "VirtualNetworkId: 16777216"},
+        {body(s, "vni", "-1"), s, "member \"vni\": -1"},
+        {body(s, "vni", "77.0"), s, "member \"vni\": 77.0"},
+        {body(s, "vni", "\"77\""), s, "member \"vni\""},
+        {body(s, "vni", "null"), s, "member \"vni\""},
+        {gone(s, "vni"), s, "member \"vni\": is missing"},
+        {body(s, "number", "65537"), s, "member \"number\": 65537"},
+        {body(s, "number", "0"), s, "SessionNumber: 0"},
+        {body(s, "number", "32767"), s, "SessionNumber: 32767"},
+        {body(s, "packet_length", "0"), s, "PacketLength: 0"},
+        {body(s, "packet_length", "8501"), s, "PacketLength: 8501"},
+        {body(s, "packet_length", "74036"), s, "member \"packet_length\": 74036"},
+        {body(r, "number", "0"), r, "RuleNumber: 0"},
+        {body(r, "number", "65536"), r, "member \"number\": 65536"},
+        {body(r, "protocol", "262"), r, "member \"protocol\": 262"},
+        {body(r, "source_ports", "[0,65536]"), r, "member \"source_ports\": 65536"},
+        {body(r, "source_ports", "[1]"), r, "member \"source_ports\""},
+        {body(r, "source_ports", "[1,2,3]"), r, "member \"source_ports\""},
+        {body(r, "source_ports", "{}"), r, "member \"source_ports\""},
+        // Kinds and types.
+        {body(t, "type", "3"), t, "member \"type\": 3"},
+        {body(t, "type", "256"), t, "member \"type\": 256"},
+        {body(t, "type", "-1"), t, "member \"type\": -1"},
+        {body(r, "egress", "1"), r, "member \"egress\": 1"},
+        {body(r, "accept", "\"yes\""), r, "member \"accept\""},
+        {body(f, "amazon_dns", "0"), f, "member \"amazon_dns\""},
+        {"UPDATE objects SET kind = 4 WHERE id = '" + t + "'", t, "unknown kind 4"},
+        {"UPDATE objects SET kind = -1 WHERE id = '" + t + "'", t, "unknown kind -1"},
+        {"UPDATE objects SET kind = 4294967296 WHERE id = '" + t + "'", t, "unknown kind"},
+        {"UPDATE objects SET kind = 'target' WHERE id = '" + t + "'", t, "column kind"},
+        {"UPDATE objects SET kind = 1 WHERE id = '" + t + "'", t, "member \"amazon_dns\""},
+        {"UPDATE objects SET body = '[]' WHERE id = '" + t + "'", t, "not a JSON object"},
+        {"UPDATE objects SET body = '{' WHERE id = '" + t + "'", t, ""},
+        {"UPDATE objects SET body = x'7b7d' WHERE id = '" + f + "'", f, "column body"},
+        {"UPDATE objects SET body = '{\"amazon_dns\":true,\"amazon_dns\":false}' WHERE id = '" + f +
+             "'",
+         f, "amazon_dns"},
+        {body(s, "colour", "1"), s, "member \"colour\": is not known"},
+        // Strings.
+        {body(s, "description", text(256)), s, "Description"},
+        {body(s, "description", "7"), s, "member \"description\""},
+        {body(f, "description", "\"\\u0001\""), f, "Description"},
+        {"UPDATE objects SET body = replace(body, 'first', CAST(x'ff' AS TEXT)) WHERE id = '" + s +
+             "'",
+         s, ""},
+        {body(s, "tags", "{\"k\":" + text(257) + "}"), s, "Value"},
+        {body(s, "tags", "{" + text(128) + ":\"v\"}"), s, "Key"},
+        {body(s, "tags", "{\"\":\"v\"}"), s, "Key"},
+        {body(s, "tags", "{\"k\":1}"), s, "member \"tags\""},
+        {body(s, "tags", "[]"), s, "member \"tags\""},
+        {body(s, "owner", "\"me\""), s, "OwnerId"},
+        {body(t, "owner", "\"1111222233334\""), t, "OwnerId"},
+        // Ids and references.
+        {"UPDATE objects SET id = 'tmt' WHERE id = '" + g + "'", "tmt", "TrafficMirrorTargetId"},
+        {"UPDATE objects SET id = 'tmf-9' WHERE id = '" + g + "'", "tmf-9",
+         "TrafficMirrorTargetId"},
+        {"UPDATE objects SET id = 'tmt-<x>' WHERE id = '" + g + "'", "tmt-<x>",
+         "TrafficMirrorTargetId"},
+        {"UPDATE objects SET id = x'00' WHERE id = '" + g + "'", "", "column id"},
+        {"UPDATE objects SET id = '" + t + "' WHERE id = '" + g + "'", t, "two of this id"},
+        {body(s, "interface", "\"tmt-1\""), s, "NetworkInterfaceId: \"tmt-1\""},
+        {body(s, "interface", "\"\""), s, "NetworkInterfaceId"},
+        {body(s, "target", "\"tmt-9\""), s, "TrafficMirrorTargetId: \"tmt-9\" does not exist"},
+        {body(s, "filter", "\"tmf-9\""), s, "TrafficMirrorFilterId: \"tmf-9\" does not exist"},
+        {body(r, "filter", "\"tmf-9\""), r, "TrafficMirrorFilterId: \"tmf-9\" does not exist"},
+        {"DELETE FROM objects WHERE id = '" + t + "'", s, t},
+        {"DELETE FROM objects WHERE id = '" + f + "'", r, f},
+        {body(t, "address", "\"eni\""), t, "NetworkInterfaceId"},
+        {body(b, "address", "\"eni-1\""), b, "NetworkLoadBalancerArn"},
+        {body(g, "address", "\"vpce\""), g, "GatewayLoadBalancerEndpointId"},
+        // Rules.
+        {body(r, "source", "\"10.0.0.1/8\""), r, "canonical form, 10.0.0.0/8"},
+        {body(q, "source", "\"2001:DB8::/32\""), q, "canonical form"},
+        {body(r, "source", "\"10.0.0.0\""), r, "not a CIDR block"},
+        {body(r, "source", "\"::/0\""), r, "not of one IP version"},
+        {body(r, "source_ports", "[2,1]"), r, "FromPort 2 is above ToPort 1"},
+        {gone(r, "protocol"), r, "needs Protocol 6"},
+        {body(r, "protocol", "1"), r, "needs Protocol 6"},
+        {body(r, "number", "32766") + "; " + body(r, "egress", "true"), q, "is taken by " + r},
+        {body("tms-1123456789abcdef0", "number", "1") + "; " +
+             body("tms-1123456789abcdef0", "interface", "\"eni-a\""),
+         "tms-1123456789abcdef0", "is taken by " + s},
+        // Places.
+        {"UPDATE objects SET sequence = 0 WHERE id = '" + t + "'", t, "sequence 0"},
+        {"UPDATE objects SET sequence = -1 WHERE id = '" + t + "'", t, "sequence -1"},
+        {"UPDATE objects SET sequence = 9223372036854775807 WHERE id = '" + t + "'", t,
+         "sequence 9223372036854775807"},
+        // Tokens.
+        {"UPDATE tokens SET reply = '{'", "token-1", "reply"},
+        {"UPDATE tokens SET reply = '[]'", "token-1", "reply"},
+        {"UPDATE tokens SET reply = ''", "token-1", "reply"},
+        {"UPDATE tokens SET parameters = 'x'", "token-1", "parameters"},
+        {"UPDATE tokens SET seconds = -1", "token-1", "time -1"},
+        {"UPDATE tokens SET seconds = 9223372036854775807", "token-1", "time 9223372036854775807"},
+        {"UPDATE tokens SET seconds = 'now'", "token-1", "column seconds"},
+        {"UPDATE tokens SET action = 'DeleteTags'", "token-1", "takes no client tokens"},
+        {"UPDATE tokens SET action = 'x'", "token-1", "takes no client tokens"},
+        {"UPDATE tokens SET token = ''", "", "1 to 64 ASCII"},
+    };
+    const Folder folder;
+    const auto file = folder / "state.sqlite";
+    for (const auto& [sql, object, words] : cases) {
+        INFO(sql);
+        fs::remove(file);
+        make_state(file, 2, sql);
+        const auto error =
+            error_of<StoreError>([&] { SqliteStore(file, SqliteStore::Access::read_only).load(); });
+        CHECK_THAT(error, StartsWith(file.string() + ": ") && Contains(object) && Contains(words));
+        CHECK_THAT(error, Contains("backup"));
+    }
+    // What a configuration need not say, or alone may say.
+    for (const auto& sql :
+         {body(s, "owner", "\"\""), body(s, "description", text(255)),
+          body(s, "interface", "\"eni-not-configured\""), body(s, "tags", "{\"aws:x\":\"y\"}"),
+          body(t, "address", "\"eni-not-configured\"")}) {
+        INFO(sql);
+        fs::remove(file);
+        make_state(file, 2, sql);
+        CHECK_NOTHROW(SqliteStore(file, SqliteStore::Access::read_only).load());
+    }
+}
+
+// --- Backups
+// ---------------------------------------------------------------------------------------
+
+TEST_CASE("S8 a backup is the state as of one moment, beside its writer and after it was killed") {
+    const Folder folder;
+    const auto file = folder / "state.sqlite", copy = folder / "copy.sqlite";
+    Account account;
+    Load load(15);
+    const auto check = [&] {
+        struct stat status {};
+        REQUIRE(::stat(copy.c_str(), &status) == 0);
+        CHECK((status.st_mode & 0777) == 0600);
+        CHECK(text_of(SqliteStore(copy, SqliteStore::Access::read_only).load()) ==
+              text_of(account));
+        CHECK(text_of(open(copy).load()) == text_of(account));
+        for (const auto& entry : fs::directory_iterator(folder.path))
+            CHECK((entry.path().filename().string().rfind("copy.sqlite", 0) != 0 ||
+                   entry.path() == copy));
+    };
+    const auto mask = ::umask(0);
+    {
+        auto store = open(file);
+        for (int i = 0; i < 10; ++i) {
+            store.commit(load.next(account));
+            back_up(file, copy, i != 0);
+            check();
+        }
+        // As a kill leaves them.
+        fs::create_directory(folder / "killed");
+        for (const char* suffix : {"", "-wal"})
+            fs::copy(file.string() + suffix,
+                     folder / ("killed/state.sqlite" + std::string(suffix)));
+    }
+    ::umask(mask);
+    for (const char* suffix : {"-wal", "-shm"}) CHECK_FALSE(fs::exists(file.string() + suffix));
+    const auto bytes = bytes_of(folder / "killed/state.sqlite");
+    fs::remove(copy);
+    back_up(folder / "killed/state.sqlite", copy, false);
+    check();
+    CHECK(bytes_of(folder / "killed/state.sqlite") == bytes);
+    CHECK(fs::file_size(folder / "killed/state.sqlite-wal") > 0);
+    fs::remove(copy);
+    make_state(folder / "old.sqlite", 1);
+    back_up(folder / "old.sqlite", copy, false);
+    CHECK(text_of(open(copy).load()) ==
+          text_of(SqliteStore(folder / "old.sqlite", SqliteStore::Access::read_only).load()));
+}
+
+TEST_CASE("a backup is written over nothing that it was not told to replace") {
+    const Folder folder;
+    const auto file = folder / "state.sqlite", copy = folder / "copy.sqlite";
+    auto store = open(file);
+    Account account;
+    Load load(16);
+    store.commit(load.next(account));
+    const auto error = [&](const fs::path& to, bool replace = true) {
+        return error_of<StoreError>([&] { back_up(file, to, replace); });
+    };
+    fs::create_symlink(file, folder / "link");
+    CHECK_THAT(error(file), Contains("itself"));
+    CHECK_THAT(error(folder / "link"), Contains("itself"));
+    CHECK_THAT(error(folder.path / "." / "state.sqlite"), Contains("itself"));
+    for (const char* suffix : {"-wal", "-shm"})
+        CHECK_THAT(error(file.string() + suffix), Contains("belongs to"));
+    put_bytes(copy, "mine");
+    CHECK_THAT(error(copy, false), Contains("is there already") && Contains("--force"));
+    CHECK(bytes_of(copy) == "mine");
+    CHECK(error(copy) == "nothing was thrown");
+    CHECK_THAT(error(folder.path), Contains("Is a directory"));
+    CHECK_THAT(error("/dev/null"), Contains("is not a regular file"));
+    CHECK_THAT(error(folder / "none/copy"), Contains("No such file or directory"));
+    CHECK_THAT(error_of<StoreError>([&] { back_up(folder / "none", folder / "x", false); }),
+               Contains("No such file or directory"));
+    CHECK_THAT(error_of<StoreError>([&] { back_up(copy, file, true); }), Contains("in use by"));
+    // What another left beside that name would be taken for the backup's.
+    put_bytes(folder / "new.sqlite-wal", "left");
+    CHECK_THAT(error(folder / "new.sqlite"), Contains("new.sqlite-wal") && Contains("remove it"));
+    // A backup that fails leaves nothing.
+    {
+        Disk disk;
+        disk.room = 2;
+        CHECK_THAT(error(folder / "full.sqlite"), Contains("full"));
+        disk.room = -1;
+    }
+    for (const auto& entry : fs::directory_iterator(folder.path))
+        CHECK(entry.path().filename().string().rfind("full.sqlite", 0) != 0);
+    store.commit(load.next(account));
+    CHECK(text_of(store.load()) == text_of(account));
 }
