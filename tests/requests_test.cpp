@@ -186,7 +186,7 @@ Json filters(const std::string& name, const std::vector<std::string>& values) {
     return {{"Filters", Json::array({{{"Name", name}, {"Values", values}}})}};
 }
 
-bool is_id(const std::string& id, const std::string& prefix) {
+bool is_new_id(const std::string& id, const std::string& prefix) {
     return id.size() == prefix.size() + 17 && id.compare(0, prefix.size(), prefix) == 0 &&
            id.find_first_not_of("0123456789abcdef", prefix.size()) == std::string::npos;
 }
@@ -199,7 +199,7 @@ TEST_CASE("S10 a life cycle of all objects has the replies of the AWS CLI") {
         "CreateTrafficMirrorTarget",
         {{"NetworkInterfaceId", "eni-0"}, {"Description", "collector"}, {"ClientToken", "t-1"}});
     const std::string tmt = target["TrafficMirrorTarget"]["TrafficMirrorTargetId"];
-    CHECK(is_id(tmt, "tmt-"));
+    CHECK(is_new_id(tmt, "tmt-"));
     CHECK(target == Json{{"TrafficMirrorTarget",
                           {{"TrafficMirrorTargetId", tmt},
                            {"NetworkInterfaceId", "eni-0"},
@@ -212,7 +212,7 @@ TEST_CASE("S10 a life cycle of all objects has the replies of the AWS CLI") {
     const auto filter = b.ask("CreateTrafficMirrorFilter",
                               specification("traffic-mirror-filter", {{"team", "net"}}));
     const std::string tmf = filter["TrafficMirrorFilter"]["TrafficMirrorFilterId"];
-    CHECK(is_id(tmf, "tmf-"));
+    CHECK(is_new_id(tmf, "tmf-"));
     CHECK(filter == Json{{"TrafficMirrorFilter",
                           {{"TrafficMirrorFilterId", tmf},
                            {"IngressFilterRules", Json::array()},
@@ -226,7 +226,7 @@ TEST_CASE("S10 a life cycle of all objects has the replies of the AWS CLI") {
                                     {"SourceCidrBlock", "10.1.2.3/8"},
                                     {"DestinationPortRange", {{"FromPort", 80}, {"ToPort", 81}}}}));
     const std::string tmfr = rule["TrafficMirrorFilterRule"]["TrafficMirrorFilterRuleId"];
-    CHECK(is_id(tmfr, "tmfr-"));
+    CHECK(is_new_id(tmfr, "tmfr-"));
     const Json shown_rule = {{"TrafficMirrorFilterRuleId", tmfr},
                              {"TrafficMirrorFilterId", tmf},
                              {"TrafficDirection", "ingress"},
@@ -248,7 +248,7 @@ TEST_CASE("S10 a life cycle of all objects has the replies of the AWS CLI") {
     const auto session = b.ask("CreateTrafficMirrorSession",
                                b.session("eni-1", tmt, tmf, 1, {{"VirtualNetworkId", 4711}}));
     const std::string tms = session["TrafficMirrorSession"]["TrafficMirrorSessionId"];
-    CHECK(is_id(tms, "tms-"));
+    CHECK(is_new_id(tms, "tms-"));
     const Json shown_session = {{"TrafficMirrorSessionId", tms}, {"TrafficMirrorTargetId", tmt},
                                 {"TrafficMirrorFilterId", tmf},  {"NetworkInterfaceId", "eni-1"},
                                 {"OwnerId", "000000000000"},     {"SessionNumber", 1},
