@@ -84,6 +84,13 @@ std::string registers_path(const std::string& device) {
     return device.substr(5);
 }
 
+void mask_signals(int how, std::initializer_list<int> numbers) {
+    sigset_t signals;
+    sigemptyset(&signals);
+    for (const int number : numbers) sigaddset(&signals, number);
+    pthread_sigmask(how, &signals, nullptr);
+}
+
 using FileIdentity = std::pair<dev_t, ino_t>;
 
 /// Nothing: there is no such file.
@@ -518,23 +525,20 @@ void Server::simulate() {
 }
 
 int Server::run() {
-    const auto watch = [this] {
-        http_->watch({SIGTERM, SIGINT, SIGHUP}, [this](int number) {
-            if (number == SIGHUP) return reload();
-            log_(LogLevel::info, "stopping", {});
-            http_->stop();
-        });
-    };
+    http_->watch({SIGTERM, SIGINT, SIGHUP}, [this](int number) {
+        if (number == SIGHUP) return reload();
+        log_(LogLevel::info, "stopping", {});
+        http_->stop();
+    });
+    mask_signals(SIG_UNBLOCK, {SIGHUP});
     std::exception_ptr failure;
     answer_starting();
     try {
         if (options_.device == "sim") {
-            watch();
             traffic_.emplace(options_.traffic, network_);
             traffic_->board().run([this] { simulate(); });
             close_outputs();
         } else {
-            watch();
             registers_ = open_registers();
             mapped_device_.emplace(*registers_);
             open(*mapped_device_);
@@ -552,10 +556,7 @@ int Server::run() {
     http_->stop();
     while (!http_->stopped()) http_->wait();
     // A signal that comes when nobody waits for it any more must not change the exit status.
-    sigset_t signals;
-    sigemptyset(&signals);
-    for (const int number : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, number);
-    pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+    mask_signals(SIG_BLOCK, {SIGTERM, SIGINT, SIGHUP});
     if (failure) std::rethrow_exception(failure);
     log_(LogLevel::info, "stopped", {});
     return 0;
@@ -563,6 +564,10 @@ int Server::run() {
 
 }  // namespace
 
-int serve(const ServeOptions& options) { return Server(options).run(); }
+int serve(const ServeOptions& options) {
+    // A reload that is asked for before there is anything to reload waits until there is.
+    mask_signals(SIG_BLOCK, {SIGHUP});
+    return Server(options).run();
+}
 
 }  // namespace mirrornic

@@ -71,6 +71,19 @@ class Input(unittest.TestCase):
         self.check_serves(served)
         served.stop()
 
+    def test_reload_while_it_starts(self):
+        """SIGHUP at any moment of the start ends nothing, and is done once there is something to reload."""
+        for wait in (0, 0.01, 0.02, 0.04, 0.08):
+            served = self.start("-", stdin=subprocess.PIPE, ready=False)
+            time.sleep(wait)
+            # Before its first instructions the process has the signal's default.
+            status = Path(f"/proc/{served.process.pid}/status")
+            await_until(lambda: "SigBlk:\t0000000000000001" in status.read_text() or served.log(), "a start")
+            served.process.send_signal(signal.SIGHUP)
+            served.wait_ready()
+            served.await_log("configuration reloaded")
+            served.stop()
+
     def test_stop_without_head(self):
         """SIGTERM ends in order a service whose pipe never brings a byte."""
         served = self.start("-", stdin=subprocess.PIPE)
