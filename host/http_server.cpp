@@ -740,7 +740,14 @@ std::size_t HttpServer::connections() const { return state_->connections(); }
 void HttpServer::watch(const std::vector<int>& signals, std::function<void(int)> on_signal) {
     state_->on_signal = std::move(on_signal);
     state_->signals.emplace(state_->io);
-    for (const int number : signals) state_->signals->add(number);
+    // Asio gives a signal its default back when the last set that has it ends. The process would
+    // then die of one that comes while it ends; so another set keeps each to the last.
+    static asio::io_context& nobody = *new asio::io_context;
+    static asio::signal_set& kept = *new asio::signal_set(nobody);
+    for (const int number : signals) {
+        state_->signals->add(number);
+        kept.add(number);
+    }
     state_->await_signal();
 }
 

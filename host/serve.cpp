@@ -555,8 +555,6 @@ int Server::run() {
     queue_.end();
     http_->stop();
     while (!http_->stopped()) http_->wait();
-    // A signal that comes when nobody waits for it any more must not change the exit status.
-    mask_signals(SIG_BLOCK, {SIGTERM, SIGINT, SIGHUP});
     if (failure) std::rethrow_exception(failure);
     log_(LogLevel::info, "stopped", {});
     return 0;
