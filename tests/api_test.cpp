@@ -16,14 +16,16 @@ struct Asked {
     Api::Options options() {
         Api::Options options{};
         options.region = "us-east-1";
-        options.statistics = [] { return Json::object(); };
+        options.statistics = [](bool) -> std::optional<Json> { return Json::object(); };
+        options.connections = [] { return std::size_t{1}; };
+        options.admin_address = IpAddress::parse("127.0.0.1");
         options.health = &health;
         options.log = [](LogLevel, const std::string&, const LogFields&) {};
         return options;
     }
     /// Nothing: the request waits.
     std::optional<HttpReply> ask(const std::string& method, const std::string& path,
-                                 const std::string& body = "") {
+                                 const std::string& body = "", std::size_t listener = 0) {
         HttpRequest request;
         request.method = method;
         request.path = path;
@@ -32,7 +34,7 @@ struct Asked {
                            {"Content-Type", "application/x-www-form-urlencoded"},
                            {"Authorization", "AWS4-HMAC-SHA256 any"}};
         auto reply = std::make_shared<std::optional<HttpReply>>();
-        api.handle(std::move(request), {"127.0.0.1", 0},
+        api.handle(std::move(request), {"127.0.0.1", listener},
                    HttpServer::Respond([reply](HttpReply given) { *reply = std::move(given); }));
         return *reply;
     }
@@ -67,6 +69,20 @@ TEST_CASE("S7 until the device is open every request is Unavailable and /health 
     asked.health.open();
     CHECK(asked.ask("GET", "/health")->status == 200);
     CHECK_FALSE(asked.action("CreateTrafficMirrorFilter"));  // it waits in the queue
+}
+
+TEST_CASE("H1 metrics are served while the device is being opened, as far as they are there") {
+    Asked asked;
+    for (const std::size_t listener : {0, 1}) {
+        const auto reply = asked.ask("GET", "/metrics", "", listener);
+        REQUIRE(reply);
+        CHECK(reply->status == 200);
+        CHECK(reply->body.find("mirrornic_ready 0\n") != std::string::npos);
+        CHECK(reply->body.find("process_resident_memory_bytes ") != std::string::npos);
+        CHECK(reply->body.find("passes") == std::string::npos);
+        CHECK(asked.ask("GET", "/stats", "", listener)->status == 503);
+    }
+    CHECK(asked.ask("POST", "/", "Action=DescribeVpcs&Version=2016-11-15", 1)->status == 404);
 }
 
 TEST_CASE("H1 each cause is shown until it is cleared itself; device and store make 503") {
