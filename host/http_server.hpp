@@ -82,7 +82,8 @@ public:
     /// "http://127.0.0.1:4580", with the port that was bound.
     std::string url(std::size_t listener = 0) const;
     std::size_t connections() const;  ///< that are open, of all listeners
-    /// Calls `on_signal` for each of these signals, from poll() or wait().
+    /// Calls `on_signal` for each of these signals, from poll() or wait(). From the server's end on
+    /// they are ignored.
     void watch(const std::vector<int>& signals, std::function<void(int)> on_signal);
     /// Calls `on_tick` again and again until stop(), from poll() or wait().
     void every(std::chrono::milliseconds period, std::function<void()> on_tick);

@@ -402,3 +402,69 @@ TEST_CASE("A peer's unfinished connections make room, and nobody else's") {
     old.send(get("/still"));
     CHECK(count(old.await("/still"), "200 OK") == 1);
 }
+
+namespace {
+
+/// An API whose requests are taken by a queue that nobody performs.
+struct Unserved {
+    std::vector<std::string> logged;
+    Health health;
+    RequestQueue queue;
+    Api api{queue, options()};
+    std::vector<HttpReply> replies;
+
+    Api::Options options() {
+        Api::Options out;
+        out.region = "us-east-1";
+        out.health = &health;
+        out.log = [this](LogLevel, const std::string& message, const LogFields&) {
+            logged.push_back(message);
+        };
+        return out;
+    }
+    void ask(const std::string& path) {
+        HttpRequest request;
+        request.method = "GET";
+        request.path = path;
+        request.query = path == "/" ? "Action=DescribeVpcs&Version=2016-11-15" : "";
+        request.headers = {{"Host", "localhost"}};
+        api.handle(request, {"127.0.0.1", 0}, HttpServer::Respond([this](HttpReply reply) {
+                       replies.push_back(std::move(reply));
+                   }));
+    }
+};
+
+bool is_unavailable(const HttpReply& reply) {
+    return reply.status == 503 && reply.content_type == "text/xml;charset=UTF-8" &&
+           reply.body.find("<Code>Unavailable</Code>") != std::string::npos;
+}
+
+}  // namespace
+
+TEST_CASE("S7 a request that is dropped with its queue is Unavailable") {
+    Unserved unserved;
+    unserved.health.open();
+    unserved.ask("/");
+    unserved.ask("/");
+    REQUIRE(unserved.replies.empty());
+    unserved.queue.end();
+    REQUIRE(unserved.replies.size() == 2);
+    unserved.ask("/");
+    unserved.ask("/");
+    REQUIRE(unserved.replies.size() == 4);
+    for (const auto& reply : unserved.replies) CHECK(is_unavailable(reply));
+}
+
+TEST_CASE("S7 a request whose API ends is Unavailable") {
+    std::vector<HttpReply> replies;
+    {
+        Unserved unserved;
+        unserved.health.open();
+        std::swap(replies, unserved.replies);
+        unserved.ask("/");
+        unserved.queue.end();
+        std::swap(replies, unserved.replies);
+    }
+    REQUIRE(replies.size() == 1);
+    CHECK(is_unavailable(replies.front()));
+}
