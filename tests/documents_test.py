@@ -289,6 +289,7 @@ EXAMPLES = {
         ["CreateTrafficMirrorFilter", "DeleteTags", "/stats"]),
     ("docs/api.md", "build/host/mirrornic serve --config eni.json --admin "): Shell(),
     ("docs/api.md", "scrape_configs:"): Scrapes(),
+    ("docs/api.md", "build/host/mirrornic backup "): Shell(there="state", makes=["state.backup"]),
     ("docs/api.md", 'provider "aws" {'): Hcl(),
     ("docs/coverage.md", "./dev regress "): CI,
     ("docs/coverage.md", "./dev coverage "): CI,
