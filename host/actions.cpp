@@ -439,7 +439,17 @@ void check_tags(const Json& tags, const std::string& path, bool distinct) {
 }
 
 void check_filters(const Action& action, const Json& filters) {
+    constexpr std::size_t filter_limit = 50, value_limit = 200;
+    if (filters.size() > filter_limit)
+        fail(ErrorCode::describe_filter_limit, "Filters: there are " +
+                                                   std::to_string(filters.size()) +
+                                                   "; allowed are " + std::to_string(filter_limit));
     for (const auto& filter : filters) {
+        if (filter["Values"].size() > value_limit)
+            fail(ErrorCode::describe_filter_limit, "Filters: " + shown(filter["Name"]) + " has " +
+                                                       std::to_string(filter["Values"].size()) +
+                                                       " values; allowed are " +
+                                                       std::to_string(value_limit));
         const auto& name = filter["Name"].get_ref<const std::string&>();
         if (name.compare(0, 4, "tag:") == 0 && name.size() > 4) continue;
         const auto known = std::find_if(action.filters.begin(), action.filters.end(),

@@ -112,6 +112,63 @@ bool is_form(const HttpRequest& request) {
 
 }  // namespace
 
+namespace {
+
+// A listing of less is one reply; a longer one is sent in pieces, so that its memory is bounded.
+constexpr std::size_t plain_items = 2000;
+// What all new listings together take before other requests have their turn, and then each.
+constexpr std::chrono::milliseconds first_portions{20}, next_portion{4};
+
+Portion portion(std::chrono::milliseconds time) {
+    return {plain_items, Portion::Clock::now() + time};
+}
+
+/// A listing as pieces of XML.
+class XmlStream : public ListingStream {
+public:
+    XmlStream(const Action& action, const std::string& id, std::shared_ptr<Listing> listing)
+        : xml_(action, id), listing_(std::move(listing)), text_(xml_.begin()) {
+        add();
+    }
+    bool wants() const override { return listing_ && text_.size() < piece; }
+    void go_on(const Portion& portion) override {
+        try {
+            Portion own = portion;
+            own.items = items;  // as many as are soon written
+            const bool more = listing_->go_on(own);
+            add();
+            if (more) return;
+            text_ += xml_.end(listing_->next_token());
+            listing_.reset();
+        } catch (const std::exception&) {
+            give_up();
+        }
+    }
+    void give_up() override {
+        failed_ = listing_ != nullptr;
+        listing_.reset();
+    }
+    /// As HttpReply::more gives it.
+    std::optional<std::string> take() {
+        if (failed_) throw std::runtime_error("the listing was broken off");
+        if (!text_.empty()) return std::exchange(text_, {});
+        if (listing_) return "";
+        return std::nullopt;
+    }
+
+private:
+    static constexpr std::size_t piece = 64 << 10, items = 200;
+
+    void add() { text_ += xml_.items(listing_->items()); }
+
+    ListXml xml_;
+    std::shared_ptr<Listing> listing_;  ///< null: at its end
+    std::string text_;                  ///< that has not gone out
+    bool failed_ = false;
+};
+
+}  // namespace
+
 // --- RequestQueue --------------------------------------------------------------------------------
 
 void RequestQueue::handle(Request request, Done done) {
@@ -154,17 +211,88 @@ void RequestQueue::perform(Requests& requests) {
     }
     if (!together.empty()) {
         std::vector<Reply> replies;
-        attempt([&] { replies = requests.handle(together); });
-        const auto performed = std::exchange(performed_, {});
+        attempt([&] { replies = requests.handle(together, portion(first_portions)); });
+        auto performed = std::exchange(performed_, {});
         for (std::size_t i = 0; i < replies.size(); ++i)
-            attempt([&] { performed[i](std::move(replies[i])); });
+            if (replies[i].listing)
+                begun_.push_back(
+                    {std::move(replies[i].listing), std::move(performed[i]), generation_});
+            else
+                attempt([&] { performed[i](std::move(replies[i])); });
     }
     if (failure) std::rethrow_exception(failure);
+}
+
+bool RequestQueue::empty() const {
+    return requests_.empty() && jobs_.empty() && begun_.empty() &&
+           std::none_of(streams_.begin(), streams_.end(), [](const auto& each) {
+               const auto stream = each.stream.lock();
+               return stream && stream->wants();
+           });
+}
+
+void RequestQueue::go_on() {
+    streams_turn_ = !streams_turn_ || begun_.empty();
+    for (std::size_t left = streams_turn_ ? streams_.size() : 0; left != 0; --left) {
+        const Stream first = std::move(streams_.front());
+        const auto stream = first.stream.lock();
+        streams_.pop_front();
+        if (!stream) continue;
+        streams_.push_back(first);
+        if (!stream->wants()) continue;
+        stream->go_on(portion(next_portion));
+        return;
+    }
+    if (begun_.empty()) return;
+    Begun begun = std::move(begun_.front());
+    begun_.pop_front();
+    Reply reply;
+    try {
+        if (!begun.listing->go_on(portion(next_portion))) {
+            reply = reply_of(*begun.listing);
+        } else if (begun.listing->waiting() < plain_items) {
+            begun_.push_back(std::move(begun));
+            return;
+        } else {
+            reply.listing = std::move(begun.listing);
+        }
+    } catch (const std::exception& error) {
+        const auto code = ErrorCode::internal_error;
+        reply = {Json::object(), http_status(code), to_string(code), error.what()};
+    }
+    begun.done(std::move(reply));
+}
+
+bool RequestQueue::has_older() const {
+    return std::any_of(begun_.begin(), begun_.end(),
+                       [&](const Begun& each) { return each.generation != generation_; }) ||
+           std::any_of(streams_.begin(), streams_.end(), [&](const Stream& each) {
+               return each.generation != generation_ && !each.stream.expired();
+           });
+}
+
+void RequestQueue::give_up_older() {
+    for (const auto& each : streams_)
+        if (const auto stream = each.stream.lock(); stream && each.generation != generation_)
+            stream->give_up();
+    for (auto& each : begun_) {
+        if (each.generation == generation_) continue;
+        const auto code = ErrorCode::unavailable;
+        each.listing.reset();
+        each.done({Json::object(), http_status(code), to_string(code),
+                   "the configuration was read again, twice, before the listing was made"});
+    }
+    begun_.erase(std::remove_if(begun_.begin(), begun_.end(),
+                                [](const Begun& each) { return !each.listing; }),
+                 begun_.end());
 }
 
 void RequestQueue::end() {
     ended_ = true;
     jobs_.clear();
+    for (auto& each : std::exchange(begun_, {})) handle({}, std::move(each.done));
+    for (const auto& each : std::exchange(streams_, {}))
+        if (const auto stream = each.stream.lock()) stream->give_up();
     for (auto& done : std::exchange(performed_, {})) handle({}, std::move(done));
     for (auto& [request, done] : std::exchange(requests_, {}))
         handle(std::move(request), std::move(done));
@@ -303,7 +431,16 @@ void Api::handle_action(const std::shared_ptr<Call>& call) {
         if (reply.status >= 500)
             options_.log(LogLevel::error, reply.message, {{"id", call->id}, {"code", reply.code}});
         if (!reply.ok()) return fail(*call, reply.code, reply.status, reply.message);
-        finish(*call, {200, "text/xml;charset=UTF-8", reply_xml(action, reply.body, call->id)}, "");
+        HttpReply http{200, "text/xml;charset=UTF-8", ""};
+        if (reply.listing) {
+            const auto stream =
+                std::make_shared<XmlStream>(action, call->id, std::move(reply.listing));
+            http.more = [stream] { return stream->take(); };
+            queue_.follow(stream);
+        } else {
+            http.body = reply_xml(action, reply.body, call->id);
+        }
+        finish(*call, std::move(http), "");
     });
 }
 

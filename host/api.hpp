@@ -23,6 +23,17 @@
 
 namespace mirrornic {
 
+/// A long listing on its way out, piece by piece.
+class ListingStream {
+public:
+    virtual ~ListingStream() = default;
+    /// Whether what was made has gone out, so that more is to be made.
+    virtual bool wants() const = 0;
+    virtual void go_on(const Portion& portion) = 0;
+    /// Nobody will go on with it.
+    virtual void give_up() = 0;
+};
+
 /// Requests that wait to be handled together, and other jobs. A `Done` or job that goes away
 /// without having been called stands for a request that nobody will answer: what it holds must
 /// answer then, as what Api puts here does.
@@ -33,11 +44,27 @@ public:
 
     void handle(Request request, Done done);
     void post(Job job);
-    bool empty() const { return requests_.empty() && jobs_.empty(); }
+    /// Whether nothing waits for perform() or go_on().
+    bool empty() const;
     /// Whether something waits that may change the tables.
     bool has_changes() const;
     /// Does what waits. What a request or job throws is thrown when the others have been answered.
     void perform(Requests& requests);
+    /// Goes on with one of the listings that perform() has begun, for a few milliseconds. A listing
+    /// that is soon at its end is one reply; what is longer comes with Reply::listing, to be given
+    /// to follow().
+    void go_on();
+    /// From then on it is gone on with in its turn, as long as it lives.
+    void follow(std::weak_ptr<ListingStream> stream) {
+        streams_.push_back({std::move(stream), generation_});
+    }
+    /// The account has another network: the listings so far are of an older one.
+    void begin_generation() { ++generation_; }
+    /// Whether a listing of an older network is under way.
+    bool has_older() const;
+    /// Breaks off the listings of older networks, which shall not be held for ever by who reads
+    /// slowly.
+    void give_up_older();
     /// Requests that wait, come or were being performed on a stack that will not run again are
     /// answered with Unavailable; jobs are dropped.
     void end();
@@ -46,6 +73,19 @@ private:
     std::vector<std::pair<Request, Done>> requests_;
     std::vector<Done> performed_;  ///< of the requests that perform() has in hand
     std::deque<Job> jobs_;         ///< the first one stays while it is done
+    struct Begun {
+        std::shared_ptr<Listing> listing;
+        Done done;
+        unsigned generation;
+    };
+    struct Stream {
+        std::weak_ptr<ListingStream> stream;
+        unsigned generation;
+    };
+    std::deque<Begun> begun_;  ///< nothing was sent of them yet
+    std::deque<Stream> streams_;
+    unsigned generation_ = 0;
+    bool streams_turn_ = false;
     bool ended_ = false;
 };
 

@@ -17,19 +17,29 @@ namespace {
 /// A value in a file, and the way to it.
 class Value {
 public:
-    Value(const std::string& file, const Json& json) : file_(file), json_(json) {}
+    /// @param path to the value; empty: it is the whole file
+    Value(const std::string& file, const Json& json, const std::string& path = "")
+        : file_(file), json_(json), start_(path) {}
     Value(const Value& parent, const std::string& name, const Json& json)
         : file_(parent.file_), json_(json), parent_(&parent), name_(&name) {}
     Value(const Value& parent, std::size_t index)
         : file_(parent.file_), json_(parent.json_[index]), parent_(&parent), index_(index) {}
     /// Another value in the place of `at`.
     Value(const Value& at, const Json& json)
-        : file_(at.file_), json_(json), parent_(at.parent_), name_(at.name_), index_(at.index_) {}
+        : file_(at.file_),
+          json_(json),
+          start_(at.start_),
+          parent_(at.parent_),
+          name_(at.name_),
+          index_(at.index_) {}
 
     const Json& json() const { return json_; }
 
     /// "eni.json: NetworkInterfaces[3].MacAddress"
-    std::string where() const { return file_ + (parent_ ? ": " + path() : ""); }
+    std::string where() const {
+        const std::string at = path();
+        return file_ + (at.empty() ? "" : ": " + at);
+    }
     [[noreturn]] void fail(const std::string& why) const {
         throw ConfigurationError(where() + ": " + shown(json_) + " " + why);
     }
@@ -134,7 +144,7 @@ public:
 
 private:
     std::string path() const {
-        if (!parent_) return "";
+        if (!parent_) return start_;
         const std::string before = parent_->path();
         if (!name_) return before + "[" + std::to_string(index_) + "]";
         return before + (before.empty() ? "" : ".") + *name_;
@@ -142,6 +152,7 @@ private:
 
     const std::string& file_;
     const Json& json_;
+    std::string start_;
     const Value* parent_ = nullptr;
     const std::string* name_ = nullptr;
     std::size_t index_ = 0;
@@ -272,45 +283,13 @@ private:
 
 class Reader {
 public:
+    explicit Reader(const std::atomic<bool>* stop = nullptr) : stop_(stop) {}
+
     void read(const ConfigurationText& file) {
-        Json json;
-        try {
-            json = parse_json(file.text);
-        } catch (const JsonError& error) {
-            throw ConfigurationError(file.name + ": " + error.what());
-        }
-        bool used = false;
-        Value(file.name, json).each_member([&](const std::string& name, const Value& value) {
-            const auto each = [&](auto method) {
-                used = true;
-                value.each_element([&](const Value& element) { (this->*method)(element); });
-            };
-            if (name == "NextToken" && value.json() != "")
-                value.fail(
-                    "is left over: the listing was cut; print it again without --max-items and "
-                    "--no-paginate");
-            if (name == "NetworkInterfaces") each(&Reader::interface);
-            if (name == "Reservations") each(&Reader::reservation);
-            if (name == "Instances") each(&Reader::instance);
-            if (name == "Vpcs") each(&Reader::vpc);
-            if (name == "RouteTables") each(&Reader::route_table);
-            if (name == "TrafficMirrorTargets") each(&Reader::target);
-            if (name == "TrafficMirrorFilters") each(&Reader::filter);
-            if (name == "TrafficMirrorFilterRules") each(&Reader::listed_rule);
-            if (name == "TrafficMirrorSessions") each(&Reader::session);
-        });
-        // describe-vpc-attribute prints one object.
-        if (json.contains("VpcId") && std::any_of(json.begin(), json.end(), [](const Json& member) {
-                return member.is_object() && member.contains("Value");
-            })) {
-            used = true;
-            vpc(Value(file.name, json));
-        }
-        if (!used)
-            warnings_.push_back(file.name +
-                                ": holds none of NetworkInterfaces, Reservations, Vpcs, "
-                                "RouteTables, TrafficMirrorTargets, TrafficMirrorFilters, "
-                                "TrafficMirrorFilterRules and TrafficMirrorSessions");
+        read(file.name, [&](JsonSink& sink) { parse_json(file.text, sink); });
+    }
+    void read(const std::string& file) {
+        read(file, [&](JsonSink& sink) { parse_json_file(file, sink); });
     }
 
     Configuration finish(bool skip_unresolved) {
@@ -338,6 +317,84 @@ public:
     }
 
 private:
+    using Method = void (Reader::*)(const Value&);
+
+    /// What reads the elements of a file's list; null: nobody.
+    static Method reader_of(const std::string& list) {
+        static const std::map<std::string, Method> readers = {
+            {"NetworkInterfaces", &Reader::interface},
+            {"Reservations", &Reader::reservation},
+            {"Instances", &Reader::instance},
+            {"Vpcs", &Reader::vpc},
+            {"RouteTables", &Reader::route_table},
+            {"TrafficMirrorTargets", &Reader::target},
+            {"TrafficMirrorFilters", &Reader::filter},
+            {"TrafficMirrorFilterRules", &Reader::listed_rule},
+            {"TrafficMirrorSessions", &Reader::session}};
+        const auto at = readers.find(list);
+        return at == readers.end() ? nullptr : at->second;
+    }
+
+    /// One file's members and elements on their way to the reader.
+    struct File : JsonSink {
+        File(Reader& its_reader, const std::string& its_name)
+            : reader(its_reader), name(its_name) {}
+        void list(const std::string& member) override {
+            method = reader_of(member);
+            used |= method != nullptr;
+            if (member == "NextToken") fail_left_over(Json::array());
+        }
+        void element(const std::string& member, std::size_t index, const Json& value) override {
+            if (reader.stop_ && *reader.stop_)
+                throw ConfigurationError(name + ": not read to its end");
+            if (method && !value.is_null())
+                (reader.*method)(Value(name, value, member + "[" + std::to_string(index) + "]"));
+        }
+        void member(const std::string& member, const Json& value) override {
+            if (value.is_null()) return;
+            if (member == "NextToken" && value != "") fail_left_over(value);
+            if (reader_of(member)) Value(name, value, member).fail("is not a list");
+            if (member == "VpcId" || (value.is_object() && value.contains("Value")))
+                attributes[member] = value;
+        }
+        void no_object(const Json& value) override { Value(name, value).fail("is not an object"); }
+        [[noreturn]] void fail_left_over(const Json& value) const {
+            Value(name, value, "NextToken")
+                .fail(
+                    "is left over: the listing was cut; print it again without --max-items and "
+                    "--no-paginate");
+        }
+
+        Reader& reader;
+        const std::string& name;
+        Method method = nullptr;
+        bool used = false;
+        Json attributes = Json::object();  ///< describe-vpc-attribute prints one object
+    };
+
+    template <class Parse>
+    void read(const std::string& name, Parse parse) {
+        File file(*this, name);
+        try {
+            parse(file);
+        } catch (const JsonError& error) {
+            throw ConfigurationError(name + ": " + error.what());
+        } catch (const ConfigurationError&) {
+            throw;
+        } catch (const std::runtime_error& error) {  // names the file
+            throw ConfigurationError(error.what());
+        }
+        if (file.attributes.size() > 1 && file.attributes.contains("VpcId")) {
+            file.used = true;
+            vpc(Value(name, file.attributes));
+        }
+        if (!file.used)
+            warnings_.push_back(name +
+                                ": holds none of NetworkInterfaces, Reservations, Vpcs, "
+                                "RouteTables, TrafficMirrorTargets, TrafficMirrorFilters, "
+                                "TrafficMirrorFilterRules and TrafficMirrorSessions");
+    }
+
     /// Reads the member `wanted` of each element of a list. The list is shown as it is where it
     /// says more than that and `Primary`.
     template <class Read>
@@ -733,6 +790,7 @@ private:
         account.apply(change);
     }
 
+    const std::atomic<bool>* const stop_;
     Listed<NetworkInterface> interfaces_;
     std::map<Sequence, std::string> without_mac_;  // interfaces so far, and where they stand
     Listed<Vpc> vpcs_;
@@ -759,16 +817,11 @@ Configuration parse_configuration(const std::vector<ConfigurationText>& files,
     return reader.finish(skip_unresolved);
 }
 
-Configuration read_configuration(const std::vector<std::string>& files, bool skip_unresolved) {
-    std::vector<ConfigurationText> texts;
-    for (const auto& name : files) {
-        try {
-            texts.push_back({name, read_file(name)});
-        } catch (const std::runtime_error& error) {
-            throw ConfigurationError(error.what());
-        }
-    }
-    return parse_configuration(texts, skip_unresolved);
+Configuration read_configuration(const std::vector<std::string>& files, bool skip_unresolved,
+                                 const std::atomic<bool>* stop) {
+    Reader reader(stop);
+    for (const auto& name : files) reader.read(name);
+    return reader.finish(skip_unresolved);
 }
 
 std::optional<std::string> first_object(const Account& account) {

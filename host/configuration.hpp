@@ -6,6 +6,7 @@
 /// rules S1 to S4.
 #pragma once
 
+#include <atomic>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -39,8 +40,10 @@ struct ConfigurationText {
 /// @param skip_unresolved leaves out, with a warning, sessions whose target, filter or interface
 /// is not there; else they are an error
 /// @throws ConfigurationError.
+/// @param stop when it becomes true, reading ends with an error
 Configuration read_configuration(const std::vector<std::string>& files,
-                                 bool skip_unresolved = false);
+                                 bool skip_unresolved = false,
+                                 const std::atomic<bool>* stop = nullptr);
 Configuration parse_configuration(const std::vector<ConfigurationText>& files,
                                   bool skip_unresolved = false);
 

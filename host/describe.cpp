@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <set>
+#include <unordered_map>
 
+#include "filter_values.hpp"
 #include "handlers.hpp"
 #include "replies.hpp"
 
@@ -33,53 +35,44 @@ void add_shown(Json& out, const std::string& shown) {
     if (!shown.empty()) out.update(Json::parse(shown));
 }
 
-/// Whether the text matches a pattern of `*` (any characters), `?` (any one) and `\` (the next one
-/// as it is).
-bool matches(const std::string& pattern, const std::string& value) {
-    std::size_t p = 0, v = 0, star = std::string::npos, star_v = 0;
-    while (v < value.size()) {
-        const bool escape = p + 1 < pattern.size() && pattern[p] == '\\';
-        if (p < pattern.size() && pattern[p] == '*') {
-            star = p++;
-            star_v = v;
-        } else if (p < pattern.size() && (escape ? pattern[p + 1] == value[v]
-                                                 : pattern[p] == '?' || pattern[p] == value[v])) {
-            // `?` is one character, not one byte of UTF-8.
-            const bool any = !escape && pattern[p] == '?';
-            p += escape ? 2 : 1;
-            ++v;
-            while (any && v < value.size() && (static_cast<unsigned char>(value[v]) & 0xc0) == 0x80)
-                ++v;
-        } else if (star != std::string::npos) {
-            p = star + 1;
-            do v = ++star_v;
-            while (v < value.size() && (static_cast<unsigned char>(value[v]) & 0xc0) == 0x80);
-        } else {
-            return false;
-        }
-    }
-    while (p < pattern.size() && pattern[p] == '*') ++p;
-    return p == pattern.size();
+// --- Filters -------------------------------------------------------------------------------------
+
+/// What an interface shows of a member, for the members that are compared without making all of
+/// what is shown; null for the others.
+using InterfaceFilter = bool (*)(const NetworkInterface& interface, const FilterValues& values);
+
+bool match_set(const std::string& text, const FilterValues& values) {
+    return !text.empty() && values.match(text);
 }
 
-bool matches_any(const Json& patterns, const std::string& value) {
-    return std::any_of(patterns.begin(), patterns.end(), [&](const Json& pattern) {
-        return matches(pattern.get_ref<const std::string&>(), value);
-    });
-}
-
-/// Whether the member of a structure at a path, "List.Member" for that of any element, matches.
-bool member_matches(const Json& patterns, const Json& structure, const std::string& path) {
-    const auto dot = path.find('.');
-    const auto at = structure.find(path.substr(0, dot));
-    if (at == structure.end()) return false;
-    if (dot == std::string::npos)
-        return matches_any(patterns, at->is_string() ? at->get<std::string>() : at->dump());
-    const auto rest = path.substr(dot + 1);
-    if (!at->is_array()) return member_matches(patterns, *at, rest);
-    return std::any_of(at->begin(), at->end(), [&](const Json& element) {
-        return member_matches(patterns, element, rest);
-    });
+InterfaceFilter interface_filter(const std::string& member) {
+    using Interface = NetworkInterface;
+    using Values = FilterValues;
+    static const std::unordered_map<std::string, InterfaceFilter> filters = {
+        {"NetworkInterfaceId", [](const Interface& o, const Values& v) { return v.match(o.id); }},
+        {"MacAddress",
+         [](const Interface& o, const Values& v) { return v.match(to_string(o.mac)); }},
+        {"PrivateIpAddresses.PrivateIpAddress",
+         [](const Interface& o, const Values& v) {
+             return (o.ipv4 && v.match(o.ipv4->to_string())) ||
+                    std::any_of(o.private_ipv4.begin(), o.private_ipv4.end(),
+                                [&](const auto& a) { return v.match(a.to_string()); });
+         }},
+        {"Ipv6Addresses.Ipv6Address",
+         [](const Interface& o, const Values& v) {
+             return std::any_of(o.ipv6.begin(), o.ipv6.end(),
+                                [&](const auto& a) { return v.match(a.to_string()); });
+         }},
+        {"VpcId", [](const Interface& o, const Values& v) { return match_set(o.vpc_id, v); }},
+        {"SubnetId", [](const Interface& o, const Values& v) { return match_set(o.subnet_id, v); }},
+        {"InterfaceType", [](const Interface& o, const Values& v) { return match_set(o.type, v); }},
+        {"Description",
+         [](const Interface& o, const Values& v) { return match_set(o.description, v); }},
+        {"AvailabilityZone",
+         [](const Interface& o, const Values& v) { return match_set(o.availability_zone, v); }},
+        {"OwnerId", [](const Interface& o, const Values& v) { return match_set(o.owner_id, v); }}};
+    const auto at = filters.find(member);
+    return at == filters.end() ? nullptr : at->second;
 }
 
 const FilterName& filter_named(const Action& action, const std::string& name) {
@@ -102,29 +95,89 @@ void check_configured(const Context& c, const Action& action, const Json& p) {
     }
 }
 
-/// Whether what is shown passes all filters of the request.
-bool passes(const Action& action, const Json& p, const Json& item, const Tags& tags) {
-    if (!p.contains("Filters")) return true;
-    const auto passes_one = [&](const Json& filter) {
-        const auto& name = text(filter, "Name");
-        const auto& values = filter["Values"];
-        if (name.compare(0, 4, "tag:") == 0) {
-            const auto tag = tags.find(name.substr(4));
-            return tag != tags.end() && matches_any(values, tag->second);
+/// The filters of a request: all of them must pass.
+class Filters {
+public:
+    Filters(const Action& action, const Json& p) {
+        if (!p.contains("Filters")) return;
+        for (const auto& filter : p["Filters"]) {
+            const auto& name = text(filter, "Name");
+            FilterValues values(filter["Values"]);
+            if (name == "tag-key") {
+                tag_keys_.push_back(std::move(values));
+            } else if (name.compare(0, 4, "tag:") == 0) {
+                tags_.emplace_back(name.substr(4), std::move(values));
+            } else {
+                const auto& known = filter_named(action, name);
+                members_.push_back({known.member, std::move(values),
+                                    action.name == "DescribeNetworkInterfaces"
+                                        ? interface_filter(known.member)
+                                        : nullptr});
+            }
         }
-        if (name == "tag-key")
-            return std::any_of(tags.begin(), tags.end(),
-                               [&](const auto& tag) { return matches_any(values, tag.first); });
-        return member_matches(values, item, filter_named(action, name).member);
+    }
+
+    /// What can be said of an object before what is shown of it is made.
+    bool may_pass(const NetworkInterface& interface) const {
+        return pass(interface.tags) &&
+               std::all_of(members_.begin(), members_.end(), [&](const Member& each) {
+                   return !each.of_interface || each.of_interface(interface, each.values);
+               });
+    }
+    template <class T>
+    bool may_pass(const T& object) const {
+        return pass(object.tags);
+    }
+    bool pass(const Tags& tags) const {
+        for (const auto& [key, values] : tags_) {
+            const auto tag = tags.find(key);
+            if (tag == tags.end() || !values.match(tag->second)) return false;
+        }
+        for (const auto& values : tag_keys_)
+            if (std::none_of(tags.begin(), tags.end(),
+                             [&](const auto& tag) { return values.match(tag.first); }))
+                return false;
+        return true;
+    }
+    /// Of an object that may pass.
+    bool pass_shown(const Json& item) const {
+        return std::all_of(members_.begin(), members_.end(), [&](const Member& each) {
+            return each.of_interface || match(item, each.path, each.values);
+        });
+    }
+
+private:
+    struct Member {
+        std::string path;  ///< "Member", or "List.Member" for that of any element
+        FilterValues values;
+        InterfaceFilter of_interface;
     };
-    return std::all_of(p["Filters"].begin(), p["Filters"].end(), passes_one);
-}
+
+    static bool match(const Json& structure, const std::string& path, const FilterValues& values) {
+        const auto dot = path.find('.');
+        const auto at = structure.find(path.substr(0, dot));
+        if (at == structure.end()) return false;
+        if (dot == std::string::npos)
+            return values.match(at->is_string() ? at->get_ref<const std::string&>() : at->dump());
+        const std::string rest = path.substr(dot + 1);
+        if (!at->is_array()) return match(*at, rest, values);
+        return std::any_of(at->begin(), at->end(),
+                           [&](const Json& element) { return match(element, rest, values); });
+    }
+
+    std::vector<std::pair<std::string, FilterValues>> tags_;  ///< by key
+    std::vector<FilterValues> tag_keys_;
+    std::vector<Member> members_;
+};
+
+// --- Pages ---------------------------------------------------------------------------------------
 
 /// One page of a listing, and the token that continues it: a position, and a check value that
 /// binds it to the action and to all parameters but the page's size (S9).
-class Page {
-public:
-    Page(const Action& action, const Json& p) : action_(action), p_(p) {
+class Page : public Listing {
+protected:
+    Page(const Action& action, const Json& p, const char* list)
+        : Listing(list), filters(action, p), size_(p.value("MaxResults", std::size_t{0})) {
         Json bound = p;
         for (const auto* name : {"MaxResults", "NextToken", "DryRun"}) bound.erase(name);
         bound_ = action.name + "\n" + to_text(bound) + "\n";
@@ -148,24 +201,19 @@ public:
     Sequence sequence() const { return sequence_; }
     const std::string& key() const { return key_; }
 
-    /// Takes what is shown if it passes the filters. False: the page is full, stop.
-    bool take(Sequence sequence, const std::string& key, Json item, const Tags& tags) {
-        if (!passes(action_, p_, item, tags)) return true;
-        if (p_.contains("MaxResults") && items_.size() == p_["MaxResults"].get<std::size_t>()) {
+    /// Takes what is shown. False: the page is full, stop.
+    bool take(Sequence sequence, const std::string& key, Json item) {
+        if (size_ != 0 && taken_ == size_) {
             next_ = token();
             return false;
         }
         position_ = std::to_string(sequence) + " " + key;
         items_.push_back(std::move(item));
+        ++taken_;
         return true;
     }
 
-    Json reply(const char* list) {
-        Json out = Json::object();
-        out[list] = std::move(items_);  // an initializer list would copy
-        if (!next_.empty()) out["NextToken"] = next_;
-        return out;
-    }
+    const Filters filters;
 
 private:
     /// Of the position: FNV-1a 64 over what it is bound to and itself, then itself, in hex.
@@ -179,38 +227,74 @@ private:
     }
 
     static inline const std::string digits = "0123456789abcdef";
-    const Action& action_;
-    const Json& p_;
-    std::string bound_, position_, key_, next_;
+    const std::size_t size_;  ///< 0: all
+    std::size_t taken_ = 0;
+    std::string bound_, position_, key_;
     Sequence sequence_ = 0;
-    Json items_ = Json::array();
 };
 
+/// Objects of one kind, all or those that are named.
+template <class Objects>
+class ObjectPage : public Page {
+public:
+    ObjectPage(const Context& c, const Action& action, const Json& p, const char* list,
+               const Objects& objects)
+        : Page(action, p, list),
+          account_(c.account),
+          network_(c.account.network()),
+          objects_(objects),
+          at_(sequence()) {}
+
+    /// Shows these alone.
+    void only(std::set<Sequence> named) { named_ = std::move(named); }
+
+private:
+    bool step() override {
+        const auto* object = objects_.next(at_);
+        if (named_) {
+            const auto next = named_->upper_bound(at_);
+            if (next == named_->end()) return false;
+            object = objects_.next(*next - 1);
+            at_ = *next;
+            if (!object || object->sequence != at_) return true;  // it has gone meanwhile
+        }
+        if (!object) return false;
+        at_ = object->sequence;
+        if (!filters.may_pass(*object)) return true;
+        Json item = reply_of(account_, *object);
+        return !filters.pass_shown(item) || take(at_, "", std::move(item));
+    }
+
+    const Account& account_;
+    const std::shared_ptr<const Network> network_;  ///< stays as it was at the begin
+    const Objects& objects_;
+    std::optional<std::set<Sequence>> named_;
+    Sequence at_;
+};
+
+/// @param among only these, if they are given
 template <class Objects>
 Effect describe(const Context& c, const Json& p, const char* action, const char* list,
-                const char* ids, ErrorCode not_found, const Objects& objects) {
-    Page page(*find_action(action), p);
+                const char* ids, ErrorCode not_found, const Objects& objects,
+                const std::optional<std::set<Sequence>>& among = std::nullopt) {
+    const auto page =
+        std::make_shared<ObjectPage<Objects>>(c, *find_action(action), p, list, objects);
     check_configured(c, *find_action(action), p);
-    std::set<Sequence> named;
-    if (p.contains(ids))
+    auto named = among;
+    if (p.contains(ids)) {
+        named.emplace();
         for (const auto& id : p[ids]) {
             const auto* object = objects.find(id.get_ref<const std::string&>());
-            if (!object)
+            if (!object || (among && among->count(object->sequence) == 0))
                 throw RequestError(not_found,
                                    std::string(ids) + ": " + shown(id) + " does not exist");
-            named.insert(object->sequence);
+            named->insert(object->sequence);
         }
-    const auto take = [&](const auto& object) {
-        return page.take(object.sequence, "", reply_of(c.account, object), object.tags);
-    };
-    if (p.contains(ids)) {
-        for (auto at = named.upper_bound(page.sequence()); at != named.end(); ++at)
-            if (!take(objects.at(*at))) break;
-    } else {
-        for (const auto* at = objects.next(page.sequence()); at; at = objects.next(at->sequence))
-            if (!take(*at)) break;
     }
-    return {page.reply(list)};
+    if (named) page->only(std::move(*named));
+    Effect effect;
+    effect.listing = page;
+    return effect;
 }
 
 }  // namespace
@@ -395,47 +479,81 @@ Effect describe_rules(const Context& c, const Json& p) {
         return describe(c, p, "DescribeTrafficMirrorFilterRules", "TrafficMirrorFilterRules",
                         "TrafficMirrorFilterRuleIds", ErrorCode::filter_rule_id_not_found,
                         c.account.rules());
-    Ordered<TrafficMirrorFilterRule> rules;
     const auto& filter =
         existing(c.account.filters(), p, "TrafficMirrorFilterId", ErrorCode::filter_id_not_found);
-    for (const auto* rule : c.account.rules_of_filter(filter.id)) rules.put(*rule);
+    std::set<Sequence> rules;
+    for (const auto* rule : c.account.rules_of_filter(filter.id)) rules.insert(rule->sequence);
     return describe(c, p, "DescribeTrafficMirrorFilterRules", "TrafficMirrorFilterRules",
-                    "TrafficMirrorFilterRuleIds", ErrorCode::filter_rule_id_not_found, rules);
+                    "TrafficMirrorFilterRuleIds", ErrorCode::filter_rule_id_not_found,
+                    c.account.rules(), rules);
 }
 
+namespace {
+
 /// By creation order of the resource, then by key.
-Effect describe_tags(const Context& c, const Json& p) {
+class TagPage : public Page {
+public:
+    TagPage(const Context& c, const Json& p)
+        : Page(*find_action("DescribeTags"), p, "Tags"),
+          account_(c.account),
+          at_(sequence()),
+          key_at_(key()) {}
+
+private:
     struct Tagged {
         Sequence sequence;
         const std::string* id;
         const char* type;
         const Tags* tags;
     };
-    Page page(*find_action("DescribeTags"), p);
-    std::vector<Tagged> all;
-    const auto collect = [&](const auto& objects, const char* type) {
-        for (auto at = objects.after(page.sequence() ? page.sequence() - 1 : 0);
-             at != objects.end(); ++at)
-            if (!at->second.tags.empty())
-                all.push_back({at->first, &at->second.id, type, &at->second.tags});
-    };
-    collect(c.account.targets(), "traffic-mirror-target");
-    collect(c.account.filters(), "traffic-mirror-filter");
-    collect(c.account.rules(), "traffic-mirror-filter-rule");
-    collect(c.account.sessions(), "traffic-mirror-session");
-    std::sort(all.begin(), all.end(),
-              [](const Tagged& a, const Tagged& b) { return a.sequence < b.sequence; });
-    for (const auto& tagged : all)
-        for (auto tag = tagged.sequence == page.sequence() ? tagged.tags->upper_bound(page.key())
-                                                           : tagged.tags->begin();
-             tag != tagged.tags->end(); ++tag) {
-            const Json item = {{"Key", tag->first},
-                               {"Value", tag->second},
-                               {"ResourceId", *tagged.id},
-                               {"ResourceType", tagged.type}};
-            if (!page.take(tagged.sequence, tag->first, item, {*tag})) return {page.reply("Tags")};
+
+    /// The first resource whose sequence is not below this one.
+    std::optional<Tagged> tagged(Sequence from) const {
+        std::optional<Tagged> first;
+        const auto look = [&](const auto& objects, const char* type) {
+            const auto* object = objects.next(from == 0 ? 0 : from - 1);
+            if (object && (!first || object->sequence < first->sequence))
+                first = Tagged{object->sequence, &object->id, type, &object->tags};
+        };
+        look(account_.targets(), "traffic-mirror-target");
+        look(account_.filters(), "traffic-mirror-filter");
+        look(account_.rules(), "traffic-mirror-filter-rule");
+        look(account_.sessions(), "traffic-mirror-session");
+        return first;
+    }
+
+    /// One resource's tags behind key_at_.
+    bool step() override {
+        const auto found = tagged(at_);
+        if (!found) return false;
+        if (found->sequence != at_) key_at_.reset();
+        at_ = found->sequence;
+        for (auto tag = key_at_ ? found->tags->upper_bound(*key_at_) : found->tags->begin();
+             tag != found->tags->end(); ++tag) {
+            Json item = {{"Key", tag->first},
+                         {"Value", tag->second},
+                         {"ResourceId", *found->id},
+                         {"ResourceType", found->type}};
+            if (filters.pass({*tag}) && filters.pass_shown(item) &&
+                !take(at_, tag->first, std::move(item)))
+                return false;
         }
-    return {page.reply("Tags")};
+        ++at_;
+        key_at_.reset();
+        return true;
+    }
+
+    const Account& account_;
+    Sequence at_;
+    std::optional<std::string> key_at_;
+};
+
+}  // namespace
+
+Effect describe_tags(const Context& c, const Json& p) {
+    Effect effect;
+    effect.listing = std::make_shared<TagPage>(c, p);
+    return effect;
 }
 
 }  // namespace mirrornic

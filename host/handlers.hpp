@@ -37,6 +37,7 @@ struct Context {
 struct Effect {
     Json reply = Json::object();
     Change change = {};
+    std::shared_ptr<Listing> listing = nullptr;  ///< of a Describe, in the place of `reply`
 };
 
 /// What an action does beyond the parameter table.

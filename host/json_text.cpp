@@ -6,29 +6,45 @@
 #include <fstream>
 #include <iterator>
 #include <optional>
+#include <set>
 
 namespace mirrornic {
 namespace {
 
-/// Builds the value and keeps the path to it, which nlohmann's own builder does not.
+/// Builds the value and keeps the path to it, which nlohmann's own builder does not. With a sink an
+/// outermost object is not built: its members, and of lists the elements, go there one at a time.
 class Builder : public nlohmann::json_sax<Json> {
 public:
-    bool null() override { return add(nullptr), true; }
-    bool boolean(bool value) override { return add(value), true; }
-    bool number_integer(number_integer_t value) override { return add(value), true; }
-    bool number_unsigned(number_unsigned_t value) override { return add(value), true; }
-    bool number_float(number_float_t value, const string_t&) override { return add(value), true; }
-    bool string(string_t& value) override { return add(std::move(value)), true; }
+    explicit Builder(JsonSink* sink = nullptr) : sink_(sink) {}
+
+    bool null() override { return add(nullptr); }
+    bool boolean(bool value) override { return add(value); }
+    bool number_integer(number_integer_t value) override { return add(value); }
+    bool number_unsigned(number_unsigned_t value) override { return add(value); }
+    bool number_float(number_float_t value, const string_t&) override { return add(value); }
+    bool string(string_t& value) override { return add(std::move(value)); }
     bool binary(binary_t&) override { return false; }
-    bool start_object(std::size_t) override { return open(Json::object()); }
-    bool start_array(std::size_t) override { return open(Json::array()); }
-    bool end_object() override { return open_.pop_back(), true; }
-    bool end_array() override { return open_.pop_back(), true; }
+    bool start_object(std::size_t) override {
+        check_depth();
+        if (sink_ && at_ == At::root && open_.empty()) return at_ = At::members, true;
+        return open(Json::object());
+    }
+    bool start_array(std::size_t) override {
+        check_depth();
+        if (at_ != At::members || !open_.empty()) return open(Json::array());
+        at_ = At::elements;
+        index_ = 0;
+        sink_->list(name_);
+        return true;
+    }
+    bool end_object() override { return close(); }
+    bool end_array() override { return close(); }
     bool key(string_t& name) override {
-        key_ = std::move(name);
-        if (open_.back()->contains(key_)) {
-            const std::string at = path();
-            throw JsonError((at.empty() ? "" : at + ": ") + "member " + shown(key_) +
+        std::string& place = open_.empty() ? name_ : key_;
+        place = std::move(name);
+        if (open_.empty() ? !names_.insert(place).second : open_.back()->contains(place)) {
+            const std::string at = open_.empty() ? "" : path();
+            throw JsonError((at.empty() ? "" : at + ": ") + "member " + shown(place) +
                             " appears twice");
         }
         return true;
@@ -39,27 +55,59 @@ public:
         throw JsonError(at == std::string::npos ? text : text.substr(at + start.size()));
     }
 
-    Json take() { return std::move(root_); }
+    Json take() { return std::move(value_); }
 
 private:
-    Json& add(Json value) {
-        if (open_.empty()) return root_ = std::move(value);
-        if (open_.back()->is_array()) {
-            open_.back()->push_back(std::move(value));
-            return open_.back()->back();
+    /// Where the value that is being built stands.
+    enum class At { root, members, elements };
+
+    bool add(Json value) {
+        if (open_.empty()) {
+            value_ = std::move(value);
+            finish();
+        } else {
+            put(std::move(value));
         }
-        return (*open_.back())[key_] = std::move(value);
+        return true;
+    }
+    Json& put(Json value) {
+        if (!open_.back()->is_array()) return (*open_.back())[key_] = std::move(value);
+        open_.back()->push_back(std::move(value));
+        return open_.back()->back();
     }
     bool open(Json value) {
-        if (open_.size() == 64) throw JsonError("more than 64 levels of nesting");
-        Json& added = add(std::move(value));
-        open_.push_back(&added);
+        Json* added = &value_;
+        if (open_.empty())
+            value_ = std::move(value);
+        else
+            added = &put(std::move(value));
+        open_.push_back(added);
         return true;
+    }
+    bool close() {
+        if (open_.empty()) {
+            at_ = at_ == At::elements ? At::members : At::root;
+            return true;
+        }
+        open_.pop_back();
+        if (open_.empty()) finish();
+        return true;
+    }
+    /// The value is whole.
+    void finish() {
+        if (at_ == At::members) sink_->member(name_, value_);
+        if (at_ == At::elements) sink_->element(name_, index_++, value_);
+        if (at_ == At::root && sink_) sink_->no_object(value_);
+    }
+    void check_depth() const {
+        if (open_.size() + std::size_t(at_) == 64)
+            throw JsonError("more than 64 levels of nesting");
     }
     /// Of the innermost open value: in an array the last element is the open one, in an object it
     /// is looked up by its place.
     std::string path() const {
-        std::string out;
+        std::string out = at_ == At::root ? "" : name_;
+        if (at_ == At::elements) out += "[" + std::to_string(index_) + "]";
         for (std::size_t i = 0; i + 1 < open_.size(); ++i) {
             if (open_[i]->is_array()) {
                 out += "[" + std::to_string(open_[i]->size() - 1) + "]";
@@ -71,7 +119,12 @@ private:
         return out;
     }
 
-    Json root_;
+    JsonSink* sink_;
+    At at_ = At::root;
+    std::set<std::string> names_;  // of the outermost object's members so far, with a sink
+    std::string name_;             // of the one that is read
+    std::size_t index_ = 0;
+    Json value_;  // the whole, or what goes to the sink next
     std::vector<Json*> open_;
     std::string key_;
 };
@@ -127,6 +180,28 @@ std::string utf8_text(const std::string& name, std::string text) {
 }
 
 }  // namespace
+
+void parse_json(const std::string& text, JsonSink& sink) {
+    Builder builder(&sink);
+    Json::sax_parse(text, &builder);
+}
+
+void parse_json_file(const std::string& name, JsonSink& sink) {
+    errno = 0;
+    std::ifstream in(name, std::ios::binary);
+    const int first = in.peek();
+    if (!in.is_open() || in.bad())
+        throw std::runtime_error(name + ": " + (errno ? std::strerror(errno) : "cannot be read"));
+    // The byte order marks of UTF-16 begin with what no UTF-8 has.
+    if (first == std::char_traits<char>::eof() || first >= 0xfe)
+        return parse_json(utf8_text(name, {std::istreambuf_iterator<char>(in), {}}), sink);
+    Builder builder(&sink);
+    try {
+        Json::sax_parse(in, &builder);
+    } catch (const std::ios_base::failure&) {
+        throw std::runtime_error(name + ": " + (errno ? std::strerror(errno) : "cannot be read"));
+    }
+}
 
 Json parse_json(const std::string& text) {
     Builder builder;

@@ -19,6 +19,22 @@ struct JsonError : std::runtime_error {
 /// more than 64 levels.
 Json parse_json(const std::string& text);
 
+/// Takes what an object holds, one member at a time, and of members that are lists one element.
+class JsonSink {
+public:
+    virtual ~JsonSink() = default;
+    virtual void list(const std::string& member) = 0;  ///< begins
+    virtual void element(const std::string& member, std::size_t index, const Json& value) = 0;
+    virtual void member(const std::string& name, const Json& value) = 0;  ///< that is no list
+    virtual void no_object(const Json& value) = 0;  ///< the text is another value, as a whole
+};
+/// The same without a value of the whole text: memory is taken for one element at a time. What
+/// stands before an error has been handed on when it is thrown.
+void parse_json(const std::string& text, JsonSink& sink);
+/// Of a file, of which only UTF-16 is held as a whole. @throws also std::runtime_error that names
+/// it when it cannot be read.
+void parse_json_file(const std::string& name, JsonSink& sink);
+
 /// A value as it can stand in a one-line message, cut when long.
 std::string shown(const Json& value);
 

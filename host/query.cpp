@@ -217,9 +217,9 @@ struct TextWriter : pugi::xml_writer {
     }
 };
 
-std::string text_of(const pugi::xml_document& document) {
+std::string text_of(const pugi::xml_document& document, unsigned more_flags = 0) {
     TextWriter out;
-    document.save(out, "", pugi::format_raw, pugi::encoding_utf8);
+    document.save(out, "", pugi::format_raw | more_flags, pugi::encoding_utf8);
     return std::move(out.text);
 }
 
@@ -287,6 +287,27 @@ std::string reply_xml(const Action& action, const Json& body, const std::string&
     if (members.empty()) write_text(root, "return", "true");
     write_structure(root, members, body);
     return text_of(document);
+}
+
+ListXml::ListXml(const Action& action, std::string request_id)
+    : action_(action), list_(reply_members(action).front()), request_id_(std::move(request_id)) {}
+
+/// What stands before and behind the elements.
+std::pair<std::string, std::string> ListXml::around(const std::string& next_token) const {
+    Json body = Json::object();
+    body[list_.name] = Json::array();
+    if (!next_token.empty()) body["NextToken"] = next_token;
+    const std::string whole = reply_xml(action_, body, request_id_);
+    const auto at = whole.find('<' + list_.wire), end = whole.find('>', at) + 1;
+    return {whole.substr(0, at) + '<' + list_.wire + '>',
+            "</" + list_.wire + '>' + whole.substr(end)};
+}
+
+std::string ListXml::items(const Json& items) const {
+    pugi::xml_document document;
+    for (const auto& item : items)
+        write_structure(document.append_child("item"), list_.members, item);
+    return text_of(document, pugi::format_no_declaration);
 }
 
 std::string error_xml(const std::string& code, const std::string& message,

@@ -39,6 +39,22 @@ private:
 
 /// The body of a successful reply. @param request_id as in the header x-amzn-RequestId
 std::string reply_xml(const Action& action, const Json& body, const std::string& request_id);
+/// The same in pieces, of a Describe: begin(), items() any number of times, end().
+class ListXml {
+public:
+    ListXml(const Action& action, std::string request_id);
+    std::string begin() const { return around("").first; }
+    std::string items(const Json& items) const;
+    /// @param next_token empty: there is none
+    std::string end(const std::string& next_token) const { return around(next_token).second; }
+
+private:
+    std::pair<std::string, std::string> around(const std::string& next_token) const;
+
+    const Action& action_;
+    const ReplyMember& list_;
+    std::string request_id_;
+};
 /// The body of a failed one.
 std::string error_xml(const std::string& code, const std::string& message,
                       const std::string& request_id);

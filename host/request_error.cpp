@@ -15,6 +15,7 @@ struct Row {
 
 constexpr Row rows[] = {
     {ErrorCode::auth_failure, "AuthFailure", 401},
+    {ErrorCode::describe_filter_limit, "FilterLimitExceeded", 400},
     {ErrorCode::dry_run, "DryRunOperation", 412},
     {ErrorCode::filter_id_not_found, "InvalidTrafficMirrorFilterId.NotFound", 400},
     {ErrorCode::filter_in_use, "TrafficMirrorFilterInUse", 400},

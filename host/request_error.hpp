@@ -9,6 +9,7 @@ namespace mirrornic {
 
 enum class ErrorCode {
     auth_failure,
+    describe_filter_limit,
     dry_run,
     filter_id_not_found,
     filter_in_use,

@@ -9,6 +9,19 @@
 namespace mirrornic {
 namespace {
 
+using TokenKeys = std::vector<std::pair<std::string, std::string>>;
+
+/// Adds the oldest tokens that were given by then. A change takes so many of them with it that all
+/// go in time, and so few that it is not slow.
+void add_expired(TokenKeys& keys, const Account& account,
+                 std::chrono::system_clock::time_point given_by) {
+    constexpr std::size_t limit = 64;
+    for (const auto& [time, key] : account.tokens_by_age()) {
+        if (time > given_by || keys.size() == limit) break;
+        if (keys.empty() || key != keys.front()) keys.push_back(key);
+    }
+}
+
 [[noreturn]] void fail_dry_run() {
     throw RequestError(ErrorCode::dry_run, "the request would have succeeded, but DryRun is set");
 }
@@ -51,13 +64,31 @@ Requests::Requests(Account account, Store& store, DataPlane& data_plane, Setting
     data_plane_.commit(data_plane_.stage(tables_, nullptr));
 }
 
-std::vector<Reply> Requests::handle(const std::vector<Request>& requests) {
+bool Listing::go_on(const Portion& portion) {
+    constexpr unsigned looks = 8;  // between two of the clock
+    for (unsigned n = 1; step(); ++n) {
+        if (items_.size() >= portion.items) return true;
+        if (n % looks == 0 && portion.until != Portion::Clock::time_point::max() &&
+            Portion::Clock::now() >= portion.until)
+            return true;
+    }
+    return false;
+}
+
+Reply reply_of(Listing& listing) {
+    Reply reply;
+    reply.body[listing.member()] = listing.items();
+    if (!listing.next_token().empty()) reply.body["NextToken"] = listing.next_token();
+    return reply;
+}
+
+std::vector<Reply> Requests::handle(const std::vector<Request>& requests, const Portion& portion) {
     const auto attempt = [](const auto& act) -> Reply {
         const auto failure = [](ErrorCode code, const std::string& message) {
             return Reply{Json::object(), http_status(code), to_string(code), message};
         };
         try {
-            return {act(), 200, "", ""};
+            return act();
         } catch (const RequestError& error) {
             return failure(error.code, error.what());
         } catch (const StoreUnavailable& error) {
@@ -74,11 +105,12 @@ std::vector<Reply> Requests::handle(const std::vector<Request>& requests) {
     Batch batch;
     const auto generator = generator_;
     for (std::size_t i = 0; i < requests.size(); ++i)
-        if (!reads(requests[i])) replies[i] = attempt([&] { return perform(requests[i], batch); });
+        if (!reads(requests[i]))
+            replies[i] = attempt([&] { return perform(requests[i], batch, portion); });
     if (!batch.changes.empty()) {
         const auto writes =
             requests.size() - std::size_t(std::count_if(requests.begin(), requests.end(), reads));
-        const Reply committed = attempt([&]() -> Json {
+        const Reply committed = attempt([&]() -> Reply {
             try {
                 commit(batch, stage());
             } catch (...) {
@@ -94,13 +126,20 @@ std::vector<Reply> Requests::handle(const std::vector<Request>& requests) {
             replies[i] = writes > 1 ? handle(requests[i]) : committed;
         }
     }
-    for (std::size_t i = 0; i < requests.size(); ++i)
-        if (reads(requests[i])) replies[i] = attempt([&] { return perform(requests[i], batch); });
+    for (std::size_t i = 0; i < requests.size(); ++i) {
+        if (!reads(requests[i])) continue;
+        Portion own = portion;  // a part of what is left, so that the others are not kept waiting
+        if (own.until != Portion::Clock::time_point::max()) {
+            const auto now = Portion::Clock::now();
+            own.until = now + std::max(own.until - now, Portion::Clock::duration::zero()) / 4;
+        }
+        replies[i] = attempt([&] { return perform(requests[i], batch, own); });
+    }
     return replies;
 }
 
 /// The order of checks is S5's.
-Json Requests::perform(const Request& request, Batch& batch) {
+Reply Requests::perform(const Request& request, Batch& batch, const Portion& portion) {
     if (request.action.empty())
         throw RequestError(ErrorCode::missing_action, "the request names no Action");
     const auto* action = find_action(request.action);
@@ -115,23 +154,25 @@ Json Requests::perform(const Request& request, Batch& batch) {
     p.erase("DryRun");
     std::optional<std::string> token;
     if (p.contains("ClientToken")) token = text(p, "ClientToken");
-    const std::string decoded = to_text(p);
+    const std::string decoded = token ? to_text(p) : "";
     const auto now = settings_.now();
-    std::vector<std::pair<std::string, std::string>> expired;
-    for (const auto& [time, key] : account_.tokens_by_age()) {
-        if (now - time < settings_.token_life) break;
-        expired.push_back(key);
-    }
+    TokenKeys expired;
     if (token) {
-        const auto at = account_.tokens().find({action->name, *token});
-        if (at != account_.tokens().end() && now - at->second.time < settings_.token_life) {
-            if (at->second.parameters != decoded)
-                throw RequestError(
-                    ErrorCode::idempotent_parameter_mismatch,
-                    "ClientToken: " + shown(*token) + " was used with other parameters");
-            if (dry_run) fail_dry_run();
-            return Json::parse(at->second.reply);
+        const std::pair key(action->name, *token);
+        const auto at = account_.tokens().find(key);
+        if (at != account_.tokens().end()) {
+            if (now - at->second.time >= settings_.token_life) {
+                expired.push_back(key);
+            } else {
+                if (at->second.parameters != decoded)
+                    throw RequestError(
+                        ErrorCode::idempotent_parameter_mismatch,
+                        "ClientToken: " + shown(*token) + " was used with other parameters");
+                if (dry_run) fail_dry_run();
+                return {Json::parse(at->second.reply)};
+            }
         }
+        add_expired(expired, account_, now - settings_.token_life);
     }
 
     auto generator = generator_;  // a request that fails draws nothing
@@ -157,7 +198,13 @@ Json Requests::perform(const Request& request, Batch& batch) {
     }
     if (dry_run) fail_dry_run();
     generator_ = generator;
-    return std::move(effect.reply);
+    if (!effect.listing) return {std::move(effect.reply)};
+    if (effect.listing->go_on(portion)) {
+        Reply begun;
+        begun.listing = std::move(effect.listing);
+        return begun;
+    }
+    return reply_of(*effect.listing);
 }
 
 DataPlane::Staged Requests::stage() {
@@ -358,20 +405,20 @@ void Requests::commit(Batch& batch, const DataPlane::Staged& staged) {
 }
 
 std::vector<std::string> Requests::replace_network(std::shared_ptr<const Network> network) {
-    Account account = account_;
-    account.take_network(std::move(network));
+    const auto former = account_.network();
+    account_.take_network(std::move(network));
     Batch batch;
     std::vector<std::string> deleted;
     batch.changes.emplace_back();
-    for (const auto& [sequence, session] : account.sessions()) {
-        if (!settings_.delete_orphans || account.interfaces().find(session.interface_id)) continue;
-        batch.changes.back().erased.push_back({Kind::session, session.id, sequence});
-        deleted.push_back(session.id);
-    }
-    batch.inverses.push_back(account.apply(batch.changes.back()));
-    TableState tables = table_state(account);
-    Waiting waiting = fit(tables, account, data_plane_.sizes());
-    std::swap(account, account_);
+    if (settings_.delete_orphans)
+        for (const auto& [sequence, session] : account_.sessions()) {
+            if (account_.interfaces().find(session.interface_id)) continue;
+            batch.changes.back().erased.push_back({Kind::session, session.id, sequence});
+            deleted.push_back(session.id);
+        }
+    batch.inverses.push_back(account_.apply(batch.changes.back()));
+    TableState tables = table_state(account_);
+    Waiting waiting = fit(tables, account_, data_plane_.sizes());
     std::swap(tables, tables_);
     std::swap(waiting, waiting_);
     settled_ = false;
@@ -388,7 +435,8 @@ std::vector<std::string> Requests::replace_network(std::shared_ptr<const Network
         touched_ = {};
     } catch (...) {
         const std::exception_ptr failure = std::current_exception();
-        std::swap(account, account_);
+        account_.apply(batch.inverses.back());
+        account_.take_network(former);
         std::swap(tables, tables_);
         std::swap(waiting, waiting_);
         bring_back();

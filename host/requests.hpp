@@ -7,8 +7,11 @@
 
 #include <chrono>
 #include <functional>
+#include <limits>
+#include <memory>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "actions.hpp"
@@ -49,11 +52,47 @@ struct Request {
     Json parameters = Json::object();  ///< botocore's input members
 };
 
+/// How much of a listing is made before others have their turn.
+struct Portion {
+    using Clock = std::chrono::steady_clock;
+    std::size_t items = std::numeric_limits<std::size_t>::max();
+    Clock::time_point until = Clock::time_point::max();
+};
+
+/// What a Describe shows, made in portions: objects in creation order, of which each that exists
+/// throughout comes once. Interfaces and VPCs are those of its begin; of other objects it shows
+/// what they are when their turn comes.
+class Listing {
+public:
+    virtual ~Listing() = default;
+    /// The reply's member that holds the list.
+    const std::string& member() const { return member_; }
+    /// Takes what comes next, until the portion is full. False: that was the end.
+    bool go_on(const Portion& portion);
+    /// What was taken since the last call.
+    Json items() { return std::exchange(items_, Json::array()); }
+    std::size_t waiting() const { return items_.size(); }
+    /// At the end: of the next page; empty: there is none.
+    const std::string& next_token() const { return next_; }
+
+protected:
+    explicit Listing(std::string member) : member_(std::move(member)) {}
+    /// Looks at the next object. False: there is none, or the page is full.
+    virtual bool step() = 0;
+
+    Json items_ = Json::array();
+    std::string next_;
+
+private:
+    std::string member_;
+};
+
 struct Reply {
     Json body = Json::object();  ///< botocore's output members
     int status = 200;            ///< of HTTP
-    std::string code;            ///< empty: success
-    std::string message;
+    std::string code = {};       ///< empty: success
+    std::string message = {};
+    std::shared_ptr<Listing> listing = nullptr;  ///< is to go on: `body` is empty as yet
 
     bool ok() const { return code.empty(); }
 };
@@ -64,7 +103,11 @@ struct DisabledSession {
     std::string why;  ///< and what to do; a sentence without its full stop
 };
 
+/// The reply of a listing that is at its end, with what items() has not given yet.
+Reply reply_of(Listing& listing);
+
 /// Takes requests for one account, one at a time; callers on several threads must take turns.
+/// The account stays where it is: listings read it until their end.
 class Requests {
 public:
     /// @param account what the store holds, and the configured interfaces and VPCs
@@ -80,7 +123,9 @@ public:
     Reply handle(const Request& request) { return handle(std::vector{request}).front(); }
     /// The same for requests that came together: their changes are stored with one commit. Describe
     /// requests are answered from the state after it.
-    std::vector<Reply> handle(const std::vector<Request>& requests);
+    /// @param portion of time and items for all of them together; a listing that needs more is
+    /// given back in its reply
+    std::vector<Reply> handle(const std::vector<Request>& requests, const Portion& portion = {});
 
     /// Takes other interfaces and VPCs, and disables sessions as a start does (H2). Throws as
     /// handle() answers; then all is as it was.
@@ -112,7 +157,7 @@ private:
         std::vector<Change> changes, inverses;
         Waiting waiting;  ///< before the first of them
     };
-    Json perform(const Request& request, Batch& batch);
+    Reply perform(const Request& request, Batch& batch, const Portion& portion);
     void make(Change& change, Batch& batch);
     void take_back(Batch& batch);
     void commit(Batch& batch, const DataPlane::Staged& staged);

@@ -5,13 +5,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <future>
 #include <iostream>
+#include <mutex>
 #include <random>
 #include <set>
 #include <thread>
@@ -26,6 +29,7 @@
 #include "register_file.hpp"
 #include "sqlite_store.hpp"
 #include "standard_output.hpp"
+#include "worker.hpp"
 
 namespace mirrornic {
 namespace {
@@ -114,6 +118,8 @@ private:
     bool may_import();
     void import(const Account& configured);
     void reload();
+    void take_reading();
+    void dispose();
     void tick();
     void look_at_device();
     void reopen();
@@ -135,6 +141,7 @@ private:
     std::optional<LineWriter> stats_;
     std::set<std::string> in_trouble_;  ///< outputs of which it was said
     std::shared_ptr<const Network> network_;
+    std::vector<std::shared_ptr<const Network>> retired_;  ///< former ones, that listings may read
     std::optional<Account> import_;  ///< the configuration whose objects are to be imported
     std::optional<SqliteStore> store_;
 
@@ -153,8 +160,20 @@ private:
     std::optional<Api> api_;
     std::optional<HttpServer> http_;
     std::optional<Traffic> traffic_;  ///< ends before http_, which its reading thread wakes
-    std::thread starting_;  ///< answers until the device is open; then the main thread does
+    /// What was read by reload().
+    struct Reading {
+        std::shared_ptr<const Credentials> credentials;
+        std::shared_ptr<const Network> network;  ///< null: it failed
+        std::string failure;
+    };
+    bool reloading_ = false, again_ = false;  ///< it is being read; it is to be read
+    std::optional<std::chrono::steady_clock::time_point> wait_until_;  ///< for older listings
+    std::mutex read_mutex_;
+    std::optional<Reading> read_;  ///< under the mutex
+    std::thread starting_;         ///< answers until the device is open; then the main thread does
     std::atomic<bool> started_{false};
+    std::atomic<bool> stop_reading_{false};
+    Worker worker_;  ///< ends first: what it does uses the others
 };
 
 Server::Server(const ServeOptions& options)
@@ -167,8 +186,11 @@ Server::Server(const ServeOptions& options)
     const std::vector<NamedFile> files = files_of(options, state_);
     check_files_apart(files);
     ready_to_standard_output_ = !writes_standard_output(files);
-    const Configuration configuration =
-        read_configuration(options.configurations, options.skip_unresolved);
+    // In the thread that reads the later ones, which then find the room that former ones have left.
+    const auto read = std::make_shared<std::packaged_task<Configuration()>>(
+        [&options] { return read_configuration(options.configurations, options.skip_unresolved); });
+    worker_.post([read] { (*read)(); });
+    const Configuration configuration = read->get_future().get();
     for (const std::string& warning : configuration.warnings) log_(LogLevel::warning, warning, {});
     network_ = configuration.account.network();
     const auto object = first_object(configuration.account);
@@ -255,6 +277,8 @@ void Server::tick() {
         device_seen_ = error.what();
     }
     requests_->tend();
+    dispose();
+    if (again_) reload();
     watch_outputs();
     tell_health();
 }
@@ -440,38 +464,84 @@ void Server::write_statistics() {
                            file.trouble().value_or("it takes no more") + ": no statistics");
 }
 
-/// Reads configuration and credentials again.
+/// Reads configuration and credentials again, beside what is going on. Who asks meanwhile is
+/// remembered.
 void Server::reload() {
+    again_ = true;
+    if (reloading_) return;
+    // At most two networks are held, the present one and the one that is read: listings of an
+    // older one come to their end first, but for who does not read them.
+    const auto now = std::chrono::steady_clock::now();
+    if (queue_.has_older() && now < wait_until_.value_or(now + std::chrono::seconds(10))) {
+        if (!wait_until_) wait_until_ = now + std::chrono::seconds(10);
+        return;
+    }
+    wait_until_.reset();
+    again_ = false;
+    reloading_ = true;
+    queue_.give_up_older();
+    dispose();
+    worker_.post([this] {
+        Reading reading;
+        try {
+            if (options_.credentials)
+                reading.credentials =
+                    std::make_shared<const Credentials>(Credentials::read(*options_.credentials));
+            const Configuration configuration = read_configuration(
+                options_.configurations, options_.skip_unresolved, &stop_reading_);
+            const auto object = first_object(configuration.account);
+            if (object && !options_.import)
+                throw ConfigurationError("the configuration has " + *object);
+            reading.network = configuration.account.network();
+        } catch (const std::exception& error) {
+            reading.failure = error.what();
+        }
+        {
+            const std::lock_guard lock(read_mutex_);
+            read_ = std::move(reading);
+        }
+        http_->wake();
+    });
+}
+
+/// Takes what reload() has read, once it is there.
+void Server::take_reading() {
+    std::optional<Reading> reading;
+    {
+        const std::lock_guard lock(read_mutex_);
+        reading.swap(read_);
+    }
+    if (!reading) return;
     try {
-        std::shared_ptr<const Credentials> credentials;
-        if (options_.credentials)
-            credentials =
-                std::make_shared<const Credentials>(Credentials::read(*options_.credentials));
-        Configuration configuration =
-            read_configuration(options_.configurations, options_.skip_unresolved);
-        const auto object = first_object(configuration.account);
-        if (object && !options_.import)
-            throw ConfigurationError("the configuration has " + *object);
-        const auto network = configuration.account.network();
-        api_->set_credentials(credentials);
-        queue_.post([this, network](Requests& requests) {
-            try {
-                for (const std::string& id : requests.replace_network(network))
-                    log_(LogLevel::warning, "a session was deleted: its source is gone",
-                         {{"session", id}});
-                if (traffic_) traffic_->take_network(network);
-                warn_of_sessions(requests);
-                log_(LogLevel::info, "configuration reloaded",
-                     {{"interfaces", network->interfaces().size()}});
-            } catch (const std::exception& error) {
-                log_(LogLevel::error, "the configuration was not taken; the former one holds",
-                     {{"why", error.what()}});
-            }
-        });
+        if (!reading->network) throw std::runtime_error(reading->failure);
+        api_->set_credentials(reading->credentials);
+        if (traffic_) traffic_->settle_indices();
+        for (const std::string& id : requests_->replace_network(reading->network))
+            log_(LogLevel::warning, "a session was deleted: its source is gone", {{"session", id}});
+        if (traffic_) traffic_->take_network(reading->network);
+        retired_.push_back(std::exchange(network_, reading->network));
+        queue_.begin_generation();
+        warn_of_sessions(*requests_);
+        log_(LogLevel::info, "configuration reloaded",
+             {{"interfaces", network_->interfaces().size()}});
     } catch (const std::exception& error) {
         log_(LogLevel::error, "the configuration was not taken; the former one holds",
              {{"why", error.what()}});
+        if (reading->network) retired_.push_back(std::move(reading->network));
     }
+    reloading_ = false;
+    dispose();
+    if (again_) reload();
+}
+
+/// A network that nobody reads any more goes in the worker: a large one takes a while.
+void Server::dispose() {
+    std::vector<std::shared_ptr<const Network>> gone;
+    for (auto& network : retired_)
+        if (network.use_count() == 1) gone.push_back(std::move(network));
+    if (gone.empty()) return;
+    retired_.erase(std::remove(retired_.begin(), retired_.end(), nullptr), retired_.end());
+    worker_.post([gone = std::move(gone)]() mutable { gone.clear(); });
 }
 
 /// Within Board::run: frames, and requests between them.
@@ -482,6 +552,8 @@ void Server::simulate() {
     for (unsigned turn = 0; !http_->stopped(); ++turn) {
         // Counters that are being read are in the queue, and leave room for requests.
         if (turn % frames_between_polls == 0 || !queue_.empty()) http_->poll();
+        if (turn % frames_between_polls == 0) queue_.go_on();
+        take_reading();
         if (!queue_.empty()) {
             if (queue_.has_changes()) traffic_->settle_indices();
             queue_.perform(*requests_);
@@ -518,7 +590,13 @@ void Server::simulate() {
             for (const auto& sentence : traffic_->warnings()) log_(LogLevel::warning, sentence, {});
             log_(LogLevel::info, "the capture has ended", {{"frames", traffic_->frames()}});
         }
-        if (!more_ && queue_.empty() && !http_->stopped()) http_->wait();
+        if (more_ || http_->stopped()) continue;
+        if (queue_.empty()) {
+            http_->wait();
+        } else {
+            http_->poll();
+            queue_.go_on();
+        }
     }
     offload.wait_until_idle();
     write_statistics();
@@ -544,13 +622,16 @@ int Server::run() {
             open(*mapped_device_);
             while (!http_->stopped()) {
                 queue_.empty() ? http_->wait() : http_->poll();
+                take_reading();
                 queue_.perform(*requests_);
                 tell_health();
+                queue_.go_on();
             }
         }
     } catch (...) {
         failure = std::current_exception();
     }
+    stop_reading_ = true;
     end_starting();
     queue_.end();
     http_->stop();

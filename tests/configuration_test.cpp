@@ -635,3 +635,50 @@ TEST_CASE("P14 a description names the longest copy of each session, and what is
     CHECK_THAT(text, Contains("Amazon DNS accepted"));
     CHECK_THAT(text, Contains("sessions: 4 of 1024"));
 }
+
+TEST_CASE("S1 a file is read one element at a time: messages name the path, wherever they stop") {
+    const auto message = [](const std::string& text) -> std::string {
+        try {
+            parse(text);
+        } catch (const ConfigurationError& error) {
+            return error.what();
+        }
+        return "";
+    };
+    const std::string good =
+        R"({"NetworkInterfaceId": "eni-1", "MacAddress": "02:00:00:00:00:01"})";
+    CHECK(message(R"({"NetworkInterfaces": [)" + good + R"(], "NetworkInterfaces": []})") ==
+          "a.json: member \"NetworkInterfaces\" appears twice");
+    CHECK(message(R"({"Other": {"a": [{}, {"b": 1, "b": 2}]}})") ==
+          "a.json: Other.a[1]: member \"b\" appears twice");
+    CHECK(message(R"({"Other": [[{"b": 1, "b": 2}]]})") ==
+          "a.json: Other[0][0]: member \"b\" appears twice");
+    CHECK(message(R"({"NetworkInterfaces": 5})") == "a.json: NetworkInterfaces: 5 is not a list");
+    CHECK(message("[1]") == "a.json: [1] is not an object");
+    CHECK(message("7") == "a.json: 7 is not an object");
+    CHECK_THAT(message(R"({"NetworkInterfaces": [)" + good), Contains("a.json: line 1"));
+    CHECK_THAT(message(R"({"NetworkInterfaces": [)" + good + "]} x"), Contains("a.json: line 1"));
+    // Sixty-four levels, from the outermost on.
+    const auto nested = [](int levels) {
+        return R"({"Other": )" + std::string(std::size_t(levels - 1), '[') +
+               std::string(std::size_t(levels - 1), ']') + "}";
+    };
+    CHECK(message(nested(64)) == "");
+    CHECK(message(nested(65)) == "a.json: more than 64 levels of nesting");
+}
+
+TEST_CASE("S1 members that are only shown are kept as one text, the later file's first") {
+    const std::string name = R"("NetworkInterfaceId": "eni-1", "MacAddress": "02:00:00:00:00:01")";
+    const auto account =
+        parse_configuration(
+            {{"a.json",
+              R"({"NetworkInterfaces": [{)" + name + R"(, "Status": "available", "Groups": []}]})"},
+             {"b.json", R"({"NetworkInterfaces": [{)" + name + R"(, "Status": "in-use"}]})"}})
+            .account;
+    const auto& interface = *account.interfaces().find("eni-1");
+    CHECK(Json::parse(interface.shown) == Json{{"Groups", Json::array()}, {"Status", "in-use"}});
+}
+
+TEST_CASE("S1 an interface with id, MAC, address and VPC takes few bytes") {
+    CHECK(sizeof(NetworkInterface) <= 352);
+}

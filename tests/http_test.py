@@ -155,10 +155,14 @@ class Signed(Http):
 
     def test_sizes(self):
         """10,000 parameters, 1 MiB and 16 KiB are taken, more is refused."""
-        many = "".join(f"&Filter.1.Value.{i}=x" for i in range(1, 9998))
+        many = "".join(f"&Filter.{f}.Name=tag:{f}" + "".join(f"&Filter.{f}.Value.{v}=x*{v}" for v in range(1, 200))
+                       for f in range(1, 51))[:-1]  # 200 parameters a filter
+        many = many[:many.rindex("&", 0, many.rindex("&"))]
         start = time.monotonic()
-        self.form(f"{QUERY}&Filter.1.Name=vpc-id{many}", 200)
-        self.form(f"{QUERY}&Filter.1.Name=vpc-id{many}&Filter.2.Name=x&DryRun=true", 400, "MalformedQueryString")
+        self.form(f"{QUERY}{many}", 200)
+        self.form(f"{QUERY}{many}&NextToken=x&DryRun=true&MaxResults=5", 400, "MalformedQueryString")
+        self.form(f"{QUERY}&Filter.1.Name=vpc-id" + "".join(f"&Filter.1.Value.{i}=x" for i in range(1, 202)), 400,
+                  "FilterLimitExceeded")
         self.form(QUERY + "&" + "&".join(f"A.{i}=x" for i in range(9998)), 400, "UnknownParameter")
         deep = f"{QUERY}&" + "A." * 100_000 + "=x"
         self.form(deep, 400, "UnknownParameter")

@@ -2207,3 +2207,151 @@ TEST_CASE("S8 requests that come together are stored with one commit and answere
         CHECK(b.plane.in_force.sessions.size() == 20);
     }
 }
+
+namespace {
+
+/// The ids that a listing has shown since the last call.
+std::vector<std::string> shown_ids(Listing& listing, const char* member) {
+    std::vector<std::string> out;
+    for (const auto& item : listing.items()) out.push_back(item[member]);
+    return out;
+}
+
+constexpr Portion one{1, Portion::Clock::time_point::max()};
+
+std::shared_ptr<Listing> begin(Requests& requests, const Request& request) {
+    auto reply = requests.handle(std::vector{request}, one).front();
+    INFO(reply.code << " " << reply.message);
+    REQUIRE(reply.ok());
+    REQUIRE(reply.listing);
+    return reply.listing;
+}
+
+}  // namespace
+
+TEST_CASE("S9 a listing in portions shows what exists throughout once, whatever comes and goes") {
+    Bench b;
+    std::vector<std::string> ids;
+    for (int i = 0; i < 6; ++i) ids.push_back(b.filter());
+    const auto erase = [&](const std::string& id) {
+        b.ask("DeleteTrafficMirrorFilter", {{"TrafficMirrorFilterId", id}});
+    };
+    const auto listing = begin(b.requests, {"DescribeTrafficMirrorFilters"});
+    CHECK(shown_ids(*listing, "TrafficMirrorFilterId") == std::vector{ids[0]});
+    erase(ids[0]);  // that was shown
+    erase(ids[1]);  // that would be next
+    b.ask("CreateTags", {{"Resources", {ids[2]}}, {"Tags", {{{"Key", "k"}, {"Value", "v"}}}}});
+    REQUIRE(listing->go_on(one));
+    const Json third = listing->items();
+    CHECK(third[0]["TrafficMirrorFilterId"] == ids[2]);
+    CHECK(third[0]["Tags"].size() == 1);
+    erase(ids[5]);
+    const auto late = b.filter();
+    CHECK_FALSE(listing->go_on({}));
+    CHECK(shown_ids(*listing, "TrafficMirrorFilterId") == std::vector{ids[3], ids[4], late});
+
+    // The same of objects that are named.
+    const auto named = begin(b.requests, {"DescribeTrafficMirrorFilters",
+                                          {{"TrafficMirrorFilterIds", {ids[4], ids[2], ids[3]}}}});
+    erase(ids[3]);
+    CHECK_FALSE(named->go_on({}));
+    CHECK(shown_ids(*named, "TrafficMirrorFilterId") == std::vector{ids[2], ids[4]});
+}
+
+TEST_CASE("S9 tags in portions are those that stand throughout, once") {
+    Bench b;
+    const auto first = b.filter(), second = b.filter(), third = b.filter();
+    const auto tag = [&](const std::string& id, const std::string& key) {
+        b.ask("CreateTags", {{"Resources", {id}}, {"Tags", {{{"Key", key}, {"Value", ""}}}}});
+    };
+    for (const auto& id : {first, second, third}) tag(id, "b");
+    const auto listing = begin(b.requests, {"DescribeTags"});
+    CHECK(shown_ids(*listing, "ResourceId") == std::vector{first});
+    tag(first, "a");
+    b.ask("DeleteTrafficMirrorFilter", {{"TrafficMirrorFilterId", second}});
+    CHECK_FALSE(listing->go_on({}));
+    CHECK(shown_ids(*listing, "ResourceId") == std::vector{third});
+}
+
+TEST_CASE("S9 a listing of interfaces is of the network that it began with") {
+    Bench b;
+    const auto listing = begin(b.requests, {"DescribeNetworkInterfaces"});
+    b.requests.replace_network(std::make_shared<const Network>());
+    CHECK_FALSE(listing->go_on({}));
+    const auto ids = shown_ids(*listing, "NetworkInterfaceId");
+    CHECK(ids.size() == interfaces().interfaces().size());
+    CHECK(b.ask("DescribeNetworkInterfaces")["NetworkInterfaces"].empty());
+}
+
+TEST_CASE("S5 a listing's checks are done before its first portion") {
+    Bench b;
+    const auto code = [&](const Json& parameters) {
+        const auto reply =
+            b.requests.handle(std::vector{Request{"DescribeNetworkInterfaces", parameters}}, one)
+                .front();
+        CHECK_FALSE(reply.listing);
+        return reply.code;
+    };
+    CHECK(code({{"NetworkInterfaceIds", {"eni-0", "eni-none"}}}) ==
+          "InvalidNetworkInterfaceID.NotFound");
+    CHECK(code({{"NextToken", "x"}}) == "InvalidNextToken");
+    CHECK(code({{"DryRun", true}}) == "DryRunOperation");
+    CHECK(code({{"Filters", {{{"Name", "nothing"}, {"Values", {"x"}}}}}}) ==
+          "InvalidParameterValue");
+}
+
+TEST_CASE("S7 a Describe takes 50 filters and 200 values of each, and no more") {
+    const std::string action = GENERATE("DescribeNetworkInterfaces", "DescribeVpcs", "DescribeTags",
+                                        "DescribeTrafficMirrorSessions");
+    CAPTURE(action);
+    Bench b;
+    const auto filters = [](std::size_t count, std::size_t values) {
+        Json list = Json::array();
+        for (std::size_t i = 0; i < count; ++i) {
+            list.push_back({{"Name", "tag:k" + std::to_string(i)}, {"Values", Json::array()}});
+            for (std::size_t v = 0; v < values; ++v)
+                list.back()["Values"].push_back("*" + std::to_string(v));
+        }
+        return Json{{"Filters", list}};
+    };
+    b.ask(action, filters(50, 200));
+    CHECK(b.error(action, filters(51, 1)) == "FilterLimitExceeded");
+    CHECK_THAT(b.message, Contains("51") && Contains("50"));
+    CHECK(b.error(action, filters(1, 201)) == "FilterLimitExceeded");
+    CHECK_THAT(b.message, Contains("201") && Contains("200"));
+}
+
+TEST_CASE("S6 expired tokens go in bounded portions with creates, and reads leave them alone") {
+    Bench b;
+    const auto create = [&](const std::string& token) {
+        return b
+            .ask("CreateTrafficMirrorTarget",
+                 {{"NetworkInterfaceId", "eni-0"},
+                  {"ClientToken", token}})["TrafficMirrorTarget"]["TrafficMirrorTargetId"]
+            .get<std::string>();
+    };
+    for (int i = 0; i < 300; ++i) create(std::to_string(i));
+    const std::string last =
+        b.ask("CreateTrafficMirrorTarget",
+              {{"NetworkInterfaceId", "eni-0"},
+               {"ClientToken", "last"}})["TrafficMirrorTarget"]["TrafficMirrorTargetId"];
+    b.now += b.settings.token_life;
+    const auto kept = [&] { return b.requests.account().tokens().size(); };
+    b.ask("DescribeTrafficMirrorTargets");
+    b.ask("DeleteTrafficMirrorTarget", {{"TrafficMirrorTargetId", last}});
+    CHECK(kept() == 301);
+    // One that expired is free again, though others are older.
+    const auto again = create("last");
+    CHECK(again != last);
+    CHECK(create("last") == again);
+    std::size_t before = 301;
+    for (int i = 0; i < 5; ++i) {
+        if (i > 0) create("new-" + std::to_string(i));
+        const auto left = kept();
+        CHECK(left <= before);
+        CHECK(before - left <= 64);
+        before = left;
+    }
+    CHECK(kept() == 5);
+    CHECK(b.store.load().tokens().size() == 5);
+}
