@@ -362,7 +362,8 @@ class Live(Traffic):
                     break
         lost = int(lines[-1]["message"].split()[0])
         self.assertGreater(lost, 0)
-        self.assertEqual(sum(line["message"] == "request" for line in lines) + lost, 9000)
+        # A line of the trouble itself may be among the lost ones.
+        self.assertIn(sum(line["message"] == "request" for line in lines) + lost, range(9000, 9005))
         process.send_signal(signal.SIGTERM)
         self.assertEqual(process.wait(2), 0)
 
