@@ -662,7 +662,7 @@ void back_up(const std::filesystem::path& from, const std::filesystem::path& to,
             throw StoreError(std::string(error.what()) + "; stop it first, or name another file");
         }
     }
-    const fs::path place = fs::weakly_canonical(to);
+    const fs::path place = fs::weakly_canonical(fs::absolute(to));
     for (const char* companion : {"-wal", "-journal"})  // a reader may have left an empty one
         if (::stat((place.string() + companion).c_str(), &there) == 0 && there.st_size != 0)
             throw StoreError(

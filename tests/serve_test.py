@@ -170,7 +170,8 @@ class Serve(unittest.TestCase):
             self.assertIn(words, self.refused(state=name))
 
     def backup(self, *arguments, status=0):
-        done = subprocess.run([MIRRORNIC, "backup", *map(str, arguments)], capture_output=True, text=True, timeout=60)
+        done = subprocess.run([MIRRORNIC, "backup", *map(str, arguments)], capture_output=True, text=True, timeout=60,
+                              cwd=self.folder)
         self.assertEqual(done.returncode, status, done.stderr)
         self.assertEqual(done.stdout, "")
         return done.stderr
@@ -186,6 +187,8 @@ class Serve(unittest.TestCase):
             restored = self.start(state="copy.sqlite")
             self.assertEqual(self.seen(restored), self.seen(served))
             restored.stop()
+        self.backup("--state", "state.sqlite", "--to", "a.name")
+        self.assertTrue((self.folder / "a.name").read_bytes().startswith(b"SQLite format 3"))
         self.assertIn("--force", self.backup("--state", state, "--to", copy, status=1))
         self.assertIn("itself", self.backup("--state", state, "--to", state, "--force", status=1))
         self.assertIn("in use by process", self.backup("--state", copy, "--to", state, "--force", status=1))
