@@ -88,7 +88,7 @@ public:
     using Staged = std::shared_ptr<const void>;
 
     virtual ~DataPlane() = default;
-    virtual TableSizes sizes() const { return built_for_sizes(); }
+    virtual TableSizes sizes() const { return {~0u, ~0u, ~0u, ~0u, ~0u, ~0u}; }
     /// Checks that `desired` can be held and prepares it. Changes nothing.
     /// @param touched what may differ from what was committed last; null: anything
     /// @throws TableFull.
