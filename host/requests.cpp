@@ -358,6 +358,7 @@ void Requests::tend() {
             if (settled_) {
                 data_plane_.probe();
                 device_trouble_.reset();
+                admit();  // what found room when the device failed
             }
         } catch (const std::exception& error) {
             settled_ = false;
@@ -427,7 +428,8 @@ std::vector<std::string> Requests::replace_network(std::shared_ptr<const Network
         if (!deleted.empty()) keep(batch.changes);
         try {
             data_plane_.commit(staged);
-        } catch (...) {
+        } catch (const std::exception& error) {
+            device_trouble_ = error.what();
             if (!deleted.empty()) put_back(batch.inverses);
             throw;
         }

@@ -69,6 +69,7 @@ struct CrashingStore : Store {
 
 struct CrashingPlane : DataPlane {
     CrashingPlane(DataPlane& a_plane, Fuse& the_fuse) : plane(a_plane), fuse(the_fuse) {}
+    TableSizes sizes() const override { return plane.sizes(); }
     Staged stage(const TableState& desired, const Touched* touched) override {
         fuse.step();
         const auto staged = plane.stage(desired, touched);

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-/// Any bytes as a file of requests: RequestFileError, or requests that are all answered (S7), and
-/// whose changes leave the tables that the account asks for (S8). A libFuzzer entry (./dev fuzz
+/// Any bytes as a file of requests to an account whose objects name interfaces that are not there,
+/// while others come and go: RequestFileError, or requests that are all answered (S7), and whose
+/// changes leave the tables that the account asks for (S8, H2). A libFuzzer entry (./dev fuzz
 /// requests).
 #include <cstdint>
 #include <cstdlib>
+#include <utility>
 
 #include "../host/configuration.hpp"
 #include "../host/request_file.hpp"
@@ -24,14 +26,58 @@ struct Plane : DataPlane {
     void commit(const Staged&) override {}
 };
 
-const Account& network() {
-    static const Account account = parse_configuration({{"a.json", R"({"NetworkInterfaces": [
-        {"NetworkInterfaceId": "eni-1", "MacAddress": "02:00:00:00:00:01",
-         "PrivateIpAddress": "10.0.0.1", "VpcId": "vpc-1"},
-        {"NetworkInterfaceId": "eni-2", "MacAddress": "02:00:00:00:00:02",
-         "PrivateIpAddress": "10.0.0.2", "Ipv6Addresses": [{"Ipv6Address": "2001:db8::2"}]}],
-        "Vpcs": [{"VpcId": "vpc-1", "CidrBlock": "10.0.0.0/16"}]})"}})
-                                       .account;
+using NetworkPointer = std::shared_ptr<const Network>;
+
+/// All that there is, and what may be left of it.
+const std::vector<NetworkPointer>& networks() {
+    const auto network = [](const std::string& text) {
+        return parse_configuration({{"a.json", text}}).account.network();
+    };
+    static const std::string first =
+        R"({"NetworkInterfaceId": "eni-1", "MacAddress": "02:00:00:00:00:01",
+            "PrivateIpAddress": "10.0.0.1", "VpcId": "vpc-1"})";
+    static const std::string first_v6 =
+        R"({"NetworkInterfaceId": "eni-1", "MacAddress": "02:00:00:00:00:01", "VpcId": "vpc-gone",
+            "Ipv6Addresses": [{"Ipv6Address": "2001:db8::1"}]})";
+    static const std::string second =
+        R"({"NetworkInterfaceId": "eni-2", "MacAddress": "02:00:00:00:00:02",
+            "PrivateIpAddress": "10.0.0.2", "Ipv6Addresses": [{"Ipv6Address": "2001:db8::2"}]})";
+    static const std::string vpc = R"("Vpcs": [{"VpcId": "vpc-1", "CidrBlock": "10.0.0.0/16"}])";
+    const auto with = [&](const std::string& interfaces, const std::string& more) {
+        return network("{\"NetworkInterfaces\": [" + interfaces + "]" + more + "}");
+    };
+    static const std::vector<NetworkPointer> all{
+        with(first + "," + second, "," + vpc), with(first, ""), with(second, "," + vpc),
+        with(first_v6 + "," + second, ""), std::make_shared<const Network>()};
+    return all;
+}
+
+/// Both ends of a session, or one of them, were never configured.
+Account with_holes() {
+    Change change;
+    for (const char* interface : {"eni-2", "eni-gone"}) {
+        TrafficMirrorTarget target;
+        target.id = std::string("tmt-") + interface;
+        target.address = interface;
+        change.put.push_back(target);
+    }
+    TrafficMirrorFilter filter;
+    filter.id = "tmf-1";
+    change.put.push_back(filter);
+    for (const auto& [source, target] :
+         {std::pair{"eni-1", "tmt-eni-gone"}, std::pair{"eni-never", "tmt-eni-2"},
+          std::pair{"eni-never", "tmt-eni-gone"}}) {
+        TrafficMirrorSession session;
+        session.id = "tms-" + std::to_string(change.put.size() - 2);
+        session.interface_id = source;
+        session.target_id = target;
+        session.filter_id = filter.id;
+        session.number = std::uint16_t(30000 + change.put.size());
+        change.put.push_back(session);
+    }
+    Account account;
+    account.take_network(networks().front());
+    account.apply(change);
     return account;
 }
 
@@ -41,12 +87,18 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     try {
         auto file =
             RequestFile::parse("r.jsonl", std::string(reinterpret_cast<const char*>(data), size));
-        MemoryStore store{network()};
+        static const Account account = with_holes();
+        MemoryStore store{account};
         Plane plane;
         Settings settings;
         settings.now = [] { return std::chrono::system_clock::time_point{}; };
         Requests requests{store.load(), store, plane, settings};
-        while (file.remaining() != 0) {
+        for (std::size_t n = 0; file.remaining() != 0; ++n) {
+            // The input decides which networks follow each other.
+            const std::size_t next = data[(n * 31 + 7) % size] % (2 * networks().size());
+            requests.replace_network(networks()[next < networks().size() ? next : 0]);
+            require(describe(requests.tables()) == describe(table_state(requests.account())));
+            for (const auto& disabled : requests.disabled()) require(!disabled.why.empty());
             const auto before = describe(requests.tables());
             const RequestOutcome outcome = file.perform_next(requests);
             require(outcome.reply.code != "InternalError" && outcome.reply.code != "Unavailable");

@@ -1886,8 +1886,10 @@ TEST_CASE("H2 sessions that find no room at a start are disabled, an interface's
         CHECK_THAT(why(*requests, "tms-eni-261"), Contains("interface table"));
     }
     SECTION(
-        "a device that fails when they come into force leaves them waiting, and the next change "
-        "takes them") {
+        "a device that fails when they come into force leaves them waiting, and its recovery or "
+        "the next change takes them") {
+        const bool tended = GENERATE(true, false);
+        CAPTURE(tended);
         const auto requests = restart(4);
         int commits = 0;
         b.plane.before_commit = [&] {
@@ -1896,7 +1898,11 @@ TEST_CASE("H2 sessions that find no room at a start are disabled, an interface's
         erase(*requests, d1);
         CHECK(in_force(b.plane) == std::set{a1, a2, a3});
         CHECK(requests->disabled_count() == 3);
-        CHECK(requests->handle({"CreateTrafficMirrorFilter"}).ok());
+        CHECK(requests->device_trouble());
+        if (tended)
+            requests->tend();
+        else
+            CHECK(requests->handle({"CreateTrafficMirrorFilter"}).ok());
         CHECK(in_force(b.plane) == std::set{a1, a2, a3, b1});
     }
     SECTION("a change that fails leaves waiting what waited") {
