@@ -85,7 +85,7 @@ TEST_CASE("H1 metrics are served while the device is being opened, as far as the
     CHECK(asked.ask("POST", "/", "Action=DescribeVpcs&Version=2016-11-15", 1)->status == 404);
 }
 
-TEST_CASE("H1 each cause is shown until it is cleared itself; device and store make 503") {
+TEST_CASE("H1 each cause is shown until it is cleared itself, and device and store make 503") {
     Asked asked;
     asked.health.open();
     using Cause = Health::Cause;

@@ -237,7 +237,7 @@ class Serve(unittest.TestCase):
                 for name in (state.name, f"{sql.stem}.copy"):
                     served = self.start(*owner, state=name)
                     self.assertEqual(self.sessions(served), ["tms-0123456789abcdef0", "tms-1123456789abcdef0"])
-                    self.assertIn("no interface of its target tmt-1123456789abcdef0", served.log())
+                    served.await_log("no interface of its target tmt-1123456789abcdef0")
                     served.stop()
 
     def test_damaged_state(self):
@@ -361,7 +361,7 @@ class Serve(unittest.TestCase):
         served.stop()
         served = self.start("--import")
         self.assertEqual(self.sessions(served), [])
-        self.assertIn("imported before", served.log())
+        served.await_log("imported before")
         served.stop()
         self.config = self.write(network())
         served = self.start()
@@ -530,7 +530,7 @@ class Serve(unittest.TestCase):
         self.write({**network(without="c"), **objects()})
         self.write({"NetworkInterfaces": network(without="c")["NetworkInterfaces"]})
         self.reload(served, "configuration reloaded")
-        self.assertIn("session=tms-1", served.log())
+        served.await_log("session=tms-1")
         self.assertEqual(self.send(served)[0]["Outcome"], "not accepted")
         self.assertEqual(self.sessions(served), ["tms-1"])
         served.stop()
@@ -595,8 +595,8 @@ class Serve(unittest.TestCase):
         served = self.start("--device", f"file:{device}")
         self.assertEqual(len(self.sessions(served)), 360)
         self.assertEqual(served.log().count("a session is disabled"), 104)
-        self.assertIn("a session is disabled session=tms-257", served.log())
-        self.assertIn("interface table has no room: 257 interfaces with a session are wanted, it holds 256", served.log())
+        served.await_log("a session is disabled session=tms-257")
+        served.await_log("interface table has no room: 257 interfaces with a session are wanted, it holds 256")
         tables = device.read_bytes()
         served.ok("ModifyTrafficMirrorSession", TrafficMirrorSessionId="tms-300", VirtualNetworkId="7")
         self.assertEqual(served.call("CreateTrafficMirrorSession", {
@@ -624,7 +624,7 @@ class Serve(unittest.TestCase):
         self.mirrored(served)
         self.write(network(without="a"))
         self.reload(served, "configuration reloaded")
-        self.assertIn("its source is gone session=tms-1", served.log())
+        served.await_log("its source is gone session=tms-1")
         self.assertNotEqual(self.send(served)[0]["Outcome"], "mirrored")
         self.assertEqual(self.sessions(served), [])
         self.write(network())
