@@ -10,7 +10,6 @@
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
 #include <boost/beast/ssl.hpp>
-#include <csignal>
 #include <list>
 
 #include "http_head.hpp"
@@ -122,7 +121,6 @@ struct HttpServer::State : std::enable_shared_from_this<State> {
     std::size_t accepting = 0;                   ///< listeners that await a connection
     std::function<void(int)> on_signal;
     std::optional<asio::signal_set> signals;
-    std::vector<int> watched;
     asio::steady_timer watch{io}, end{io};
     std::list<asio::steady_timer> ticks;
     bool watching = false;
@@ -730,8 +728,6 @@ void HttpServer::end() {
     state_->end.cancel();
     state_->watch.cancel();
     state_->signals.reset();
-    // Without the set a late one would end the process before it has ended in order.
-    for (const int number : state_->watched) std::signal(number, SIG_IGN);
     state_->io.poll();
 }
 
@@ -743,7 +739,6 @@ std::size_t HttpServer::connections() const { return state_->connections(); }
 
 void HttpServer::watch(const std::vector<int>& signals, std::function<void(int)> on_signal) {
     state_->on_signal = std::move(on_signal);
-    state_->watched = signals;
     state_->signals.emplace(state_->io);
     // Asio gives a signal its default back when the last set that has it ends. The process would
     // then die of one that comes while it ends; so another set keeps each to the last.
