@@ -119,8 +119,11 @@ constexpr std::size_t plain_items = 2000;
 // What all new listings together take before other requests have their turn, and then each.
 constexpr std::chrono::milliseconds first_portions{20}, next_portion{4};
 
-Portion portion(std::chrono::milliseconds time) {
-    return {plain_items, Portion::Clock::now() + time};
+// A listing of so few objects is always made in one portion: it shows them as of one moment.
+constexpr std::size_t at_once = 500;
+
+Portion portion(std::chrono::milliseconds time, std::size_t at_least = 0) {
+    return {plain_items, Portion::Clock::now() + time, at_least};
 }
 
 /// A listing as pieces of XML.
@@ -211,7 +214,7 @@ void RequestQueue::perform(Requests& requests) {
     }
     if (!together.empty()) {
         std::vector<Reply> replies;
-        attempt([&] { replies = requests.handle(together, portion(first_portions)); });
+        attempt([&] { replies = requests.handle(together, portion(first_portions, at_once)); });
         auto performed = std::exchange(performed_, {});
         for (std::size_t i = 0; i < replies.size(); ++i)
             if (replies[i].listing)

@@ -68,7 +68,8 @@ bool Listing::go_on(const Portion& portion) {
     constexpr unsigned looks = 8;  // between two of the clock
     for (unsigned n = 1; step(); ++n) {
         if (items_.size() >= portion.items) return true;
-        if (n % looks == 0 && portion.until != Portion::Clock::time_point::max() &&
+        if (n % looks == 0 && n >= portion.at_least &&
+            portion.until != Portion::Clock::time_point::max() &&
             Portion::Clock::now() >= portion.until)
             return true;
     }

@@ -57,6 +57,7 @@ struct Portion {
     using Clock = std::chrono::steady_clock;
     std::size_t items = std::numeric_limits<std::size_t>::max();
     Clock::time_point until = Clock::time_point::max();
+    std::size_t at_least = 0;  ///< objects are looked at whatever the time
 };
 
 /// What a Describe shows, made in portions: objects in creation order, of which each that exists
