@@ -7,6 +7,8 @@
 #include <cstdio>
 #include <random>
 
+#include "../driver/mirror_device.hpp"
+
 namespace mirrornic {
 namespace {
 
@@ -525,9 +527,13 @@ void Api::read_counters(const std::shared_ptr<Reading>& reading, Requests& reque
         next_reading_.reset();  // who comes from now on wants later counters
     }
     std::optional<Json> statistics;
+    auto failure = ErrorCode::internal_error;
     try {
         statistics = options_.statistics(begin);
         if (!statistics) return again();
+    } catch (const DeviceGone& error) {
+        failure = ErrorCode::unavailable;
+        options_.log(LogLevel::error, error.what(), {{"id", reading->calls.front()->id}});
     } catch (const std::exception& error) {
         options_.log(LogLevel::error, error.what(), {{"id", reading->calls.front()->id}});
     }
@@ -538,8 +544,7 @@ void Api::read_counters(const std::shared_ptr<Reading>& reading, Requests& reque
         else if (statistics)
             finish(*call, {200, "application/json", to_text(*statistics, 2) + "\n"}, "");
         else
-            fail(*call, ErrorCode::internal_error,
-                 "the counters could not be read; the log says why");
+            fail(*call, failure, "the counters could not be read; the log says why");
     }
 }
 

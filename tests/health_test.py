@@ -141,6 +141,10 @@ class Health(unittest.TestCase):
         for what in ("Sessions", "Targets", "Filters"):
             self.assertEqual(served.ok(f"DescribeTrafficMirror{what}").findall("*/item"), [])
         self.assertEqual(self.health(served), (503, "degraded", ["device"]))
+        self.assertEqual(served.http("GET", "/stats")[0], 503)
+        status, _, body = served.http("GET", "/metrics")
+        self.assertEqual(status, 200)
+        self.assertIn(b"process_", body)
 
     def test_all_ones(self):
         """V2 a card that reads as all ones is not ready: changes are Unavailable, reads are served, and it is used
