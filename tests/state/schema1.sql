@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: Apache-2.0
 -- A state file of schema version 1, as the program of commit 95c1200 wrote it: `sqlite3 state.sqlite .dump`, and the header's mark.
 PRAGMA application_id=1835952483;
 BEGIN TRANSACTION;
