@@ -25,10 +25,10 @@ WAIVERS = ROOT / "tests/coverage_waivers.txt"
 MINIMUM = ROOT / "tests/coverage_minimum.json"
 FIGURES = ("RTL lines", "RTL branches", "RTL toggles", "RTL control", "cover points", "C++ lines", "C++ branches")
 # Proofs, lint and synthesis run none of what is counted, and the other clients take the steps of boto3's. Random cases run
-# apart from the tests, without those that look for what is seeded. The soak and the test of scale hold the service to times
+# apart from the tests, without those that look for what is seeded. The soak, the stop and the scale test hold the service to times
 # that a build which counts does not keep; what they reach, other tests reach.
 LEFT_OUT = "prove|lint|synthesis|bench|verification|regress|soak|scale"
-LEFT_OUT_BY_NAME = "clients: (js|go|aws)"
+LEFT_OUT_BY_NAME = "clients: (js|go|aws)|^stop$"
 
 
 class Counts:
