@@ -40,7 +40,7 @@ def write_credentials(path, *keys):
 
 
 class Service:
-    """A running service; its log is a file. To be used in a `with`: what is left at its end is killed."""
+    """A running service; its log is a file. To be used in a `with`: what is left at its end is stopped."""
 
     def __init__(self, folder, config, *arguments, state="state.sqlite", stdin=None, ready=True, launcher=(),
                  listen="127.0.0.1:0"):
@@ -74,7 +74,11 @@ class Service:
 
     def __exit__(self, *_):
         if self.process.poll() is None:
-            self.process.kill()
+            self.process.terminate()
+            try:
+                self.process.wait(5)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
         self.process.wait()
         for stream in (self.process.stdout, self.process.stdin):
             if stream:
