@@ -339,7 +339,9 @@ std::string Api::let_in(const HttpRequest& request) const {
     if (options_.credentials)
         return options_.credentials->authenticate(request, options_.region,
                                                   std::chrono::system_clock::now());
-    check_host(request, is_local, "without --credentials it must name this host");
+    check_host(request, is_local,
+               "a service without --credentials takes requests of its own host alone, under "
+               "localhost or a loopback address");
     return "-";
 }
 
@@ -374,8 +376,9 @@ void Api::handle(HttpRequest request, const HttpPeer& peer, HttpServer::Respond 
         options_.log(LogLevel::warning, std::string("not let in: ") + denied.what(),
                      {{"id", call->id}, {"peer", call->peer.address}});
         fail(*call, expired ? ErrorCode::request_expired : ErrorCode::auth_failure,
-             expired ? "the request's time is not within 15 minutes of this host's"
-                     : "the request is not signed as a key of this service must");
+             expired                ? "the request's time is not within 15 minutes of this host's"
+             : options_.credentials ? "the request is not signed as a key of this service must"
+                                    : denied.what());  // which tells no secret
     } catch (const RequestError& error) {
         fail(*call, error.code, error.what());
     } catch (const std::exception& error) {
@@ -383,6 +386,18 @@ void Api::handle(HttpRequest request, const HttpPeer& peer, HttpServer::Respond 
         fail(*call, ErrorCode::internal_error,
              "the request could not be handled; the log says why");
     }
+}
+
+void Api::refused(const HttpPeer& peer, const std::string& why, HttpReply& reply) {
+    const std::string id = new_request_id();
+    const std::string code = reply.status ? std::to_string(reply.status) : "TLS";
+    reply.headers.emplace_back("x-amzn-RequestId", id);
+    reply.headers.emplace_back("Cache-Control", "no-store");
+    if (reply.status == 503) reply.headers.emplace_back("Retry-After", "1");
+    ++served_[{"other", code}];
+    durations_[std::size_t(Kind::refused)].add(0);
+    options_.log(LogLevel::info, "refused",
+                 {{"id", id}, {"peer", peer.address}, {"code", code}, {"why", why}});
 }
 
 void Api::refuse_method(Call& call, bool page) {
@@ -426,7 +441,9 @@ void Api::handle_action(const std::shared_ptr<Call>& call) {
         const std::string scheme = "AWS4-HMAC-SHA256 ";
         if (!post || authorization.size() != 1 ||
             authorization.front().compare(0, scheme.size(), scheme) != 0)
-            deny("a change must be a POST with an Authorization header of " + scheme);
+            deny(
+                "to a service without --credentials a change must be a POST with an "
+                "Authorization header of AWS4-HMAC-SHA256, which any AWS client sends");
     }
     check_permission(*call);
     call->kind = is_read(action.name) ? Kind::read : Kind::change;
@@ -599,6 +616,9 @@ void Api::finish_metrics(Call& call, const Requests* requests, const Json* stati
     }
     metrics.gauge("mirrornic_connections", "Connections that are open.");
     metrics.sample({}, std::uint64_t{options_.connections()});
+    metrics.counter("mirrornic_connections_displaced_total",
+                    "Connections that were closed for others because descriptors ran out.");
+    metrics.sample({}, options_.displaced());
     metrics.counter("mirrornic_requests_total",
                     "Requests answered, by action, page or \"other\", and by error code.");
     for (const auto& [key, count] : served_)

@@ -100,6 +100,7 @@ public:
         /// time. It throws when the device cannot be read.
         std::function<std::optional<Json>(bool begin)> statistics;
         std::function<std::size_t()> connections;  ///< that are open
+        std::function<std::uint64_t()> displaced;  ///< that made room for want of descriptors
         std::string version, map_hash;             ///< what /metrics says of the build
         /// Of the second listener, which serves the pages alone, without credentials: its address,
         /// and names that its requests may have as Host, in lower case.
@@ -117,6 +118,8 @@ public:
     /// To be the handler of an HttpServer. A request that is dropped on its way, with the queue or
     /// by an exception, is answered with Unavailable.
     void handle(HttpRequest request, const HttpPeer& peer, HttpServer::Respond respond);
+    /// To be the server's OnRefusal.
+    void refused(const HttpPeer& peer, const std::string& why, HttpReply& reply);
     void set_credentials(std::shared_ptr<const Credentials> credentials) {
         options_.credentials = std::move(credentials);
     }

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "http_server.hpp"
 
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -29,7 +33,9 @@ constexpr std::chrono::microseconds awake{100};       // wait() looks so long be
 constexpr std::chrono::milliseconds turn{5};          // of poll()
 constexpr std::chrono::milliseconds ask_again{1};     // for the next piece of a reply
 constexpr std::chrono::milliseconds look_after{100};  // from one look at the deadlines to the next
-constexpr std::chrono::seconds stalled{1};  // who takes none of a reply for so long makes room
+constexpr std::size_t own_files = 128;        // descriptors of the process beside connections
+constexpr std::chrono::seconds scarcity{10};  // of descriptors is over when none was met so long
+constexpr std::chrono::seconds stalled{1};    // who takes none of a reply for so long makes room
 
 /// What a connection waits for. The enumerators' order is that in which connections make room.
 enum class Phase {
@@ -73,6 +79,9 @@ public:
     virtual void expire() = 0;
     /// Closes at once; a request that was taken is answered with 503.
     virtual void abort() = 0;
+    /// Closes at once, and tells nobody.
+    virtual void close_now() = 0;
+    virtual bool holds_socket() const = 0;
     /// Asks for the next piece of the reply.
     virtual void ask() = 0;
 
@@ -96,8 +105,10 @@ private:
 };
 
 struct HttpServer::State : std::enable_shared_from_this<State> {
-    State(const HttpLimits& http_limits, Handler request_handler)
-        : limits(http_limits), handler(std::move(request_handler)) {}
+    State(const HttpLimits& http_limits, Handler request_handler, OnRefusal refusal_handler)
+        : limits(http_limits),
+          handler(std::move(request_handler)),
+          on_refusal(std::move(refusal_handler)) {}
 
     struct Listener {
         Listener(asio::io_context& io, std::size_t its_number)
@@ -111,6 +122,7 @@ struct HttpServer::State : std::enable_shared_from_this<State> {
 
     const HttpLimits limits;
     Handler handler;
+    OnRefusal on_refusal;
     asio::io_context io{1};
     /// Without it the context would stop for good as soon as nothing is under way.
     asio::executor_work_guard<asio::io_context::executor_type> work{io.get_executor()};
@@ -119,6 +131,8 @@ struct HttpServer::State : std::enable_shared_from_this<State> {
     std::vector<std::shared_ptr<Place>> asking;  ///< whose reply's next piece is not there yet
     bool stopping = false, cut = false;          ///< cut: HttpLimits::stop is over
     std::size_t accepting = 0;                   ///< listeners that await a connection
+    std::uint64_t displaced = 0;
+    std::optional<Clock::time_point> short_since;  ///< the last time that descriptors were
     std::function<void(int)> on_signal;
     std::optional<asio::signal_set> signals;
     asio::steady_timer watch{io}, end{io};
@@ -130,7 +144,10 @@ struct HttpServer::State : std::enable_shared_from_this<State> {
     void listen(const HttpListener& at);
     void accept(Listener& listener);
     void take(Listener& listener, tcp::socket socket);
-    bool make_room(const std::string& network);
+    bool make_room(const std::string& network, bool scarce);
+    Place* first_to_go(bool scarce);
+    bool make_room_at_once();
+    bool runs_short(int socket);
     void await_signal();
     void await_tick(asio::steady_timer& timer, std::chrono::milliseconds period,
                     std::function<void()> on_tick);
@@ -203,7 +220,8 @@ public:
             stream_.async_handshake(asio::ssl::stream_base::server,
                                     [self = self()](error_code error) {
                                         self->shaken_ = !error;
-                                        if (!error) self->await_request();
+                                        if (!error) return self->await_request();
+                                        self->tell_handshake(error);
                                     });
         } else {
             await_request();
@@ -212,7 +230,7 @@ public:
 
     void refuse() override {
         if (tls) return;  // there is no way to say so before a handshake
-        send(plain(503, "too many connections"));
+        refuse({503, "too many connections"});
     }
 
     void end_idle() override {
@@ -231,6 +249,14 @@ public:
         close_now();
     }
 
+    void close_now() override {
+        error_code ignored;
+        socket().close(ignored);
+        enter(Phase::closing, limits().linger);
+    }
+
+    bool holds_socket() const override { return beast::get_lowest_layer(stream_).is_open(); }
+
     void ask() override {
         if (open() && pieces_) send_piece();
     }
@@ -243,10 +269,20 @@ private:
     tcp::socket& socket() { return beast::get_lowest_layer(stream_); }
     bool open() { return socket().is_open(); }
 
-    void close_now() {
-        error_code ignored;
-        socket().close(ignored);
-        enter(Phase::closing, limits().linger);
+    /// Of those that end by what the peer sent, and not by its going away.
+    void tell_handshake(error_code error) {
+        if (error.category() != asio::error::get_ssl_category() || !server_->on_refusal) return;
+        const bool http =
+            ERR_GET_REASON(static_cast<unsigned long>(error.value())) == SSL_R_HTTP_REQUEST;
+        HttpReply nobody_reads{0, "", ""};
+        try {
+            server_->on_refusal(peer_,
+                                http ? "a plain HTTP request has come, and this port speaks TLS: "
+                                       "ask for https://"
+                                     : "no TLS: " + error.message(),
+                                nobody_reads);
+        } catch (const std::exception&) {  // nobody to tell
+        }
     }
 
     /// The read of a request ends with an error, and the connection in order.
@@ -311,7 +347,13 @@ private:
 
     void refuse(const HttpFault& fault) {
         keep_alive_ = false;
-        send(plain(fault.status, fault.what()));
+        HttpReply reply = plain(fault.status, fault.what());
+        reply.headers = fault.headers;
+        try {
+            if (server_->on_refusal) server_->on_refusal(peer_, fault.what(), reply);
+        } catch (const std::exception&) {  // it is refused all the same
+        }
+        send(std::move(reply));
     }
 
     /// The head is in the buffer. Beast parses it; what its parser lets pass is checked before it
@@ -329,15 +371,19 @@ private:
         version_ = message.version();
         const unsigned minor = version_ - 10;
         request_ = {};
+        chunks_.reset();
         request_.method = std::string(message.method_string());
         for (const auto& field : message)
             request_.headers.emplace_back(std::string(field.name_string()),
                                           std::string(field.value()));
         check_framing(request_, minor);
-        take_target(request_, {message.target().data(), message.target().size()}, minor);
+        take_target(request_, {message.target().data(), message.target().size()}, minor, tls);
         const bool expects = expects_continue(request_, minor);
         keep_alive_ = parser_->keep_alive();
         if (parser_->is_done()) return handle();
+        check_coding(request_);
+        if (parser_->chunked())
+            chunks_.emplace(ChunkedBody::Limits{limits().body, limits().header, limits().fields});
         if (expects && buffer_.size() == 0)
             asio::async_write(stream_, asio::buffer("HTTP/1.1 100 Continue\r\n\r\n", 25),
                               [self = self()](error_code failure, std::size_t) {
@@ -349,6 +395,7 @@ private:
     }
 
     void read_body() {
+        if (chunks_) return read_chunks();
         reads_ = true;
         http::async_read(stream_, buffer_, *parser_,
                          [self = self()](error_code error, std::size_t) {
@@ -358,11 +405,28 @@ private:
                          });
     }
 
+    /// Beast's parser takes more for a chunk than the grammar does.
+    void read_chunks() {
+        const auto bytes = buffer_.data();
+        try {
+            buffer_.consume(chunks_->take({static_cast<const char*>(bytes.data()), bytes.size()}));
+        } catch (const HttpFault& fault) {
+            return refuse(fault);
+        }
+        if (chunks_->whole()) return handle();
+        reads_ = true;
+        stream_.async_read_some(buffer_.prepare(buffer_.max_size() - buffer_.size()),
+                                [self = self()](error_code error, std::size_t got) {
+                                    self->reads_ = false;
+                                    if (error) return self->close();
+                                    self->buffer_.commit(got);
+                                    self->read_chunks();
+                                });
+    }
+
     void refuse_body(error_code error) {
         static const auto& of_http = http::make_error_code(http::error::bad_method).category();
         if (error == http::error::body_limit) return refuse({413, "the body is too long"});
-        if (error == http::error::buffer_overflow)
-            return refuse({431, "the trailers or a chunk's extensions are too long"});
         if (error.category() != of_http || error == http::error::end_of_stream ||
             error == http::error::partial_message)
             return close();
@@ -374,7 +438,7 @@ private:
     void handle() {
         finished_ = true;
         enter(Phase::handling);
-        request_.body = std::move(parser_->get().body());
+        request_.body = std::move(chunks_ ? chunks_->text() : parser_->get().body());
         const HttpServer::Respond respond([self = self()](HttpReply reply) {
             if (self->phase() == Phase::handling && self->open()) self->send(std::move(reply));
         });
@@ -522,10 +586,11 @@ private:
     }
 
     Stream stream_;
-    beast::flat_buffer buffer_{limits().header + 4096};  ///< trailers are bounded by it too
+    beast::flat_buffer buffer_{limits().header + 4096};
     std::optional<HeadScanner> scanner_;
     HttpRequest request_;
     std::optional<http::request_parser<http::string_body>> parser_;
+    std::optional<ChunkedBody> chunks_;  ///< of the request in hand, when its body is so
     std::unique_ptr<Pieces> pieces_;
     bool shaken_ = false;    ///< TLS is up
     bool reads_ = false;     ///< a read of a request is under way,
@@ -584,7 +649,11 @@ void HttpServer::State::accept(Listener& listener) {
             if (!error) self->take(listener, std::move(socket));
             if (self->stopping) return;
             if (!error) return self->accept(listener);
-            // Out of descriptors, say: others may end meanwhile.
+            if (error == asio::error::no_descriptors) {
+                self->short_since = Clock::now();
+                self->make_room_at_once();
+            }
+            // One that makes room does so meanwhile, or a file is closed.
             listener.retry.expires_after(std::chrono::milliseconds(50));
             listener.retry.async_wait([self, &listener](error_code cancelled) {
                 if (!cancelled && !self->stopping) self->accept(listener);
@@ -605,7 +674,7 @@ void HttpServer::State::take(Listener& listener, tcp::socket socket) {
         const auto bytes = address.to_v6().to_bytes();
         network.assign(bytes.begin(), bytes.begin() + 8);
     }
-    const bool room = make_room(network);
+    const bool room = make_room(network, runs_short(socket.native_handle()));
     const HttpPeer peer{address.to_string(), listener.number};
     std::shared_ptr<Place> place;
     if (listener.tls)
@@ -622,21 +691,57 @@ void HttpServer::State::take(Listener& listener, tcp::socket socket) {
 
 /// Of a peer's unfinished connections and, when all places are taken, of all connections the one
 /// that has waited longest ends. @return whether there is a place.
-bool HttpServer::State::make_room(const std::string& network) {
+/// @param scarce descriptors are
+bool HttpServer::State::make_room(const std::string& network, bool scarce) {
     const auto& fresh = in(Phase::fresh);
     const auto same = [&](const Place* place) { return place->network() == network; };
     if (std::size_t(std::count_if(fresh.begin(), fresh.end(), same)) >= limits.unfinished)
         (*std::find_if(fresh.begin(), fresh.end(), same))->expire();
+    if (scarce) return make_room_at_once() || connections() == 0;
     if (connections() < limits.connections) return true;
-    for (const Phase phase :
-         {Phase::closing, Phase::fresh, Phase::idle, Phase::reading, Phase::writing}) {
-        if (in(phase).empty()) continue;
-        Place& place = *in(phase).front();
-        if (phase == Phase::writing && Clock::now() - place.since() < stalled) continue;
-        place.expire();
-        return true;
+    Place* const place = first_to_go(false);
+    if (place) place->expire();
+    return place;
+}
+
+/// Null: all are at work. Where descriptors are scarce, who has had its replies goes before who is
+/// about to ask, and whose socket is closed has none to give.
+Place* HttpServer::State::first_to_go(bool scarce) {
+    const Phase before = scarce ? Phase::idle : Phase::fresh;
+    const Phase after = scarce ? Phase::fresh : Phase::idle;
+    for (const Phase phase : {Phase::closing, before, after, Phase::reading, Phase::writing})
+        for (Place* place : in(phase)) {
+            if (scarce && !place->holds_socket()) continue;
+            if (phase == Phase::writing && Clock::now() - place->since() < stalled) break;
+            return place;
+        }
+    return nullptr;
+}
+
+/// Closes a connection without waiting for its peer, so that its descriptor is free.
+bool HttpServer::State::make_room_at_once() {
+    Place* const place = first_to_go(true);
+    if (!place) return false;
+    place->close_now();
+    ++displaced;
+    return true;
+}
+
+/// Whether fewer descriptors are left than the process needs for its files.
+bool HttpServer::State::runs_short(int socket) {
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || connections() + own_files < limit.rlim_cur)
+        return false;
+    std::vector<int> spare;  // that there are so many more is known by taking them
+    while (spare.size() < limits.spare_descriptors) {
+        const int next = ::fcntl(socket, F_DUPFD_CLOEXEC, 0);
+        if (next < 0) break;
+        spare.push_back(next);
     }
-    return false;
+    for (const int each : spare) ::close(each);
+    const bool is_short = spare.size() < limits.spare_descriptors;
+    if (is_short) short_since = Clock::now();
+    return is_short;
 }
 
 /// Ends the connections whose time is over, again and again while there are any.
@@ -706,8 +811,8 @@ bool HttpServer::State::run() {
     return true;
 }
 
-HttpServer::HttpServer(const HttpOptions& options, Handler handler)
-    : state_(std::make_shared<State>(options.limits, std::move(handler))) {
+HttpServer::HttpServer(const HttpOptions& options, Handler handler, OnRefusal on_refusal)
+    : state_(std::make_shared<State>(options.limits, std::move(handler), std::move(on_refusal))) {
     try {
         state_->listen(options);
         for (const HttpListener& listener : options.further) state_->listen(listener);
@@ -722,6 +827,7 @@ HttpServer::~HttpServer() { end(); }
 /// What is under way holds the state: it has to end for the state to go.
 void HttpServer::end() {
     state_->handler = nullptr;
+    state_->on_refusal = nullptr;
     state_->on_signal = [](int) {};
     stop();
     state_->abort();
@@ -736,6 +842,12 @@ std::string HttpServer::url(std::size_t listener) const {
 }
 
 std::size_t HttpServer::connections() const { return state_->connections(); }
+
+std::uint64_t HttpServer::displaced() const { return state_->displaced; }
+
+bool HttpServer::lacks_descriptors() const {
+    return state_->short_since && Clock::now() - *state_->short_since < scarcity;
+}
 
 void HttpServer::watch(const std::vector<int>& signals, std::function<void(int)> on_signal) {
     state_->on_signal = std::move(on_signal);

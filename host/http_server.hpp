@@ -26,11 +26,11 @@ struct HttpReply {
 };
 
 struct HttpLimits {
-    std::size_t header =
-        16 << 10;                ///< bytes of a request's line and headers; about that for trailers
-    std::size_t fields = 100;    ///< lines of a header
-    std::size_t body = 1 << 20;  ///< bytes
-    std::size_t connections = 256;     ///< at once
+    std::size_t header = 16 << 10;      ///< bytes of a request's line and headers; of its trailers
+    std::size_t fields = 100;           ///< lines of a header
+    std::size_t body = 1 << 20;         ///< bytes
+    std::size_t connections = 256;      ///< at once
+    std::size_t spare_descriptors = 4;  ///< that connections leave to the process's files
     std::size_t unfinished = 64;       ///< of these from one peer, before their first whole request
     std::chrono::seconds request{10};  ///< from a request's first byte to its last; for a reply, or
                                        ///< for one piece of a reply in pieces
@@ -74,14 +74,22 @@ public:
     /// Called for each request, by poll() or wait(). What it throws is answered with 500.
     using Handler = std::function<void(HttpRequest request, const HttpPeer& peer, Respond respond)>;
 
+    /// Called with the reply to what is refused before it is a request, which may be given further
+    /// headers, and the reason. Of a failed TLS handshake the status is 0, and nobody gets a reply.
+    using OnRefusal =
+        std::function<void(const HttpPeer& peer, const std::string& why, HttpReply& reply)>;
+
     /// Binds and listens. @throws std::runtime_error that names address or file.
-    HttpServer(const HttpOptions& options, Handler handler);
+    HttpServer(const HttpOptions& options, Handler handler, OnRefusal on_refusal = nullptr);
     /// Closes all connections. A Respond that is left may be called, and does nothing.
     ~HttpServer();
 
     /// "http://127.0.0.1:4580", with the port that was bound.
     std::string url(std::size_t listener = 0) const;
     std::size_t connections() const;  ///< that are open, of all listeners
+    std::uint64_t displaced() const;  ///< connections that made room because descriptors ran out
+    /// Whether, in the last 10 seconds, connections made room because descriptors ran out.
+    bool lacks_descriptors() const;
     /// Calls `on_signal` for each of these signals, from poll() or wait(). From the server's end on
     /// they are ignored.
     void watch(const std::vector<int>& signals, std::function<void(int)> on_signal);

@@ -124,6 +124,7 @@ private:
     void look_at_device();
     void reopen();
     void tell_health();
+    void watch_connections();
     void warn_of_sessions(const Requests& requests);
     std::optional<Json> read_statistics(bool begin);
     void print_ready();
@@ -154,6 +155,7 @@ private:
     Health health_;
     std::optional<std::string> device_seen_;          ///< its trouble, as the last look at it found
     std::optional<FileIdentity> registers_identity_;  ///< of a mapped device's file
+    bool lacks_descriptors_ = false;                  ///< as it was said
     std::optional<std::string> input_trouble_;        ///< what ended the capture, if it was damage
     std::optional<DevicePlane> plane_;
     std::optional<Requests> requests_;
@@ -214,6 +216,7 @@ Server::Server(const ServeOptions& options)
     api.credentials = credentials;
     api.statistics = [this](bool begin) { return read_statistics(begin); };
     api.connections = [this] { return http_->connections(); };
+    api.displaced = [this] { return http_->displaced(); };
     api.version = MIRRORNIC_VERSION;
     api.map_hash = map_hash;
     if (!options.http.further.empty())
@@ -222,10 +225,14 @@ Server::Server(const ServeOptions& options)
     api.health = &health_;
     api.log = log_;
     api_.emplace(queue_, std::move(api));
-    http_.emplace(options.http,
-                  [this](HttpRequest request, const HttpPeer& peer, HttpServer::Respond respond) {
-                      api_->handle(std::move(request), peer, std::move(respond));
-                  });
+    http_.emplace(
+        options.http,
+        [this](HttpRequest request, const HttpPeer& peer, HttpServer::Respond respond) {
+            api_->handle(std::move(request), peer, std::move(respond));
+        },
+        [this](const HttpPeer& peer, const std::string& why, HttpReply& reply) {
+            api_->refused(peer, why, reply);
+        });
 }
 
 /// @throws StoreError when there are objects that were not imported.
@@ -280,6 +287,7 @@ void Server::tick() {
     dispose();
     if (again_) reload();
     watch_outputs();
+    watch_connections();
     tell_health();
 }
 
@@ -302,6 +310,19 @@ void Server::reopen() {
     device_ = &*mapped_device_;
     plane_->use(device_);
     requests_->data_plane_is_new();
+}
+
+/// Says once when descriptors run out and once when they are enough again. Called each second.
+void Server::watch_connections() {
+    if (lacks_descriptors_ == http_->lacks_descriptors()) return;
+    lacks_descriptors_ = !lacks_descriptors_;
+    if (lacks_descriptors_)
+        log_(LogLevel::warning,
+             "descriptors run out: idle connections are closed for new ones; a higher "
+             "`ulimit -n` ends that",
+             {{"connections", http_->connections()}});
+    else
+        log_(LogLevel::info, "there are enough descriptors again", {});
 }
 
 void Server::tell_health() {

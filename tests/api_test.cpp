@@ -18,6 +18,7 @@ struct Asked {
         options.region = "us-east-1";
         options.statistics = [](bool) -> std::optional<Json> { return Json::object(); };
         options.connections = [] { return std::size_t{1}; };
+        options.displaced = [] { return std::uint64_t{0}; };
         options.admin_address = IpAddress::parse("127.0.0.1");
         options.health = &health;
         options.log = [](LogLevel, const std::string&, const LogFields&) {};

@@ -25,8 +25,8 @@ class Folder(unittest.TestCase):
         self.folder = Path(tempfile.mkdtemp())
         self.addCleanup(shutil.rmtree, self.folder)
 
-    def serve(self, *arguments):
-        served = Service(self.folder, CONFIG, *arguments)
+    def serve(self, *arguments, **more):
+        served = Service(self.folder, CONFIG, *arguments, **more)
         self.addCleanup(served.__exit__)
         return served
 
@@ -97,6 +97,56 @@ class Slow(Folder):
             connection.sendall(b"GET / HT")
         for _ in range(5):
             self.assertLess(self.ask(self.connect(served)), 2)
+
+    def test_descriptors(self):
+        """C17 where descriptors run out, idle connections make room, the longest waiting first: each new client is served
+        at once, the log says so once, the process keeps what it needs for a reload, does not spin, and is well again."""
+        for limit in (20, 24, 40, 64):
+            with self.subTest(limit=limit):
+                served = self.serve(state=f"state-{limit}", launcher=["prlimit", f"--nofile={limit}"])
+                files = Path(f"/proc/{served.process.pid}/fd")
+                before, kept, longest = len(list(files.iterdir())), [], 0
+                for _ in range(100):
+                    kept.append(self.connect(served))
+                    longest = max(longest, self.ask(kept[-1]))
+                self.assertLess(longest, 0.5)
+                self.assertLess(self.ask(kept[-1]), 0.5)
+                room = max(limit - 4 - before, 1)
+                self.assertEqual(len(list(files.iterdir())), before + room)
+                self.assertEqual(self.open_of(kept), room)
+                self.assertEqual(self.open_of(kept[-room:]), room)
+                served.process.send_signal(signal.SIGHUP)
+                served.await_log("configuration reloaded")
+                served.await_log("descriptors run out")
+                text = self.get(served, "/metrics")
+                self.assertGreater(int(re.search(r"^mirrornic_connections_displaced_total (\d+)$", text, re.M)[1]), 30)
+
+                def used():
+                    return sum(map(int, Path(f"/proc/{served.process.pid}/stat").read_text().rsplit(")")[1].split()[11:13]))
+                start = used()
+                time.sleep(1)
+                self.assertLess(used() - start, 20)  # of 100
+                if limit == 40:
+                    for connection in kept:
+                        connection.close()
+                    served.await_log("enough descriptors again")
+                self.assertEqual(served.log().count("descriptors run out"), 1)
+                served.stop()
+
+    def test_descriptors_with_slow_clients(self):
+        """C17 clients that never complete a request do not keep others out when descriptors run out."""
+        served, slow = self.serve(launcher=["prlimit", "--nofile=40"]), []
+        for _ in range(100):
+            slow.append(self.connect(served))
+            slow[-1].sendall(b"GET /health HTTP/1.1\r\nX-Slow: ")
+        for _ in range(30):
+            self.assertLess(self.ask(self.connect(served)), 0.5)
+        served.stop()
+
+    def get(self, served, target):
+        with self.connect(served) as connection:
+            connection.sendall(f"GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+            return b"".join(iter(lambda: connection.recv(65536), b"")).decode()
 
     def test_stop_with_stalled(self):
         """A3 half a request and a reply that is not read do not hold up the stop, which answers what has come."""
@@ -192,6 +242,22 @@ class Tls(Folder):
         self.assertIn("TLS_", handshake("-tls1_3"))
         for version in ("-tls1", "-tls1_1"):
             self.assertIsNone(handshake(version, "-cipher", "DEFAULT:@SECLEVEL=0"), version)
+
+    def test_failed_handshakes(self):
+        """C16 what comes to a TLS port without being TLS is in the log, with what to do, and counted."""
+        certificate, key = service.make_certificate(self.folder)
+        served = self.serve("--tls-cert", certificate, "--tls-key", key)
+        for data in (GET + b"\r\n", b"\0" * 50):
+            with socket.create_connection(("127.0.0.1", served.port), 5) as connection:
+                connection.sendall(data)
+                while connection.recv(4096):
+                    pass
+        served.await_log("a plain HTTP request has come, and this port speaks TLS: ask for https://")
+        served.await_log("no TLS")
+        got = self.raw(served, self.context(certificate),
+                       b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").decode()
+        self.assertIn('mirrornic_requests_total{action="other",code="TLS"} 2', got)
+        served.stop()
 
     def test_slow_handshakes(self):
         """C17 connections that begin no handshake, or half of one, keep nobody out of TLS."""

@@ -104,6 +104,22 @@ TABLE = [
     ("LF in an extension", "9112 7.1.1", coded(C, body=b"5;a\nb\r\nabcde\r\n0\r\n\r\n"), "400", CLOSES, 0),
     ("extensions that are huge", "9112 7.1.1", coded(C, body=b"5;a=" + b"x" * 40000 + b"\r\nabcde\r\n0\r\n\r\n"),
      "431", CLOSES, 0),
+    ("white space before an extension", "9112 7.1.1", coded(C, body=chunks(FORMED, extension=b' \t; a = b ;c= "d\\""')),
+     "200", STAYS, 1),
+    *((f"size line {line!r}", "9112 7.1", coded(C, body=line + b"abcde\r\n0\r\n\r\n" + make()), "400", CLOSES, 0) for line in (
+        b"\n", b"5\n", b"5\r5\r\n", b"5 \r\n", b"5\t\r\n", b" 5\r\n", b"\r\n", b";a\r\n", b"5 5\r\n", b"5,\r\n", b"5;\r\n", b"5;;a\r\n",
+        b"5;a=\r\n", b'5;a="b\r\n', b'5;a="b"c\r\n', b"5;a=b c\r\n", b"5;a \r\n", b"5;a\0\r\n", b"5;a=\x7f\r\n", b"5;a\n\r\n",
+        b"5;a\r\r\n", b"5a b\r\n", b"+5\r\n", b"5_0\r\n", b"5h\r\n", b"5.0\r\n")),
+    *((f"last chunk's line {line!r}", "9112 7.1", coded(C, body=b"5\r\nabcde\r\n" + line + b"\r\n" + make()), "400", CLOSES, 0)
+      for line in (b"0\n", b"0 \r\n", b"0;\r\n", b"0\r0\r\n", b"\r\n")),
+    *((f"behind a chunk {end!r}", "9112 7.1", coded(C, body=b"5\r\nabcde" + end + b"0\r\n\r\n" + make()), "400", CLOSES, 0)
+      for end in (b"\n", b"\r", b"\r\r\n", b" \r\n", b"0\r\n", b"")),
+    *((f"end of a chunked body {end!r}", "9112 7.1.2", coded(C, body=chunks(FORMED, last=b"0\r\n" + end) + make()), "400",
+       CLOSES, 0) for end in (b"\n", b"\rx", b" \r\n", b"\0\r\n")),
+    ("extensions of many chunks that are huge together", "9112 7.1.1",
+     coded(C, body=chunks(b"x" * 1000, 1, extension=b";a=" + b"b" * 30)), "431", CLOSES, 0),
+    ("one-byte chunks", "9112 7.1", coded(C, body=chunks(FORMED, 1)), "200", STAYS, 1),
+    ("a request behind chunks", "9112 9.3.2", coded(C) + make(), "200 200", STAYS, 2),
     # Trailers
     ("trailer", "9112 7.1.2", coded(C, body=chunks(FORMED, last=b"0\r\nA: b\r\n\r\n")), "200", STAYS, 1),
     ("Authorization in a trailer", "9110 6.5.1", head("POST / HTTP/1.1", f"Content-Type: {FORM}", C) +
@@ -113,6 +129,16 @@ TABLE = [
      "200", STAYS, 1),
     ("trailers that are huge", "9110 15.5.14", coded(C, body=chunks(FORMED, last=b"0\r\nA: " + b"b" * 40000 + b"\r\n\r\n")),
      "431", CLOSES, 0),
+    ("Content-Length in a trailer", "9110 6.5.1",
+     coded(C, body=chunks(FORMED, last=f"0\r\nContent-Length: {len(make())}\r\n\r\n".encode())) + make(), "200 200", STAYS, 2),
+    ("Transfer-Encoding in a trailer", "9110 6.5.1",
+     coded(C, body=chunks(FORMED, last=b"0\r\nTransfer-Encoding: chunked\r\n\r\n")) + make(), "200 200", STAYS, 2),
+    ("Expect in a trailer", "9110 6.5.1", coded(C, body=chunks(FORMED, last=b"0\r\nExpect: x\r\n\r\n")), "200", STAYS, 1),
+    *((f"trailer {lines!r}", "9112 5.2", coded(C, body=chunks(FORMED, last=b"0\r\n" + lines + b"\r\n\r\n") + make()), "400", CLOSES,
+       0) for lines in (b"A: b\r\n c", b"A: b\r\n\tc", b"A:\r\n ", b" A: b", b"A : b", b": b", b"A: b\nB: c", b"A: b\rB: c", b"A: \0",
+                        b"A\n")),
+    ("many trailers", "6585 5", coded(C, body=chunks(FORMED, last=b"0\r\n" + b"A: b\r\n" * 200 + b"\r\n")), "431", CLOSES, 0),
+    ("90 trailers", "6585 5", coded(C, body=chunks(FORMED, last=b"0\r\n" + b"A: b\r\n" * 90 + b"\r\n")), "200", STAYS, 1),
     ("trailer that is none", "9112 7.1.2", coded(C, body=chunks(FORMED, last=b"0\r\nA b\r\n\r\n")), "400", CLOSES, 0),
     # Content-Length
     ("Content-Length", "9112 6.2", make(), "200", STAYS, 1),
@@ -219,16 +245,36 @@ TABLE = [
     ("absolute target without a host", "9110 4.2.1", get(f"http://{READ}"), "400", CLOSES, 0),
     ("target of another scheme", "9112 3.2.2", get(f"ftp://localhost{READ}"), "400", CLOSES, 0),
     ("target that is no path", "9112 3.2", get("health"), "400", CLOSES, 0),
+    ("absolute https target", "9110 7.4", get(f"https://localhost{READ}"), "421", CLOSES, 0),
+    ("absolute https target of a change", "9110 7.4", make(target="HTTPS://localhost/"), "421", CLOSES, 0),
+    ("absolute target with a port over 65535", "9112 3.2", get(f"http://localhost:99999{READ}", host="Host: localhost:99999"),
+     "400", CLOSES, 0),
+    ("absolute target with a comma", "9112 3.2", get(f"http://a,b{READ}", host="Host: a,b"), "400", CLOSES, 0),
     ("path that begins with //", "9112 3.2.1", get("//evil.example/"), "404", STAYS, 0),
     ("no Host", "9112 3.2", get(READ, host=""), "400", CLOSES, 0),
     ("no Host in HTTP/1.0", "9112 3.2", get(READ, version="1.0", host=""), "401", CLOSES, 0),
     ("two Hosts", "9112 3.2", get(READ, "Host: localhost"), "400", CLOSES, 0),
     ("two unlike Hosts", "9112 3.2", get(READ, "HOST: evil.example"), "400", CLOSES, 0),
     ("list of Hosts", "9112 3.2", get(READ, host="Host: localhost, localhost"), "400", CLOSES, 0),
+    ("list of Hosts without blanks", "9112 3.2", get(READ, host="Host: localhost,localhost"), "400", CLOSES, 0),
+    ("list of a Host and nothing", "9112 3.2", get(READ, host="Host: localhost,"), "400", CLOSES, 0),
+    ("Host whose port is over 65535", "9112 3.2", get(READ, host="Host: localhost:99999"), "400", CLOSES, 0),
+    ("Host whose port is over 64 bits", "9112 3.2", get(READ, host=f"Host: localhost:{2**64 + 80}"), "400", CLOSES, 0),
+    ("Host whose port is 65535", "9112 3.2", get(READ, host="Host: localhost:65535"), "200", STAYS, 0),
+    ("CONNECT of a port over 65535", "9112 3.2.3", get("localhost:65536", method="CONNECT"), "400", CLOSES, 0),
+    ("Host with brackets around no address", "9112 3.2", get(READ, host="Host: [:::]"), "400", CLOSES, 0),
     ("empty Host", "9112 3.2", get(READ, host="Host:"), "401", STAYS, 0),
     ("Host with a path", "9112 3.2", get(READ, host="Host: localhost/"), "400", CLOSES, 0),
     ("Host with a user", "9112 3.2", get(READ, host="Host: a@localhost"), "400", CLOSES, 0),
     ("Host whose port is a word", "9112 3.2", get(READ, host="Host: localhost:http"), "400", CLOSES, 0),
+    # Content-Encoding
+    ("gzip body", "9110 15.5.16", post("Content-Encoding: gzip", f"Content-Length: {len(FORMED)}", body=FORMED), "415", CLOSES, 0),
+    ("gzip chunks", "9110 15.5.16", coded(C, "Content-Encoding: gzip"), "415", CLOSES, 0),
+    ("gzip in a list", "9110 15.5.16", coded(C, "Content-Encoding: identity, x-gzip"), "415", CLOSES, 0),
+    ("unknown coding of a body", "9110 15.5.16", coded(C, "Content-Encoding: identity", "content-encoding: xyz"), "415", CLOSES,
+     0),
+    ("identity body", "9110 12.5.3", coded(C, "Content-Encoding: , Identity"), "200", STAYS, 1),
+    ("coding of no body", "9110 8.4", get(READ, "Content-Encoding: gzip"), "200", STAYS, 0),
     # Expect
     ("100-continue", "9110 10.1.1", (post(f"Content-Length: {len(FORMED)}", "Expect: 100-continue"), FORMED), "100 200",
      STAYS, 1),
@@ -240,6 +286,7 @@ TABLE = [
      0),
     ("100-continue in HTTP/1.0", "9110 10.1.1", post(f"Content-Length: {len(FORMED)}", "Expect: 100-continue", version="1.0",
                                                      body=FORMED), "200", CLOSES, 1),
+    ("100-continue of a gzip body", "9110 10.1.1", post(C, "Content-Encoding: gzip", "Expect: 100-continue"), "415", CLOSES, 0),
     ("another expectation", "9110 10.1.1", post("Expect: something", f"Content-Length: {len(FORMED)}", body=FORMED), "417",
      CLOSES, 0),
     # Connections
@@ -329,12 +376,14 @@ class Raw(unittest.TestCase):
         for name, section, data, statuses, stays, changes in TABLE:
             with self.subTest(name=name, section=section):
                 self.assertRegex(section, r"^(9110|9112|9113|6585) \S+$")
+                begin = time.monotonic()
                 try:
                     self.exchange(data if isinstance(data, tuple) else (data,), statuses.split(), stays)
                 finally:
                     performed = self.filters() - there
                     there += performed
                 self.assertEqual(performed, changes, "changes that were performed")
+                self.assertLess(time.monotonic() - begin, 5, "answered by a time limit")
         # The answers came at once, and none from a time limit.
         self.assertLess(time.monotonic() - start, 60)
 
@@ -381,6 +430,67 @@ class Raw(unittest.TestCase):
         with self.connect() as connection:
             connection.sendall(get(f"/?{MAKE}", SIGNED, method="HEAD"))
             self.assertEqual(Reader(connection).next(True)[1]["Allow"], "POST")
+
+    def reply_to(self, data):
+        with self.connect() as connection:
+            connection.sendall(data)
+            return Reader(connection).next()
+
+    def test_reasons(self):
+        """C14 a refusal says what is wrong with the request, and what to do: no signature is asked for where none would help."""
+        for data, status, words in (
+                (get(READ, host="Host: evil.example"), 401, ("Host is", "evil.example", "localhost")),
+                (get(READ, "Origin: http://evil.example"), 401, ("web page", "Origin")),
+                (get(READ, "Sec-Fetch-Site: cross-site"), 401, ("web page", "Sec-Fetch-Site")),
+                (get(f"/?{MAKE}"), 401, ("must be a POST", "Authorization")),
+                (get(f"/?{MAKE}", SIGNED), 401, ("must be a POST",)),
+                (make().replace(b"AWS4", b"AWS3"), 401, ("AWS4-HMAC-SHA256",)),
+                (get(f"https://localhost{READ}"), 421, ("https", "plain HTTP")),
+                (b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03" + bytes(40), 400, ("TLS", "plain HTTP", "http://", "--tls-cert")),
+                (coded(C, body=b"5\nabcde\r\n0\r\n\r\n"), 400, ("LF", "chunk")),
+                (post("Content-Encoding: gzip", "Content-Length: 3", body=b"abc"), 415, ("Content-Encoding",)),
+                (get(READ, host="Host: localhost:99999"), 400, ("Host", "port"))):
+            with self.subTest(data=data[:80]):
+                found, headers, body = self.reply_to(data)
+                text = body.decode()
+                self.assertEqual(found, status, text)
+                self.assertRegex(headers["x-amzn-RequestId"], "^[0-9a-f-]{36}$")
+                for word in words:
+                    self.assertIn(word, text.replace("&quot;", '"'))
+                self.assertNotIn("not signed", text)
+                if status == 415:
+                    self.assertEqual(headers["Accept-Encoding"], "identity")
+
+    def test_refused_heads(self):
+        """C16 what is refused before it is a request is counted by its status, and has a line in the log with its id."""
+        def counts():
+            text = self.served.http("GET", "/metrics")[2].decode()
+            of_refused = re.search(r'duration_seconds_count\{class="refused"\} (\d+)', text)
+            return ({code: int(number) for code, number in
+                     re.findall(r'mirrornic_requests_total\{action="other",code="(\d+)"\} (\d+)', text)}, int(of_refused[1]))
+
+        requests = {"400": b"nonsense\r\n\r\n", "413": post(f"Content-Length: {2**20 + 1}"), "414": b"x" * 20000,
+                    "415": coded(C, "Content-Encoding: br"), "417": get(READ, "Expect: x"), "421": get("https://localhost/"),
+                    "431": get(READ, "A: " + "b" * 17000), "501": coded("Transfer-Encoding: gzip, chunked"),
+                    "505": get(READ, version="3.0")}
+        before, refused = counts()
+        for status, data in requests.items():
+            for _ in range(3):
+                with self.connect() as connection:
+                    try:
+                        connection.sendall(data)
+                    except ConnectionError:
+                        pass
+                    found, headers, body = Reader(connection).next()
+                self.assertEqual(str(found), status)
+                line = self.served.await_log(headers["x-amzn-RequestId"]) and next(
+                    each for each in self.served.log().splitlines() if headers["x-amzn-RequestId"] in each)
+                self.assertIn(f"code={status}", line)
+                self.assertIn("127.0.0.1", line)
+                self.assertIn(body.decode().strip(), line.replace('\\"', '"'))
+        after, refused_then = counts()
+        self.assertEqual({status: after[status] - before.get(status, 0) for status in requests}, dict.fromkeys(requests, 3))
+        self.assertEqual(refused_then - refused, 3 * len(requests))
 
     def test_labels(self):
         """C16 the labels of /metrics are from a closed set, whatever was asked for, and its text is UTF-8."""
