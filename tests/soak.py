@@ -128,12 +128,9 @@ class Wire:
             self.line()
         else:
             body = self.bytes(int(fields.get(b"content-length", 0)))
-        if fields.get(b"connection") == b"close":
+        self.ended = fields.get(b"connection") == b"close"
+        if self.ended:
             self.close()
-            raise_after = True
-        else:
-            raise_after = False
-        self.ended = raise_after
         return status, body
 
 
@@ -184,7 +181,8 @@ class World:
 
 
 class Client(threading.Thread):
-    """Random requests on one connection; what they change is this client's alone."""
+    """Random requests on one connection; what they change is this client's alone. A connection that failed once is never
+    used again: the reply that was given up may still come, and would be taken for the next one."""
 
     def __init__(self, world, number):
         super().__init__(daemon=True, name=f"client {number}")
@@ -208,7 +206,9 @@ class Client(threading.Thread):
                     continue
                 try:
                     if self.generation != world.generation:
-                        self.connect()
+                        if self.wire:
+                            self.wire.close()
+                        self.wire = None
                         self.generation = world.generation
                         self.check_all()
                     if self.verified != world.verify:
@@ -216,9 +216,6 @@ class Client(threading.Thread):
                         self.check_all()
                     self.step()
                 except Gone as gone:
-                    if self.wire:
-                        self.wire.close()
-                    self.wire = None
                     if self.generation == world.generation and world.up.is_set() and not world.over.is_set():
                         time.sleep(0.2)  # a stop that is under way, or a crash, is known by then
                         if not world.alive():
@@ -233,18 +230,26 @@ class Client(threading.Thread):
 
     def connect(self):
         try:
-            self.wire = Wire(self.world.port, self.world.options.patience)
+            return Wire(self.world.port, self.world.options.patience)
         except OSError as error:
             raise Gone(f"cannot connect: {error}") from error
 
+    def exchange(self, *request):
+        """(status, body) of Wire.ask, on the kept connection or on a new one."""
+        wire, self.wire = self.wire or self.connect(), None
+        try:
+            status, body = wire.ask(*request)
+        except Exception:
+            wire.close()
+            raise
+        if not wire.ended:
+            self.wire = wire
+        return status, body
+
     def ask(self, action, parameters):
         """(status, code, XML or None). A reply that the world does not explain is a finding."""
-        if self.wire is None:
-            self.connect()
         self.last = f"{action} {parameters}"
-        status, body = self.wire.ask(form(action, parameters))
-        if self.wire.ended:
-            self.wire = None
+        status, body = self.exchange(form(action, parameters))
         code, xml = "", None
         try:
             xml = ElementTree.fromstring(body.decode().replace(NAMESPACE, ""))
@@ -331,7 +336,11 @@ class Client(threading.Thread):
 
     def token_again(self):
         action, parameters, element, made = self.chance.choice(self.tokens)
-        status, _, xml = self.ask(action, parameters)
+        try:
+            status, _, xml = self.ask(action, parameters)
+        except Gone:
+            self.pending.append(("create", parameters))
+            raise
         # A clock that has jumped ends tokens; then the request makes another object.
         if status == 200:
             found = xml.find(element).findtext(f"{element}Id")
@@ -524,12 +533,8 @@ class Client(threading.Thread):
 
     def page(self):
         path = self.chance.choice(["/health", "/metrics", "/stats"])
-        if self.wire is None:
-            self.connect()
         self.last = path
-        status, body = self.wire.ask(b"", "GET", path)
-        if self.wire.ended:
-            self.wire = None
+        status, body = self.exchange(b"", "GET", path)
         self.world.count(status, path)
         try:
             body.decode()
