@@ -28,6 +28,10 @@ using Clock = std::chrono::steady_clock;
 
 constexpr const char* no_reader = "nobody reads it";
 
+/// Records that come within this time are written together, so that whoever brings many small ones
+/// need not wake the thread for each.
+constexpr std::chrono::milliseconds gathering{2};
+
 /// The end of a chain of sinks: bytes that wait to be written.
 class PendingSink : public OutputSink {
 public:
@@ -74,6 +78,7 @@ struct LiveWriter::State {
     void set_trouble(const std::string& sentence);
     void call_wake(std::unique_lock<std::mutex>& lock);
     bool abandoned();
+    bool fall_asleep();
 
     // Set once.
     const std::string path, name;
@@ -100,6 +105,7 @@ struct LiveWriter::State {
     std::optional<Clock::time_point> writing_since, behind_since;
     std::function<void()> wake;
     bool finishing = false, abandon = false, finished = false;
+    bool asleep = false;  ///< the thread, until signal() is called
     std::thread thread;
 };
 
@@ -151,6 +157,13 @@ LiveWriter::State::Awaited LiveWriter::State::wait(short events, std::chrono::mi
 bool LiveWriter::State::abandoned() {
     const std::lock_guard lock(mutex);
     return abandon;
+}
+
+/// False: there is something to do.
+bool LiveWriter::State::fall_asleep() {
+    const std::lock_guard lock(mutex);
+    asleep = waiting.empty() && !finishing && !abandon;
+    return asleep;
 }
 
 /// Lets the mutex go to call the one who waits for room.
@@ -320,12 +333,12 @@ void LiveWriter::State::work() {
         }
         if (fill()) continue;
         if (ended) break;
-        const Awaited now = wait(0, std::chrono::milliseconds(0));
+        Awaited now = wait(0, gathering);
         if (now == Awaited::time) {
             settled();
-            if (wait(0, std::chrono::hours(1)) != Awaited::no_reader) continue;
+            if (fall_asleep()) now = wait(0, std::chrono::hours(1));
         }
-        if (now != Awaited::work) failed(EPIPE);
+        if (now == Awaited::no_reader) failed(EPIPE);
     }
     if (owned && fd >= 0 && ::close(std::exchange(fd, -1)) != 0) set_trouble(std::strerror(errno));
     const std::lock_guard lock(mutex);
@@ -377,8 +390,10 @@ void LiveWriter::take(Batch& batch) {
     if (batch.ends.empty()) return;
     start();
     State& state = *state_;
+    bool asleep = false;
     {
         const std::lock_guard lock(state.mutex);
+        asleep = std::exchange(state.asleep, false);
         Batch* const last = state.waiting.empty() ? nullptr : &state.waiting.back();
         const std::size_t begin = last ? last->size() : 0;
         if (last && begin + batch.size() <= last->bytes.size()) {
@@ -396,7 +411,7 @@ void LiveWriter::take(Batch& batch) {
             }
         }
     }
-    state.signal();
+    if (asleep) state.signal();
     batch.ends.clear();
     if (batch.bytes.size() != batch_bytes) batch.bytes.resize(batch_bytes);
 }
