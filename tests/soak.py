@@ -3,7 +3,8 @@
 """`mirrornic serve` for long in a hostile world (./dev soak, docs/verification.md). Clients send random requests: valid ones,
 whose replies they keep a model of, wrong ones, and bytes that are no HTTP. Meanwhile configurations are reloaded with holes,
 wrong and empty; the device's file is truncated, replaced and overwritten; disks are full; the clock jumps; readers of replies,
-of outputs and of the log stall or go away; and the service is stopped, or killed, and started again. Exit status 1 when
+of outputs and of the log stall or go away; another program locks the state; idle clients take all descriptors; and the
+service is stopped, or killed, and started again. Exit status 1 when
 anything was found that should not be: what counts is in docs/verification.md."""
 import argparse
 import collections
@@ -11,10 +12,13 @@ import json
 import os
 import random
 import re
+import resource
 import select
 import shutil
 import signal
 import socket
+import sqlite3
+import ssl
 import struct
 import subprocess
 import sys
@@ -24,6 +28,8 @@ import time
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from urllib.parse import quote, quote_from_bytes
+
+import service
 
 VERSION = "2016-11-15"
 NAMESPACE = f' xmlns="http://ec2.amazonaws.com/doc/{VERSION}/"'
@@ -72,10 +78,11 @@ class Gone(Exception):
 class Wire:
     """One kept connection, read by hand: what comes need not be right."""
 
-    def __init__(self, port, patience):
-        self.patience = patience
+    def __init__(self, port, patience, tls=None):
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=patience)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if tls:
+            self.socket = tls.wrap_socket(self.socket)
         self.port, self.buffer = port, b""
 
     def close(self):
@@ -152,7 +159,8 @@ class World:
         self.over = threading.Event()
         self.up = threading.Event()      # the service is to be asked
         self.verify = 0                  # raised: clients compare all that they know
-        self.port = self.generation = 0
+        self.port = self.admin = self.generation = 0
+        self.tls = None                  # what the port's connections are wrapped in
         self.alive = lambda: True        # the service's process runs
         self.trouble = set()             # what explains a 500 or a 503
         self.quiet_since = 0.0           # since when nothing explains it
@@ -175,6 +183,9 @@ class World:
             self.codes[f"{status} {code}".strip()] += 1
             if self.requests >= self.options.most:
                 self.over.set()
+
+    def wire(self):
+        return Wire(self.port, self.options.patience, self.tls)
 
     def explained(self):
         return bool(self.trouble) or time.monotonic() < self.quiet_since + 3 or not self.up.is_set()
@@ -230,7 +241,7 @@ class Client(threading.Thread):
 
     def connect(self):
         try:
-            return Wire(self.world.port, self.world.options.patience)
+            return self.world.wire()
         except OSError as error:
             raise Gone(f"cannot connect: {error}") from error
 
@@ -534,7 +545,17 @@ class Client(threading.Thread):
     def page(self):
         path = self.chance.choice(["/health", "/metrics", "/stats"])
         self.last = path
-        status, body = self.exchange(b"", "GET", path)
+        if self.chance.random() < 0.5:
+            status, body = self.exchange(b"", "GET", path)
+        else:
+            try:
+                wire = Wire(self.world.admin, self.world.options.patience)
+            except OSError as error:
+                raise Gone(f"cannot connect: {error}") from error
+            try:
+                status, body = wire.ask(b"", "GET", path)
+            finally:
+                wire.close()
         self.world.count(status, path)
         try:
             body.decode()
@@ -703,6 +724,9 @@ class Conductor:
         self.config = self.folder / "config.json"
         self.clock = self.folder / "clock"
         self.device = self.state / "device"
+        self.certificate, self.key = service.make_certificate(self.folder)
+        self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        self.tls.check_hostname, self.tls.verify_mode = False, ssl.CERT_NONE
         self.set_clock(0)
         self.process = self.log = self.out = self.feeder = None
         self.mode = "file"
@@ -730,10 +754,13 @@ class Conductor:
 
     def start(self, mode):
         self.mode = mode
-        arguments = [*os.environ["MIRRORNIC"].split(), "serve", "--listen", "127.0.0.1:0", "--config", str(self.config),
+        arguments = [*os.environ["MIRRORNIC"].split(), "serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--config", str(self.config),
                      "--state", str(self.state / "state.sqlite"), "--quota", "sources-per-target=100",
                      "--quota", "rules-per-filter=16", "--quota", "sessions-per-interface=3"]
         self.out = self.feeder = None
+        tls = self.chance.random() < 0.3
+        if tls:
+            arguments += ["--tls-cert", str(self.certificate), "--tls-key", str(self.key)]
         for name in ("in", "out"):
             (self.folder / name).unlink(missing_ok=True)
         for path in self.outputs.iterdir():
@@ -772,7 +799,10 @@ class Conductor:
         line = self.process.stdout.readline()
         if not line:
             return False
-        self.world.port = int(json.loads(line)["Url"].rsplit(":", 1)[1])
+        ready = json.loads(line)
+        self.world.port, self.world.admin = (int(ready[name].rsplit(":", 1)[1]) for name in ("Url", "Admin"))
+        self.world.tls = self.tls if tls else None
+        self.world.counts["starts with TLS"] += tls
         self.world.generation += 1
         self.world.up.set()
         return True
@@ -856,7 +886,7 @@ class Conductor:
         while time.monotonic() < end and not world.over.is_set():
             self.look()
             try:
-                status, body = Wire(world.port, world.options.patience).ask(b"", "GET", "/health")
+                status, body = world.wire().ask(b"", "GET", "/health")
                 text = f"{status} {body.decode(errors='replace')}"
                 if status == 200 and "degraded" not in text:
                     break
@@ -961,6 +991,8 @@ class Conductor:
             try:
                 client.settimeout(2)
                 client.connect(("127.0.0.1", self.world.port))
+                if self.world.tls:
+                    client = self.world.tls.wrap_socket(client)
                 body = form("DescribeTrafficMirrorFilters", {})
                 head = (f"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: AWS4-HMAC-SHA256 x\r\nContent-Type: "
                         f"application/x-www-form-urlencoded\r\nContent-Length: {len(body)}\r\n\r\n").encode()
@@ -977,6 +1009,43 @@ class Conductor:
                 reader.paused.clear()
         for client in stalled:
             client.close()
+
+    def foreign_lock(self):
+        """Another program reads the state, or keeps it from being written."""
+        world, how = self.world, self.chance.choice(["BEGIN", "BEGIN IMMEDIATE", "BEGIN EXCLUSIVE"])
+        world.counts["foreign locks"] += 1
+        if how != "BEGIN":
+            world.trouble.add("foreign lock")
+        database = sqlite3.connect(self.state / "state.sqlite", isolation_level=None, timeout=3)
+        try:
+            database.execute(how)
+            database.execute("SELECT count(*) FROM sqlite_master").fetchall()
+            self.pause(self.chance.uniform(0.2, 3))
+        except sqlite3.OperationalError:
+            pass  # the service was faster
+        database.close()
+        if how != "BEGIN":
+            self.recovered("foreign lock")
+
+    def crowd(self):
+        """More idle clients than the service may have descriptors."""
+        world, process = self.world, self.process.pid
+        world.counts["crowds"] += 1
+        world.trouble.add("crowd")  # SQLite may want a descriptor at that moment
+        limits = resource.prlimit(process, resource.RLIMIT_NOFILE)
+        resource.prlimit(process, resource.RLIMIT_NOFILE, (len(os.listdir(f"/proc/{process}/fd")) + 20, limits[1]))
+        clients = []
+        for _ in range(60):
+            try:
+                clients.append(socket.create_connection(("127.0.0.1", world.port), timeout=1))
+            except OSError:
+                pass
+        self.pause(self.chance.uniform(0.5, 2))
+        for client in clients:
+            client.close()
+        if self.process.poll() is None:
+            resource.prlimit(self.process.pid, resource.RLIMIT_NOFILE, limits)
+        self.recovered("crowd")
 
     def lost_log(self):
         """Whoever reads standard error goes away, for the rest of this process's life."""
@@ -1000,8 +1069,8 @@ class Conductor:
         self.restart(self.chance.choice([signal.SIGTERM, signal.SIGINT]))
 
     def run(self, until):
-        deeds = [self.holes, self.device_faults, self.full_disk, self.clock_jump, self.stalled_readers, self.lost_log,
-                 self.kill, self.stop]
+        deeds = [self.holes, self.device_faults, self.full_disk, self.clock_jump, self.stalled_readers, self.foreign_lock,
+                 self.crowd, self.lost_log, self.kill, self.stop]
         next_line = 0
         order = []
         while not self.world.over.is_set() and not until():
