@@ -16,7 +16,7 @@ namespace mirrornic::bench {
 class BareOffload : public RegisterAccess {
 public:
     BareOffload() {
-        top.rst = 1;
+        top.rst = top.rst_neighbours = 1;
         top.m_axis_forward_tready = top.m_axis_mirror_tready = 1;
         for (int i = 0; i < 4; ++i) edge();
         top.rst = 0;

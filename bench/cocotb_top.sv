@@ -38,7 +38,7 @@ module cocotb_top;
     wire line_ready;    // the line port is not used
     mirror_offload offload (
         .s_line_valid(1'b0), .s_line_ready(line_ready), .s_line_address(7'd0), .s_line_data(512'd0), .s_line_strobes(64'd0),
-        .clk(clk), .rst(rst),
+        .clk(clk), .rst(rst), .rst_neighbours(1'b1),
         .s_axis_tvalid(s_axis_tvalid), .s_axis_tready(s_axis_tready), .s_axis_tdata(s_axis_tdata),
         .s_axis_tkeep(s_axis_tkeep), .s_axis_tlast(s_axis_tlast), .s_axis_tuser(s_axis_tuser),
         .m_axis_forward_tvalid(), .m_axis_forward_tready(1'b1), .m_axis_forward_tdata(), .m_axis_forward_tkeep(),

@@ -127,7 +127,7 @@ def cocotb_models(folder):
                        "--top-module", "cocotb_top", "-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert",
                        "--timescale", "1ns/1ps", "-CFLAGS", "-O3 -march=native",
                        "-LDFLAGS", f"-Wl,-rpath,{libraries} -L{libraries} -lcocotbvpi_verilator",
-                       waivers, map_sv, *rtl, top, f"{share}/lib/verilator/verilator.cpp"])
+                       f"-I{map_sv.parent}", waivers, map_sv, *rtl, top, f"{share}/lib/verilator/verilator.cpp"])
     step("make", ["make", "-C", MODELS / "verilator", "-f", "Vtop.mk", "-j", str(os.cpu_count()), "OBJCACHE=ccache",
                   "OPT_FAST=-O3 -march=native", "OPT_SLOW=-O1", "OPT_GLOBAL=-O2"])
     # Icarus 11 ends with an internal error when it reads the packages of the SystemVerilog.

@@ -80,6 +80,7 @@ private:
             m_axis_forward_tready.write(true);
             m_axis_mirror_tready.write(true);
             rst.write(true);
+            rst_neighbours.write(true);
             for (int i = 0; i < 4; ++i) wait(clk.posedge_event());
             rst.write(false);
             do wait(clk.posedge_event());
@@ -146,8 +147,8 @@ private:
     void bind() {
         top.clk(clk);
 #define PORT(name) top.name(name)
-        PORT(rst), PORT(s_axis_tvalid), PORT(s_axis_tready), PORT(s_axis_tdata), PORT(s_axis_tkeep),
-            PORT(s_axis_tlast);
+        PORT(rst), PORT(rst_neighbours), PORT(s_axis_tvalid), PORT(s_axis_tready),
+            PORT(s_axis_tdata), PORT(s_axis_tkeep), PORT(s_axis_tlast);
         PORT(s_axis_tuser), PORT(m_axis_forward_tvalid), PORT(m_axis_forward_tready),
             PORT(m_axis_forward_tdata);
         PORT(m_axis_forward_tkeep), PORT(m_axis_forward_tlast), PORT(m_axis_forward_tuser),
@@ -169,11 +170,11 @@ private:
     }
 
     sc_core::sc_clock clk;
-    sc_core::sc_signal<bool> rst, s_axis_tvalid, s_axis_tready, s_axis_tlast, m_axis_forward_tvalid,
-        m_axis_forward_tready, m_axis_forward_tlast, m_axis_mirror_tvalid, m_axis_mirror_tready,
-        m_axis_mirror_tlast, mirror_room, m_decision_valid, s_axil_awvalid, s_axil_awready,
-        s_axil_wvalid, s_axil_wready, s_axil_bvalid, s_axil_bready, s_axil_arvalid, s_axil_arready,
-        s_axil_rvalid, s_axil_rready, s_line_valid, s_line_ready, irq, idle;
+    sc_core::sc_signal<bool> rst, rst_neighbours, s_axis_tvalid, s_axis_tready, s_axis_tlast,
+        m_axis_forward_tvalid, m_axis_forward_tready, m_axis_forward_tlast, m_axis_mirror_tvalid,
+        m_axis_mirror_tready, m_axis_mirror_tlast, mirror_room, m_decision_valid, s_axil_awvalid,
+        s_axil_awready, s_axil_wvalid, s_axil_wready, s_axil_bvalid, s_axil_bready, s_axil_arvalid,
+        s_axil_arready, s_axil_rvalid, s_axil_rready, s_line_valid, s_line_ready, irq, idle;
     sc_core::sc_signal<std::uint32_t> s_axis_tuser, m_axis_forward_tuser, s_axil_awaddr,
         s_axil_wdata, s_axil_wstrb, s_axil_bresp, s_axil_araddr, s_axil_rdata, s_axil_rresp,
         s_line_address;

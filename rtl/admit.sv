@@ -2,10 +2,12 @@
 // Cuts selected frames to their copies (P14), hands the kept beats to the hold buffer, and says of each pass how it
 // ended (P23). A copy is whole or absent (P22): it is given up when the buffer has no room for its next beat, when a
 // beat up to its last byte is marked bad or malformed (P24, I1), or when the mirror is reset, and committed with the
-// beat that completes both it and the frame's window. Latency 1 cycle.
+// beat that completes both it and the frame's window. The first pass behind a reset of this block alone may lack its
+// beginning, and is malformed whatever it looks like (P25). Latency 1 cycle.
 module admit (
     input  logic                          clk,
     input  logic                          rst,
+    input  logic                          rst_neighbours, // in the last cycle of rst: the source was reset too
     input  logic                          in_valid,
     input  offload::beat_t                in_beat,
     input  offload::verdict_t             in_verdict,     // with a first beat
@@ -34,7 +36,7 @@ module admit (
     logic saved_malformed, malformed, saved_bad, bad, saved_late, late, saved_done, done, saved_lost, lost;
     logic [3:0] saved_lost_cause, lost_cause;
     logic [offload::BeatBytes-1:0] blank;   // behind the copy's last byte
-    logic saved_selected, selected, counts, cut, takes, covered, spoiled;
+    logic saved_selected, selected, counts, cut, takes, covered, spoiled, torn;
 
     assign verdict  = in_beat.first ? in_verdict : saved;
     assign selected = !in_beat.first ? saved_selected : in_verdict.tap && in_verdict.ip && !in_verdict.fault &&
@@ -50,7 +52,7 @@ module admit (
 
     // A mark counts against the copy up to the beat with its last byte, and against any frame without a copy.
     assign counts    = !selected || left != '0;
-    assign malformed = (!in_beat.first && saved_malformed) || (in_beat.malformed && counts);
+    assign malformed = torn || (!in_beat.first && saved_malformed) || (in_beat.malformed && counts);
     assign bad       = (!in_beat.first && saved_bad) || (in_beat.error && counts);
     assign late      = (!in_beat.first && saved_late) || ((in_beat.malformed || in_beat.error) && !counts);
     assign spoiled   = malformed || bad;
@@ -104,6 +106,7 @@ module admit (
             saved_lost       <= lost;
             saved_lost_cause <= lost_cause;
             if (in_beat.first) saved <= in_verdict;
+            if (in_beat.last) torn <= 1'b0;
         end else if (resetting && !between_frames && !saved_done && !saved_lost) begin
             saved_lost       <= 1'b1;
             saved_lost_cause <= offload::CauseReset;
@@ -125,7 +128,7 @@ module admit (
             decision.slot       <= verdict.slot;
             ending.outcome      <= offload::NotEligible;
             decision.outcome    <= offload::NotEligible;
-            if (!verdict.tap) begin
+            if (!verdict.tap && !torn) begin
                 ending.cause   <= offload::CauseNoTap;
                 decision.cause <= offload::CauseNoTap;
             end else if (spoiled) begin
@@ -149,6 +152,7 @@ module admit (
         end
         if (rst) begin
             between_frames <= 1'b1;
+            torn           <= !rst_neighbours;
             out_start      <= 1'b0;
             out_keep       <= 1'b0;
             out_commit     <= 1'b0;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Puts the outer headers before a copy (P15 to P19): 50 bytes over IPv4, 70 over IPv6, so that the kept bytes move up
-// by one of two constants. One output beat a cycle, no gap between copies, latency 1 cycle (the output register).
+// by one of two constants. A copy of less than 60 bytes gets zeros up to 60 (I3): they lie in its beat already, for what
+// is behind the last byte of a held beat is 0, and `tkeep` takes them in. Only the first beat of a copy over IPv4 is so
+// short. One output beat a cycle, no gap between copies, latency 1 cycle (the output register).
 // While the mirror is reset, copies of which nothing has left are taken and thrown away instead (P25).
 module encapsulate (
     input  logic                          clk,
@@ -22,11 +24,13 @@ module encapsulate (
 );
     localparam int Header4 = 50;
     localparam int Header6 = 70;
+    localparam int Shortest = 60;         // bytes of a frame on a wire, without FCS
     localparam int Width = offload::LengthWidth + 1;
 
     logic first, second, throwing, sink_ready, emit, throw, last, saved_last, needs_beat, saved_needs;
     logic [Width-1:0] left, behind;       // bytes of the copy to send from its second beat on, and behind this beat
     logic [6:0] lanes;                    // of the copy's last beat
+    logic [3:0] first_kept;               // bytes of the frame or of padding, where the first beat is the last
     logic [15:0] udp_length;
     logic [8*Header4-1:0] header4;
     logic [offload::BeatWidth-1:0] header6, carried, taken, data;
@@ -59,7 +63,8 @@ module encapsulate (
     assign behind     = !first          ? left - Width'(offload::BeatBytes)
                         : copy.outer.v6 ? Width'(copy.kept) + Width'(Header6 - offload::BeatBytes)
                                         : Width'(copy.kept) - Width'(offload::BeatBytes - Header4);
-    assign lanes      = first ? {3'd0, copy.kept[3:0]} + 7'(Header4) : left[6:0];
+    assign first_kept = copy.kept[3:0] < 4'(Shortest - Header4) ? 4'(Shortest - Header4) : copy.kept[3:0];
+    assign lanes      = first ? {3'd0, first_kept} + 7'(Header4) : left[6:0];
     assign emit       = copy_valid && (beat_valid || !needs_beat) && (throw || sink_ready);
     assign beat_pop   = emit && needs_beat;
     assign copy_pop   = emit && last;

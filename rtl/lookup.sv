@@ -22,6 +22,7 @@ module lookup (
     input  offload::token_t                  token,           // a change or fetch; waits for `token_taken`
     output logic                             token_taken,
     output logic                             token_done,      // it has passed all tables
+    output logic                             commit_done,     // and it was a commit
     input  logic [offload::InterfaceBits-1:0] staged_interface_index,
     input  offload::interface_t              staged_interface,
     input  logic [offload::FilterBits-1:0]   staged_filter_index,
@@ -69,6 +70,7 @@ module lookup (
     logic [6:0] more1;
 
     assign token_taken = ready && (token.commit || (token.fetch && !in_valid));
+    assign commit_done = token8.commit;
     assign token_done  = token8.commit || token8.fetch;
     assign busy = tap1 || tap2 || tap3 || tap4 || tap5 || tap6 || tap7 || out_verdict.tap;
 

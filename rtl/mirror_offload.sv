@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The offload: production goes straight through one stream register (P1); the mirror watches its handshakes, decides,
-// and sends VXLAN copies of selected frames. One clock; synchronous reset that resets both neighbours too (P25).
+// and sends VXLAN copies of selected frames. One clock, synchronous reset. `rst_neighbours` says in the last cycle of
+// `rst` whether source and sinks of the streams were reset too (P25). Where they were not, the beats up to the first
+// tlast may be the rest of a frame: they are forwarded and not mirrored.
 //
 //   s_axis ──┬─────────────────────────────────────────────────────────► m_axis_forward
 //            └► tap ─► lookup (parse, tables, verdict) ─► admit ─► hold ─► encapsulate ─► m_axis_mirror
@@ -8,6 +10,7 @@
 module mirror_offload (
     input  logic                          clk,
     input  logic                          rst,
+    input  logic                          rst_neighbours,
     // Production in and out: 512-bit AXI4-Stream, tdata[7:0] first on the wire (I1), tuser as offload::user_t (I2).
     input  logic                          s_axis_tvalid,
     output logic                          s_axis_tready,
@@ -102,10 +105,11 @@ module mirror_offload (
         .window_valid, .window_user, .window, .window_length, .window_more, .out_valid(tap_valid), .out_beat(tap_beat),
         .received, .received_bytes, .busy(tap_busy)
     );
+    logic ready;                          // of the lookup
     assign tapped = ready && window_user.tap && window_user.index <= offload::IndexWidth'(map::Interfaces);
 
     // The lookup and, beside it, the beats.
-    logic ready, token_taken, token_done, lookup_busy, delay_busy, beat_valid;
+    logic token_taken, token_done, commit_done, lookup_busy, delay_busy, beat_valid;
     offload::token_t token;
     logic [offload::InterfaceBits-1:0] staged_interface_index;
     offload::interface_t staged_interface, interface_word;
@@ -135,7 +139,7 @@ module mirror_offload (
         .in_valid(window_valid), .in_tap(tapped), .in_egress(window_user.egress),
         .in_index(window_user.index[offload::InterfaceBits:0]), .in_window(window), .in_length(window_length),
         .in_more(window_more),
-        .token, .token_taken, .token_done,
+        .token, .token_taken, .token_done, .commit_done,
         .staged_interface_index, .staged_interface, .staged_filter_index, .next_egress, .staged_list,
         .staged_session_index, .staged_cut, .staged_outer, .staged_service_index, .staged_service,
         .staged_source_ports,
@@ -162,7 +166,7 @@ module mirror_offload (
     offload::ending_t ending;
     offload::decision_t decision;
     admit admit (
-        .clk, .rst,
+        .clk, .rst, .rst_neighbours,
         .in_valid(beat_valid), .in_beat(beat), .in_verdict(verdict), .in_source_port(source_port), .room, .resetting,
         .keep, .commit, .cancel,
         .out_start(start), .out_keep(kept_valid), .out_data(kept_data), .out_commit(committed), .out_kept(kept_bytes),
@@ -220,11 +224,12 @@ module mirror_offload (
     logic [offload::LengthWidth-1:0] copy_kept;
     logic [offload::SessionBits-1:0] copy_session, session_counter_index;
     logic [7:0] undrained;
+    logic copy_v6, copy_left;
     logic [$clog2(map::Counters)-1:0] counter_index;
     logic [63:0] counter_value;
     settle settle (
         .clk, .rst,
-        .end_valid, .ending, .fate_valid, .fate_reset, .between_frames, .commit_done(token_done), .version,
+        .end_valid, .ending, .fate_valid, .fate_reset, .between_frames, .commit_done,
         .pass_settled, .pass, .copy_settled, .copy_reset, .copy_bytes, .copy_kept, .copy_session, .copy_v6,
         .copy_late_bad, .undrained, .corrected(corrected[4:3])
     );
@@ -236,7 +241,6 @@ module mirror_offload (
     );
 
     // Per session: passes dropped at the admission, and the fates of copies. SessionCounter* in the map gives the order.
-    logic copy_v6, copy_left;
     logic [6*offload::FrameWidth-1:0] copy_amounts;
     logic [64*2-1:0] overflow_values;
     logic [64*6-1:0] copy_values;

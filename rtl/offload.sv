@@ -2,7 +2,10 @@
 // Shapes that the modules share. Addresses are 128 bits with the first byte on top; an IPv4 address stands in
 // bits 127..96 over zeros, so that one prefix mask serves both versions.
 // Variables of these types stand at module level: Yosys 0.23 loses the members of those in blocks and functions.
+// Sizes come from registers.toml as a file that is included: Yosys takes no package's constants in another package.
 package offload;
+    `include "sizes.svh"
+
     localparam int BeatBytes = 64;
     localparam int BeatWidth = 512;
     localparam int IndexWidth = 16;       // interface index in tuser
@@ -10,16 +13,16 @@ package offload;
     localparam int MaxCopy = 9216;        // bytes of a frame that a copy can hold (P14)
     localparam int LengthWidth = 14;      // holds MaxCopy
     localparam int FrameWidth = 32;       // bytes of a frame of any length (P2)
-    localparam int InterfaceBits = $clog2(map::Interfaces);
-    localparam int FilterBits = $clog2(map::Filters);
-    localparam int SessionBits = $clog2(map::Sessions);
-    localparam int RuleBits = $clog2(map::Rules);
-    localparam int SlotBits = $clog2(map::Slots);
+    localparam int InterfaceBits = $clog2(Interfaces);
+    localparam int FilterBits = $clog2(Filters);
+    localparam int SessionBits = $clog2(Sessions);
+    localparam int RuleBits = $clog2(Rules);
+    localparam int SlotBits = $clog2(Slots);
     localparam int RuleWords = 11;        // registers of a rule
     localparam int RuleWidth = 32 * RuleWords;
     localparam int FieldsWidth = 384;     // of fields_t
     localparam int MarksWidth = 16;       // of marks_t
-    localparam int ListWidth = map::Rules * (FieldsWidth + MarksWidth);
+    localparam int ListWidth = Rules * (FieldsWidth + MarksWidth);
     localparam int FilterWidth = ListWidth + 2;
     localparam int VersionWidth = 16;
     localparam int CutWidth = 2 * LengthWidth + 1;   // of cut_t
@@ -121,10 +124,10 @@ package offload;
 
     // An interface's slots in the order in which they are tried (T3).
     typedef struct packed {
-        logic [map::Slots*SessionBits-1:0] session;
-        logic [map::Slots*FilterBits-1:0] filter;
-        logic [map::Slots*15-1:0] number;
-        logic [map::Slots-1:0] valid;
+        logic [Slots*SessionBits-1:0] session;
+        logic [Slots*FilterBits-1:0] filter;
+        logic [Slots*15-1:0] number;
+        logic [Slots-1:0] valid;
         logic has_resolver;
         logic [31:0] resolver;
     } interface_t;
@@ -185,8 +188,8 @@ package offload;
         logic by_service;                 // by amazon-dns, not by a rule
         logic [SlotBits-1:0] slot;
         logic [RuleBits-1:0] rule_index;
-        logic [map::Slots*2-1:0] why;
-        logic [map::Slots*RuleBits-1:0] why_rule;
+        logic [Slots*2-1:0] why;
+        logic [Slots*RuleBits-1:0] why_rule;
         logic [SessionBits-1:0] session;
         logic v6;                         // outer header
         logic [LengthWidth-1:0] limit;    // bytes of the frame that its copy may hold
@@ -215,8 +218,8 @@ package offload;
     typedef struct packed {
         logic [VersionWidth-1:0] version;
         logic [LengthWidth-1:0] kept;
-        logic [map::Slots*RuleBits-1:0] why_rule;
-        logic [map::Slots*2-1:0] why;
+        logic [Slots*RuleBits-1:0] why_rule;
+        logic [Slots*2-1:0] why;
         logic late_bad;
         logic by_service;
         logic [RuleBits-1:0] rule_index;

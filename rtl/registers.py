@@ -3,6 +3,7 @@
 """Makes of registers.toml: the RTL's package, the driver's header and the register reference.
 
 usage: registers.py registers.toml {sv|hpp|md} OUTPUT
+sv: beside OUTPUT, sizes.svh is written too, the table sizes for package offload.
 """
 import hashlib
 import itertools
@@ -109,13 +110,38 @@ def any_of_array(register, address):
     return "(" + " || ".join(places) + ")"
 
 
+def spans(lines):
+    """Aligned power-of-two pieces, (first, count), of an ascending list of line numbers."""
+    lines, pieces = set(lines), []
+    while lines:
+        first, count = min(lines), 1
+        while first % (2 * count) == 0 and lines.issuperset(range(first, first + 2 * count)):
+            count *= 2
+        pieces.append((first, count))
+        lines.difference_update(range(first, first + count))
+    return pieces
+
+
+def in_line(first, count):
+    """SystemVerilog condition: the number lies in the piece."""
+    return f"(line & 7'h{0x7f & ~(count - 1):02x}) == 7'h{first:02x}"
+
+
+def size_constants(m):
+    return [f"localparam int {camel(name)} = {value};" for name, value in m.sizes.items()]
+
+
+def svh(m):
+    return "\n".join(["// SPDX-License-Identifier: Apache-2.0", "// Made from registers.toml: table sizes.",
+                      *size_constants(m), ""])
+
+
 def sv(m):
     out = ["// SPDX-License-Identifier: Apache-2.0",
            "// Made from registers.toml: addresses, sizes, limits.", "package map;"]
     for name, value in [("Magic", m.magic), ("Version", m.version), ("Hash", m.hash)]:
         out.append(f"    localparam logic [31:0] {name} = 32'h{value:08x};")
-    for name, value in m.sizes.items():
-        out.append(f"    localparam int {camel(name)} = {value};")
+    out += [f"    {line}" for line in size_constants(m)]
     for name, value in m.reasons.items():
         out.append(f"    localparam logic [3:0] Reason{camel(name)} = {value};")
     for name, value in m.faults.items():
@@ -157,7 +183,11 @@ def sv(m):
         out += [f"    function automatic logic {name}(input logic [12:0] address);", f"        {name} = 1'b0;"]
         out += [f"        if ({in_register(r)}) {name} = 1'b1;" for r in registers]
         out += ["    endfunction", ""]
-    out += ["endpackage", ""]
+    lines = sorted({place >> 6 for place in m.places})
+    out += ["    // Whether a line of 64 bytes has a register: its other addresses are holes (T5).",
+            "    function automatic logic has_registers(input logic [6:0] line);",
+            f"        has_registers = {' || '.join(in_line(*span) for span in spans(lines))};", "    endfunction", "",
+            "endpackage", ""]
     return "\n".join(out)
 
 
@@ -220,8 +250,9 @@ def md(m):
            "AXI4-Lite, 32-bit registers, byte addresses. Made from `rtl/registers.toml`.", "",
            "Access: ro read only, rw read and write, wo write only (reads 0), w1c write one to clear. "
            "A refused write changes nothing, answers SLVERR and is kept in `error_address` and `error_reason` (T5).", "",
-           "The line port writes the 16 registers of an aligned 64 bytes at once, those whose strobes are set. Where a "
-           "line that has a writable register has none, its bytes are 0. If one register is refused, so is the whole "
+           "The line port writes the 16 registers of an aligned 64 bytes at once, those whose strobes are set. An address "
+           "without a register in a line that has some is a hole: 0 may be written there, on both ports. In a line with a "
+           "writable register 0 may be written to those that are read only. If one register is refused, so is the whole "
            "line; there is no response, but the same record of the error, with the address of the lowest register "
            "that is refused. In a line, `filter_clear` acts before `filter_flags`, and `source_ports` before `commit`.",
            ""]
@@ -245,10 +276,13 @@ def md(m):
 def main():
     if len(sys.argv) != 4 or sys.argv[2] not in ("sv", "hpp", "md"):
         sys.exit(__doc__)
-    text = {"sv": sv, "hpp": hpp, "md": md}[sys.argv[2]](Map(sys.argv[1]))
+    m = Map(sys.argv[1])
+    text = {"sv": sv, "hpp": hpp, "md": md}[sys.argv[2]](m)
     output = Path(sys.argv[3])
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(re.sub(r"[ \t]+\n", "\n", text))
+    if sys.argv[2] == "sv":
+        (output.parent / "sizes.svh").write_text(svh(m))
 
 
 if __name__ == "__main__":

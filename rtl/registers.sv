@@ -12,8 +12,9 @@
 // leaves in parts does no harm, and that a shell may send all writes through here, narrow ones too, and keep their
 // order for nothing. Both ways share one path: a narrow write is a line with one register strobed. When both ports
 // have a write, the line goes first.
-// Where a line that has a writable register has none, its bytes are padding and must be 0. A line with one register
-// that is refused is refused whole. Within a line: FILTER_CLEAR comes before FILTER_FLAGS, SOURCE_PORTS before the
+// An address without a register in a line of 64 bytes that has some is a hole: 0 may be written there, on both ports, so
+// that a bridge may hand a line on in parts of any size. In a posted line with a writable register 0 may also be written
+// to those that are read only. A line with one register that is refused is refused whole. Within a line: FILTER_CLEAR comes before FILTER_FLAGS, SOURCE_PORTS before the
 // COMMIT.
 module registers (
     input  logic        clk,
@@ -105,6 +106,10 @@ module registers (
         hits = address[12:6] == register[12:6] && words[register[5:2]];
     endfunction
 
+    // Why each register of the write is refused, and whether one is.
+    logic refused;
+    logic [3*16-1:0] refusals, reasons;
+
     // The staged filter. `rule` is that of the register, or walks through all.
     logic amazon_dns, written, inconsistent_rule;
     logic [offload::RuleBits:0] rule;
@@ -149,22 +154,23 @@ module registers (
         (commit_bits[map::CommitSourcePortsLsb] &&
          (hits(map::ASourcePorts) ? inconsistent_line_ports : inconsistent_staged_ports));
 
-    // Why each register of the write is refused.
-    logic padded, refused;
+    // 0 in a hole is no error, and 0 in a read-only register of a posted line is none where the line has a writable one.
+    logic padded, has_registers;
     logic [15:0] writable;
-    logic [3*16-1:0] refusals, reasons;
-
     always_comb begin
         writable = '0;
         refusals = '0;
         if (state == Check) begin
             for (int i = 0; i < 16; i++) writable[i] = map::writable({address[12:6], 4'(i), 2'd0});
         end
-        padded = posted && writable != '0;
+        padded        = posted && writable != '0;
+        has_registers = map::has_registers(address[12:6]) && address[1:0] == '0;
         if (state == Check) begin
             for (int i = 0; i < 16; i++) begin
-                if (words[i] && !(padded && !writable[i] && line[32*i +: 32] == '0))
-                    refusals[3*i +: 3] = 3'(map::refusal({address[12:6], 4'(i), address[1:0]}, line[32*i +: 32]));
+                if (words[i]) refusals[3*i +: 3] = 3'(map::refusal({address[12:6], 4'(i), address[1:0]}, line[32*i +: 32]));
+                if (line[32*i +: 32] == '0 && ((padded && !writable[i]) ||
+                                               (has_registers && refusals[3*i +: 3] == 3'(map::ReasonUnmapped))))
+                    refusals[3*i +: 3] = '0;
                 if (parts[i]) refusals[3*i +: 3] = 3'(map::ReasonPartialStrobes);
             end
             if (hits(map::ACommit) && refusals[3*CommitWord +: 3] == '0) begin

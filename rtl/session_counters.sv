@@ -37,6 +37,7 @@ module session_counters #(
     logic [RowBits-1:0] clear_row, row2, read_row;
     logic [ColumnBits-1:0] clear_column, column2, read_column;
     logic clear_zero, zero2;
+    logic [offload::SessionBits-1:0] index1, index2;   // of the update, see below
     assign {clear_row, clear_column} = clear_index;
     assign {row2, column2}           = index2;
     assign {read_row, read_column}   = read_index;
@@ -45,7 +46,6 @@ module session_counters #(
 
     // Update: 1 read, 2 add and write.
     logic add1, add2, again2;
-    logic [offload::SessionBits-1:0] index1, index2;
     logic [Counters*offload::FrameWidth-1:0] amounts1, amounts2;
     logic [EpochBits-1:0] epoch1, epoch2;
     logic [Width-1:0] word2, written, old, new_word;

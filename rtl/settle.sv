@@ -11,7 +11,6 @@ module settle (
     input  logic                            fate_reset,
     input  logic                            between_frames,  // at the admission
     input  logic                            commit_done,     // a table change has passed the admission
-    input  logic [offload::VersionWidth-1:0] version,
     output logic                            pass_settled,    // without a copy
     output offload::ending_t                pass,
     output logic                            copy_settled,
@@ -21,10 +20,10 @@ module settle (
     output logic [offload::SessionBits-1:0] copy_session,
     output logic                            copy_v6,         // the copy's outer header
     output logic                            copy_late_bad,
-    output logic [7:0]                      undrained,
+    output logic [7:0]                      undrained,       // commits since the newest that no copy inside is older than
     output logic [1:0]                      corrected        // flipped bits were found in what waits here (T4)
 );
-    localparam int CountBits = 16;        // more than copies can be inside
+    localparam int CountBits = 16;        // of which the copies inside take less than half
     localparam int EndingDepth = 2 * map::HoldBeats;
     typedef logic [CountBits-1:0] count_t;
 
@@ -61,36 +60,40 @@ module settle (
     );
 
     count_t copies_in, copies_out, target;
-    logic [offload::VersionWidth-1:0] newest, tracked, drained, lag;
+    logic [7:0] lag, since;               // commits since the drained one, and since the one that is tracked; saturating
     logic tracking, copy_ends;
 
+    // Counted, not compared: a difference of sequence numbers would come round to 0 while copies are inside.
+    function automatic logic [7:0] one_more(input logic [7:0] commits, input logic more);
+        one_more = commits + {7'd0, more && commits != '1};
+    endfunction
+
     assign copy_ends = end_valid && ending.outcome == offload::Mirrored;
-    assign lag       = newest - drained;
 
     always_ff @(posedge clk) begin
-        undrained <= lag[15:8] != '0 ? 8'd255 : lag[7:0];   // no register is read so soon behind a commit
+        undrained <= lag;                 // no register is read so soon behind a commit
         if (copy_ends) copies_in <= copies_in + 1'b1;
         if (copy_settled) copies_out <= copies_out + 1'b1;
-        if (commit_done) newest <= version;
+        lag   <= one_more(lag, commit_done);
+        since <= one_more(since, commit_done);
         // Wait until no frame from before the change is half admitted, then for the copies counted so far. Frames
         // may come without a gap: one that ends in this cycle is counted here.
         if (!tracking) begin
-            if (newest != drained && between_frames) begin
+            if (lag != '0 && between_frames) begin
                 tracking <= 1'b1;
-                tracked  <= newest;
+                since    <= {7'd0, commit_done};
                 target   <= copies_in + CountBits'(copy_ends);
             end
         end else if (target - copies_out == '0 || $signed(target - copies_out) < 0) begin
             tracking <= 1'b0;
-            drained  <= tracked;
+            lag      <= one_more(since, commit_done);
         end
         if (rst) begin
             undrained  <= '0;
             copies_in  <= '0;
             copies_out <= '0;
             tracking   <= 1'b0;
-            newest     <= '0;
-            drained    <= '0;
+            lag        <= '0;
         end
     end
 endmodule

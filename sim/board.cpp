@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "board.hpp"
 
+#include <array>
 #include <cstring>
 
 namespace mirrornic {
@@ -14,9 +15,13 @@ public:
     std::uint32_t read(std::uint32_t address) override {
         return transport(tlm::TLM_READ_COMMAND, address, 0);
     }
-    void write_line(std::uint32_t address, const RegisterLine& words, std::uint16_t) override {
+    void write_line(std::uint32_t address, const RegisterLine& words,
+                    std::uint16_t changed) override {
         RegisterLine line = words;
-        transport(tlm::TLM_WRITE_COMMAND, address, line.data(), sizeof line);
+        std::array<unsigned char, sizeof line> enables;
+        for (std::size_t i = 0; i < enables.size(); ++i)
+            enables[i] = changed >> i / 4 & 1 ? TLM_BYTE_ENABLED : TLM_BYTE_DISABLED;
+        transport(tlm::TLM_WRITE_COMMAND, address, line.data(), sizeof line, &enables);
     }
 
 private:
@@ -25,13 +30,18 @@ private:
         return value;
     }
     void transport(tlm::tlm_command command, std::uint32_t address, std::uint32_t* words,
-                   unsigned size) {
+                   unsigned size,
+                   std::array<unsigned char, sizeof(RegisterLine)>* enables = nullptr) {
         tlm::tlm_generic_payload payload;
         payload.set_command(command);
         payload.set_address(address);
         payload.set_data_ptr(reinterpret_cast<unsigned char*>(words));
         payload.set_data_length(size);
         payload.set_streaming_width(size);
+        if (enables) {
+            payload.set_byte_enable_ptr(enables->data());
+            payload.set_byte_enable_length(unsigned(enables->size()));
+        }
         sc_core::sc_time delay = sc_core::SC_ZERO_TIME;
         socket_->b_transport(payload, delay);
         if (payload.is_response_error()) {

@@ -7,7 +7,9 @@
 #include <algorithm>
 #include <cstring>
 
+#include "memory_sizes.hpp"
 #include "offload.hpp"
+#include "register_map.hpp"
 #if VM_COVERAGE
 #include <unistd.h>
 
@@ -25,6 +27,9 @@ namespace {
 constexpr std::size_t beat_bytes = 64;
 constexpr unsigned quantum = 256;                // cycles between yields
 constexpr unsigned register_patience = 200'000;  // cycles that an access may take
+
+static_assert(registers::sizes::slots == DecisionRecord::slots && registers::sizes::rules == 16,
+              "a decision record is taken apart for these sizes");
 
 std::uint64_t keep_of(std::size_t bytes) {
     return bytes >= beat_bytes ? ~std::uint64_t{0} : (std::uint64_t{1} << bytes) - 1;
@@ -93,7 +98,8 @@ struct Offload::Access {
     std::uint32_t address;
     std::uint32_t* value;  ///< of a read, and where its result goes
     std::array<std::uint32_t, beat_bytes / 4>
-        data;  ///< of a write; the first alone unless it is a line
+        data;               ///< of a write; the first alone unless it is a line
+    std::uint64_t strobes;  ///< of a write's bytes
     bool* done;
     bool sent;
     unsigned waited;
@@ -143,7 +149,7 @@ Offload::Offload(sc_core::sc_module_name name, double clock_mhz, const std::stri
 #endif
     }
     auto& top = model_->top;
-    top.rst = 1;
+    top.rst = top.rst_neighbours = 1;
     for (int i = 0; i < 4; ++i) model_->edge(cycle_++);
     top.rst = 0;
     SC_HAS_PROCESS(Offload);
@@ -190,10 +196,17 @@ void Offload::access_register(tlm::tlm_generic_payload& payload, sc_core::sc_tim
                                static_cast<std::uint32_t>(payload.get_address()),
                                &value,
                                {},
+                               ~std::uint64_t{0},
                                write ? nullptr : &done,
                                false,
                                0});
     if (write) std::memcpy(accesses_queue_.back().data.data(), payload.get_data_ptr(), size);
+    if (const auto* enables = payload.get_byte_enable_ptr()) {
+        auto& strobes = accesses_queue_.back().strobes = 0;
+        for (std::size_t i = 0; i < size; ++i)
+            if (enables[i % payload.get_byte_enable_length()] == TLM_BYTE_ENABLED)
+                strobes |= std::uint64_t{1} << i;
+    }
     wake_up();
     if (!write) {
         while (!done) {
@@ -254,19 +267,32 @@ void Offload::wait_cycles(std::uint64_t cycles) {
     }
 }
 
-void Offload::reset() {
+void Offload::reset(Neighbours neighbours) {
     auto& top = model_->top;
-    // The neighbours are reset too: what was half in or half out is gone, posted writes as well.
+    const bool alone = neighbours == Neighbours::go_on;
+    // What was half out is gone, posted writes as well.
     accesses_queue_.erase(std::remove_if(accesses_queue_.begin(), accesses_queue_.end(),
                                          [](const Access& access) { return access.write; }),
                           accesses_queue_.end());
     for (Access& access : accesses_queue_) access.sent = false;
-    if (!queue_.empty() && queue_.front().next_beat != 0) queue_.front().next_beat = 0;
-    top.s_axis_tvalid = 0;
+    // A source that goes on may hand over a beat in this cycle; the offload forgets it.
+    const bool taken = alone && top.s_axis_tvalid && top.s_axis_tready;
+    if (!alone) {
+        if (!queue_.empty()) queue_.front().next_beat = 0;
+        top.s_axis_tvalid = 0;
+    }
     top.s_axil_awvalid = top.s_axil_wvalid = top.s_axil_arvalid = top.s_line_valid = 0;
     top.rst = 1;
+    top.rst_neighbours = !alone;
+    const bool frame_done = taken && top.s_axis_tlast;
     model_->edge(cycle_++);
     top.rst = 0;
+    if (taken) {
+        top.s_axis_tvalid = 0;
+        ++queue_.front().next_beat;
+    }
+    if (frame_done) pop_frame();
+    in_pass_ = false;
     for (auto* out : {forwarded_.get(), mirrored_.get()}) {
         out->size = 0;
         out->waiting = out->in_frame = false;
@@ -364,7 +390,7 @@ void Offload::step() {
     const bool taken = top.s_axis_tvalid && top.s_axis_tready;
     if (taken) {
         QueuedFrame& frame = queue_.front();
-        if (frame.next_beat == 0) {
+        if (!in_pass_) {
             undecided_.push({frame.transfer.tag, beats_, 0, false});
             if (watch_forward) forwarding_.push({frame.transfer.tag, cycle_, cycle_});
         }
@@ -372,6 +398,7 @@ void Offload::step() {
         ++undecided_.back().beats;
         beat_cycles_[beats_++ % beat_cycles_.size()] = cycle_;
         ++frame.next_beat;
+        in_pass_ = !top.s_axis_tlast;
     }
     if (watch_forward && (top.m_axis_forward_tvalid || forwarded_->waiting)) {
         collect(*forwarded_, top.m_axis_forward_tvalid, top.m_axis_forward_tready,
@@ -388,10 +415,13 @@ void Offload::step() {
     model_->edge(cycle_++);
 
     if (taken) top.s_axis_tvalid = 0;
-    if (frame_done) {
-        queued_beats_ -= beats_of(queue_.front().data.size());
-        queue_.pop();
-    }
+    if (frame_done) pop_frame();
+}
+
+/// The front frame is wholly in.
+void Offload::pop_frame() {
+    queued_beats_ -= beats_of(queue_.front().data.size());
+    queue_.pop();
 }
 
 void Offload::collect(Outgoing& out, bool valid, bool ready, bool last, std::uint64_t keep,
@@ -476,8 +506,10 @@ void Offload::finish_copy() {
         throw SimulationError("m_axis_mirror sent a copy of no pass at cycle " +
                               std::to_string(cycle_));
     }
-    const bool v6 = mirrored_->data[12] == 0x86;
-    const std::size_t kept = mirrored_->size - (v6 ? 70 : 50);
+    // The UDP length, which counts no padding (I3), without the headers of UDP and VXLAN.
+    const std::size_t length_at = mirrored_->data[12] == 0x86 ? 58 : 38;
+    const std::size_t kept =
+        (std::size_t{mirrored_->data[length_at]} << 8 | mirrored_->data[length_at + 1]) - 16;
     const std::uint64_t last_beat =
         fed->first_beat + std::max<std::uint64_t>((kept - 1) / beat_bytes, fed->beats > 1 ? 1 : 0);
     mirrored_->transfer.tag = fed->tag;
@@ -516,7 +548,7 @@ void Offload::step_registers() {
         if (access.write) {
             top.s_axil_awaddr = static_cast<std::uint16_t>(access.address);
             top.s_axil_wdata = access.data[0];
-            top.s_axil_wstrb = 0xf;
+            top.s_axil_wstrb = access.strobes & 0xf;
             top.s_axil_awvalid = top.s_axil_wvalid = 1;
         } else {
             top.s_axil_araddr = static_cast<std::uint16_t>(access.address);
@@ -554,7 +586,7 @@ void Offload::step_line() {
     Access& access = accesses_queue_.front();
     top.s_line_address = static_cast<std::uint8_t>(access.address / beat_bytes);
     std::memcpy(&top.s_line_data, access.data.data(), beat_bytes);
-    top.s_line_strobes = ~std::uint64_t{0};
+    top.s_line_strobes = access.strobes;
     top.s_line_valid = 1;
     access.sent = top.s_line_ready;
 }
@@ -562,27 +594,30 @@ void Offload::step_line() {
 // ---- Flipped bits ----
 
 Offload::MemorySize Offload::size(Memory memory) {
+    const auto of = [](const memory_sizes::Size& size) {
+        return MemorySize{size.copies, size.words, size.bits};
+    };
     switch (memory) {
         case Memory::interfaces:
-            return {1, 256, 135 + 8};
+            return of(memory_sizes::interfaces);
         case Memory::filters:
-            return {3, 512, 5633 + 32};
+            return of(memory_sizes::filters);
         case Memory::session_limits:
-            return {3, 1024, 29 + 4};
+            return of(memory_sizes::session_limits);
         case Memory::session_headers:
-            return {1, 1024, 377 + 21 + 13 + 32};
+            return of(memory_sizes::session_headers);
         case Memory::services:
-            return {1, 16, 168 + 1};
+            return of(memory_sizes::services);
         case Memory::delay:
-            return {1, 8, 523 + 17 + 32};
+            return of(memory_sizes::delay);
         case Memory::hold:
-            return {1, 512, 512 + 16 + 32};
+            return of(memory_sizes::hold);
         case Memory::copies:
-            return {1, 512, 423 + 14 + 32};
+            return of(memory_sizes::copies);
         case Memory::endings:
-            return {1, 1024, 64 + 8 + 8};
+            return of(memory_sizes::endings);
         case Memory::fates:
-            return {1, 4, 1 + 1 + 1};
+            return of(memory_sizes::fates);
     }
     throw std::invalid_argument("there is no such memory");
 }

@@ -78,13 +78,14 @@ public:
         unsigned copies;  ///< of the whole memory: one a slot for filters and session limits
         unsigned words, bits;
     };
-    static MemorySize size(Memory memory);
+    static MemorySize size(Memory memory);  ///< as the RTL has it
     /// Flips a stored bit. What was read before is not changed.
     void flip(Memory memory, unsigned copy, unsigned word, unsigned bit);
 
     /// Frames in. A call returns when the frame is queued; frames are fed in order, back to back.
     tlm_utils::simple_target_socket<Offload> frames;
-    /// Register accesses of 4 bytes, and writes of 64 aligned bytes, which go to the line port.
+    /// Register accesses of 4 bytes, and writes of 64 aligned bytes, which go to the line port. A
+    /// write's strobes are the payload's byte enables.
     /// Writes are posted; a read returns behind all accesses before it.
     tlm_utils::simple_target_socket<Offload> registers;
     /// Forwarded frames and mirror copies, when their last beat has left.
@@ -121,8 +122,11 @@ public:
     void wait_until_idle();
     /// Lets some cycles pass.
     void wait_cycles(std::uint64_t cycles);
-    /// Holds `rst` for a cycle; what is queued stays (P25).
-    void reset();
+    /// What the neighbours on production do at a reset.
+    enum class Neighbours { reset_too, go_on };
+    /// Holds `rst` for a cycle; what is queued stays (P25). Where the neighbours are reset too, the
+    /// frame that is half in is fed anew, else its other beats follow.
+    void reset(Neighbours neighbours = Neighbours::reset_too);
 
     std::size_t queued() const { return queue_.size(); }  ///< frames that are not wholly in
     /// Beats that are in of the frame that is not wholly in.
@@ -164,6 +168,7 @@ private:
     void step();
     bool quiet() const;
     void present_beat();
+    void pop_frame();
     void step_registers();
     void step_line();
     void collect(Outgoing& out, bool valid, bool ready, bool last, std::uint64_t keep,
@@ -177,6 +182,7 @@ private:
     std::uint64_t cycle_ = 0, skipped_ = 0, accesses_ = 0;
     sc_core::sc_time period_;
     sc_core::sc_event work_, progress_;
+    bool in_pass_ = false;                ///< a pass has begun that has not ended
     bool sleeping_ = false;               ///< the model's thread waits for work
     bool wake_ = false;                   ///< somebody waits: end the quantum
     std::uint64_t wake_at_ = UINT64_MAX;  ///< cycle that somebody waits for

@@ -452,6 +452,7 @@ std::uint16_t source_port(const Tables& tables, const Parsed& frame) {
 }
 
 Decision decide(const Tables& tables, const Pass& pass) {
+    if (pass.rest) return not_eligible(Cause::malformed);
     const std::size_t known = std::min(pass.size, pass.window_bytes);
     if (known < EthernetBytes || !pass.tap) return not_eligible(Cause::no_tap);
     const bool without_sessions = pass.tap->interface == NoSessions;
@@ -500,6 +501,8 @@ Decision decide(const Tables& tables, const Pass& pass) {
     decision.truncated = decision.kept < pass.size;
     decision.late_bad = pass.first_malformed_beat || pass.first_bad_beat;
     decision.copy = encapsulate(*selected, source_port(tables, frame), pass.data, decision.kept);
+    decision.copy_bytes = decision.copy.size();
+    decision.copy.resize(std::max(decision.copy_bytes, ShortestFrame), 0);
     return decision;
 }
 
@@ -535,8 +538,8 @@ void Ledger::record(const Pass& pass, const Decision& decision, std::optional<Dr
     } else {
         add(totals_.mirrored, pass.size);
         add(session.mirrored, pass.size);
-        totals_.sent_bytes += decision.copy.size();
-        session.sent_bytes += decision.copy.size();
+        totals_.sent_bytes += decision.copy_bytes;
+        session.sent_bytes += decision.copy_bytes;
         if (decision.late_bad) add(totals_.late_bad, pass.size);
     }
 }

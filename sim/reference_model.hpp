@@ -45,6 +45,7 @@ namespace mirrornic::reference {
 constexpr std::size_t BeatBytes = 64;      ///< I1: one beat of the 512-bit stream
 constexpr std::size_t WindowBytes = 128;   ///< P4
 constexpr std::size_t LongestCopy = 9216;  ///< P14, in bytes of the frame
+constexpr std::size_t ShortestFrame = 60;  ///< I3, in bytes of a copy on the wire, without FCS
 
 using Mac = std::array<std::uint8_t, 6>;
 
@@ -154,6 +155,8 @@ struct Pass {
     /// How many bytes tkeep names in the first two beats, where it is wrong in them (I1): so many
     /// of the window are known, the first ones as they lie in `data`.
     std::size_t window_bytes = WindowBytes;
+    /// P25: the first pass behind a reset of the offload alone, which may be the rest of a frame.
+    bool rest = false;
 };
 
 struct Ports {
@@ -215,7 +218,8 @@ struct Decision {
     std::size_t kept = 0;             ///< P14's n
     bool truncated = false;           ///< n < frame length
     bool late_bad = false;
-    std::vector<std::uint8_t> copy;  ///< the outer frame, headers included
+    std::vector<std::uint8_t> copy;  ///< as on the wire: headers included, padded to 60 bytes (I3)
+    std::size_t copy_bytes = 0;      ///< of it, without padding
 };
 
 /// @throws std::invalid_argument when the session that accepts has a value out of its range: no
@@ -237,7 +241,7 @@ struct SessionTotals {
     Count selected;
     Count mirrored;
     Count dropped;
-    std::uint64_t sent_bytes = 0;  ///< of the copies, outer headers included
+    std::uint64_t sent_bytes = 0;  ///< of the copies: headers included, padding not
 };
 
 /// P23. A class that has not occurred is zero or not in its map.
@@ -252,7 +256,7 @@ struct Totals {
     std::map<Cause, Count> not_eligible_by_cause;
     std::map<Drop, Count> dropped_by_cause;
     Count late_bad;                ///< those of mirrored
-    std::uint64_t sent_bytes = 0;  ///< of the copies, outer headers included
+    std::uint64_t sent_bytes = 0;  ///< of the copies: headers included, padding not
 };
 
 /// The counters that an idle device must show after the passes recorded so far.

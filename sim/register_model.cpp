@@ -22,6 +22,15 @@ const map::Place* place_at(std::uint32_t address) {
     return address % 4 == 0 && address < map::end_address ? index[address / 4] : nullptr;
 }
 
+/// T5: without a register, in a line of 64 bytes that has some.
+bool is_hole(std::uint32_t address) {
+    if (address % 4 != 0 || address >= map::end_address || place_at(address)) return false;
+    const std::uint32_t line = address / 64 * 64;
+    for (std::uint32_t i = 0; i < 16; ++i)
+        if (place_at(line + 4 * i)) return true;
+    return false;
+}
+
 /// Every field whose limits are tighter than its width, by register.
 const std::vector<map::Field>& limits(std::uint32_t address) {
     static const auto all = [] {
@@ -164,6 +173,7 @@ void RegisterModel::refuse(std::uint32_t address, Reason reason) {
 }
 
 void RegisterModel::write(std::uint32_t address, std::uint32_t value) {
+    if (value == 0 && is_hole(address)) return;
     const Reason reason = take(address, value);
     if (reason != Reason::none) refuse(address, reason);
 }
@@ -193,16 +203,18 @@ Reason RegisterModel::take(std::uint32_t address, std::uint32_t value) {
     return Reason::none;
 }
 
-void RegisterModel::write_line(std::uint32_t address, const RegisterLine& words, std::uint16_t) {
+void RegisterModel::write_line(std::uint32_t address, const RegisterLine& words,
+                               std::uint16_t changed) {
     const auto place = [&](std::uint32_t i) { return place_at(address + 4 * i); };
     bool padded = false;
     for (std::uint32_t i = 0; i < words.size(); ++i)
         padded |= place(i) && place(i)->access != Access::ro;
     std::vector<std::uint32_t> written;
     for (std::uint32_t i = 0; i < words.size(); ++i) {
+        if (!(changed >> i & 1)) continue;
         const auto reason = refused(address + 4 * i, words[i]);
         const bool writable = place(i) && place(i)->access != Access::ro;
-        if (!writable && padded && words[i] == 0) continue;
+        if (words[i] == 0 && ((!writable && padded) || is_hole(address + 4 * i))) continue;
         if (reason != Reason::none) return refuse(address + 4 * i, reason);
         written.push_back(i);
     }
@@ -216,8 +228,11 @@ void RegisterModel::write_line(std::uint32_t address, const RegisterLine& words,
     std::stable_sort(written.begin(), written.end(),
                      [&](auto a, auto b) { return rank(a) < rank(b); });
     const auto before = staged_;
-    const std::uint32_t commits = words[map::commit::address() / 4 % words.size()],
-                        fetches = words[map::fetch::address() / 4 % words.size()];
+    const auto written_to = [&](std::uint32_t at) {
+        return changed >> at / 4 % words.size() & 1 ? words[at / 4 % words.size()] : 0;
+    };
+    const std::uint32_t commits = written_to(map::commit::address()),
+                        fetches = written_to(map::fetch::address());
     for (const auto i : written) {
         const auto at = address + 4 * i;
         if (at == map::commit::address() && commits != 0 && fetches != 0) {

@@ -25,6 +25,7 @@ struct Beat {
 struct Pass {
     VerdictWord verdict;
     std::vector<Beat> beats;
+    bool torn = false;  ///< the first one behind a reset of this block alone (P25)
 
     std::uint64_t bytes() const {
         std::uint64_t sum = 0;
@@ -68,7 +69,7 @@ Expected judge(const Pass& pass) {
     for (std::size_t i = 0; i < pass.beats.size(); ++i) {
         const Beat& beat = pass.beats[i];
         const bool counts = !select || (verdict.limit > 0 && i <= completing);
-        malformed = malformed || (beat.malformed && counts);
+        malformed = malformed || pass.torn || (beat.malformed && counts);
         bad = bad || (beat.error && counts);
         late = late || ((beat.malformed || beat.error) && !counts);
     }
@@ -87,7 +88,7 @@ Expected judge(const Pass& pass) {
             lost = CauseOverflow;
     }
 
-    if (!verdict.tap) {
+    if (!verdict.tap && !pass.torn) {
         expected.cause = CauseNoTap;
     } else if (malformed || bad) {
         expected.cause = malformed ? CauseMalformed : CauseMarkedBad;
@@ -116,7 +117,20 @@ public:
         stage_->in_valid = 0;
         stage_->room = 1;
         stage_->resetting = 0;
-        stage_.reset();
+        reset(true);
+    }
+
+    /// Whatever was half in is gone. Only the last cycle of `rst` counts.
+    void reset(bool neighbours) {
+        stage_->in_valid = 0;
+        stage_->rst = 1;
+        for (int i = 3; i-- > 0;) {
+            stage_->rst_neighbours = i == 0 ? neighbours : random_.below(2);
+            stage_.tick();
+        }
+        stage_->rst = 0;
+        stage_->rst_neighbours = !neighbours;
+        next_ = {};
     }
 
     void send(const Pass& pass) {
@@ -378,6 +392,39 @@ TEST_CASE("P14 long frames against limits of any bits up to 9216") {
     }
     admission.gap();
     CHECK(admission.outcomes_[Mirrored] == 1000);
+}
+
+TEST_CASE(
+    "P25 the first pass behind a reset of this block alone is malformed, whatever it looks like") {
+    StageRandom random;
+    Admission admission(random);
+    std::uint64_t resets = 0;
+    for (const std::uint64_t limit : {0, 1, 64, 65, 200, 9216}) {
+        for (std::size_t bytes = 1; bytes <= 320; bytes += 21) {
+            for (unsigned verdict = 0; verdict < 6; ++verdict) {
+                for (const bool neighbours : {false, true}) {
+                    Pass pass = pass_of(random, bytes, limit);
+                    if (verdict == 1) pass.verdict.tap = 0;
+                    if (verdict == 2) pass.verdict.ip = 0;
+                    if (verdict == 3) pass.verdict.fault = 1;
+                    if (verdict == 4) pass.verdict.excluded = 1;
+                    if (verdict == 5) pass.verdict.accepted = 0;
+                    for (Beat& beat : pass.beats) {
+                        beat.gap = unsigned(random.below(2));
+                        beat.error = random.chance(10);
+                    }
+                    admission.reset(neighbours);
+                    pass.torn = !neighbours;
+                    admission.send(pass);
+                    resets += !neighbours;
+                    admission.send(pass_of(random, bytes, 9216));  // the next one is whole
+                    admission.gap();
+                }
+            }
+        }
+    }
+    CHECK(admission.causes_[CauseMalformed] == resets);
+    CHECK(admission.outcomes_[Mirrored] >= 2 * resets);
 }
 
 TEST_CASE("T4 a session entry that is faulty, a limit of 0, selects and drops") {

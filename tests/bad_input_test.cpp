@@ -464,6 +464,71 @@ TEST_CASE(
     CHECK(rig.swept() > 150);
 }
 
+TEST_CASE(
+    "P25 behind a reset of the offload alone the beats up to the first tlast are one malformed "
+    "pass") {
+    Random random;
+    Rig rig;
+    rig.allow_drops();
+    rig.run([&] {
+        unsigned amid = 0;
+        for (unsigned round = 0; round < 120; ++round) {
+            rig.apply(simple_state(random.chance(50), {}));
+            const bool stalled = random.chance(30);
+            rig.offload().mirror_pattern = stalled ? never() : random_pattern(70);
+            rig.offload().forward_pattern =
+                random.chance(50) ? random_pattern(60) : Offload::Pattern{};
+            rig.offload().source_pattern =
+                random.chance(50) ? random_pattern(60) : Offload::Pattern{};
+            const auto frames = random.between(20, 40);
+            for (unsigned i = 0; i < frames; ++i)
+                rig.send(plain_frame(random.between(60, 1500), i), egress);
+            rig.offload().wait_cycles(random.between(1, 150));
+            rig.reset(Offload::Neighbours::go_on);
+            amid += rig.offload().beats_in() != 0;
+            // The source goes on at once, or only when there are tables again: what it sends then
+            // looks like a frame that is mirrored.
+            const bool late = random.chance(50);
+            if (late) rig.offload().source_pattern = never();
+            rig.open();
+            if (late) rig.apply(simple_state(random.chance(50), {}));
+            rig.offload().mirror_pattern = rig.offload().forward_pattern = nullptr;
+            rig.offload().source_pattern = nullptr;
+            rig.wait();
+            CHECK(rig.device().counters().causes.malformed == 1);
+            rig.apply(simple_state(false));
+            const auto copies = rig.copies();
+            rig.send(plain_frame(300, round), egress);
+            rig.wait();
+            CHECK(rig.copies() == copies + 1);
+            rig.check_counters();
+        }
+        CHECK(amid > 20);
+    });
+}
+
+TEST_CASE(
+    "P25 behind a reset of the offload alone an idle source's first frame is the price, at a tap "
+    "or not") {
+    Rig rig;
+    rig.run([&] {
+        for (const bool tap : {false, true})
+            for (const std::size_t length : {1, 60, 64, 65, 300, 9216}) {
+                rig.reset(Offload::Neighbours::go_on);
+                rig.open();
+                rig.apply(simple_state(false));
+                rig.send(plain_frame(length), tap ? std::optional{egress} : std::nullopt);
+                rig.wait();
+                CHECK(rig.device().counters().causes.malformed == 1);
+                const auto copies = rig.copies();
+                rig.send(plain_frame(length + 60), egress);
+                rig.wait();
+                CHECK(rig.copies() == copies + 1);
+                CHECK(rig.device().counters().causes.malformed == 1);
+            }
+    });
+}
+
 TEST_CASE("P25 passes before ready are forwarded and not eligible") {
     Rig rig;
     rig.run([&] {

@@ -146,6 +146,25 @@ class Command(unittest.TestCase):
                     self.check_copies(mirror, forward, decisions, v6)
                     self.assertEqual([len(copy) for _, copy in mirror], [14 + min(limit, 9200 + (56 if v6 else 36))])
 
+    def test_short_copies(self):
+        """I3, P14, P23: a copy of less than 60 bytes is written as it is on the wire; no length and no sum counts the zeros."""
+        capture = self.folder / "in.pcap"
+        frames = [udp(60 + i) for i in range(20)]
+        write_pcap(capture, [(i, frame) for i, frame in enumerate(frames)])
+        for length in (1, 9, 10, 11):
+            _, mirror, _, stats, decisions = self.run_capture(capture, configuration=config(packet_length=length))
+            self.assertEqual({decision["Kept"] for decision in decisions}, {length})
+            for (_, copy), frame in zip(mirror, frames):
+                self.assertEqual(len(copy), max(60, 50 + length))
+                self.assertEqual(struct.unpack_from(">H", copy, 16)[0], 36 + length)
+                self.assertEqual(struct.unpack_from(">H", copy, 38)[0], 16 + length)
+                self.assertEqual(copy[50:50 + length], frame[:length])
+                self.assertEqual(copy[50 + length:], bytes(max(0, 10 - length)))
+            self.assertEqual(len(mirror), 20)
+            self.assertEqual(sum(s["mirrored_bytes"] for s in stats["sessions"]), 20 * (50 + length))
+            _, mirror, *_ = self.run_capture(capture, configuration=config(v6=True, packet_length=length))
+            self.assertEqual({len(copy) for _, copy in mirror}, {70 + length})
+
     def test_captures(self):
         """P14 P16 P17 P21 P23 I5 every recorded capture comes out mirrored, over IPv4 and IPv6, at every pace."""
         for capture in CAPTURES:

@@ -43,6 +43,24 @@ private:
     RegisterAccess& registers_;
 };
 
+/// Hands lines on in parts of so many registers, holes among them, as a bridge may: parts of one
+/// register are 32-bit writes.
+class PartingRegisters : public RegisterAccess {
+public:
+    PartingRegisters(RegisterAccess& registers, unsigned part)
+        : registers_(registers), part_(part) {}
+    void write(std::uint32_t address, std::uint32_t value) override {
+        registers_.write(address, value);
+    }
+    std::uint32_t read(std::uint32_t address) override { return registers_.read(address); }
+    void write_line(std::uint32_t address, const RegisterLine& words,
+                    std::uint16_t changed) override;
+
+private:
+    RegisterAccess& registers_;
+    unsigned part_;
+};
+
 /// The device holds the state, its interfaces under the indices that the driver says, and nothing
 /// else. Catch2 assertions.
 void check_holds(const TableDump& dump, const MirrorDevice& device, const TableState& state);

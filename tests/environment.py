@@ -60,15 +60,15 @@ def made_of(directory, *files):
             mark.write_text(content)
 
 
-def python(directory):
-    """An interpreter with boto3 and botocore."""
-    requirements = CLIENTS / "requirements.txt"
+def python(directory, requirements=CLIENTS / "requirements.txt"):
+    """An interpreter with the packages of a list: boto3 and botocore."""
     interpreter = directory / "bin/python"
     with made_of(directory, requirements) as stale:
         if stale:
             venv.create(directory, clear=True, with_pip=True)
-            install("boto3", [interpreter, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
-                              "--retries", "1", "--require-hashes", "--requirement", requirements])
+            install(f"what {requirements.name} lists",
+                    [interpreter, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--retries", "1",
+                     "--no-deps", "--require-hashes", "--requirement", requirements])
     return interpreter
 
 

@@ -33,7 +33,7 @@ COVER_MAP = "module \\$cover (input A, input EN); \\$assert _TECHMAP_REPLACE_ (.
 
 # The proof's modules as one AIGER. Outputs would become properties; what nothing drives is free, not constant.
 SCRIPT = """
-read_verilog -sv {formal} {files}
+read_verilog -sv -I{include} {formal} {files}
 read_verilog -sv -formal {helpers} {proof}
 {cone}
 hierarchy -check -top proof
@@ -100,14 +100,12 @@ def sources(proof, mutant, folder):
     """The files that Yosys reads, reduced, with the mutant in them."""
     map_sv = folder / "map.sv"
     subprocess.run([sys.executable, RTL / "registers.py", RTL / "registers.toml", "sv", map_sv], check=True)
-    text = constants(map_sv.read_text(), proof.sizes, "the register map")
-    map_sv.write_text(text)
-    values = dict(re.findall(r"localparam int (\w+) = (\d+);", text))
+    for file in (map_sv, folder / "sizes.svh"):
+        file.write_text(constants(file.read_text(), proof.sizes, "the register map"))
     files = [map_sv]
     for name in ["offload", *proof.files]:
         text = ((HERE / "proofs" if name in SHARED else RTL) / f"{name}.sv").read_text()
-        if name == "offload":  # Yosys 0.23 does not resolve a package's references to another package.
-            text = re.sub(r"map::(\w+)", lambda match: values.get(match[1], match[0]), text)
+        if name == "offload":
             text = constants(text, proof.constants, "package offload")
         changes = [edit for edit in proof.edits if edit[0] == name]
         if mutant and mutant[1] == name:
@@ -134,7 +132,7 @@ def aiger(proof, mutant, keep, helpers, folder):
     script.write_text(SCRIPT.format(formal="-formal" if proof.own else "",
                                     helpers="-D HELPERS" if helpers else "",
                                     proof=HERE / "proofs" / f"{proof.name}.sv",
-                                    files=" ".join(map(str, sources(proof, mutant, folder))),
+                                    include=folder, files=" ".join(map(str, sources(proof, mutant, folder))),
                                     cone=f"read_rtlil {proof.cone}" if proof.cone else "",
                                     keep=keep.format(map=cover_map), aiger=output))
     done = run(["yosys", "-s", script], 600, folder / "yosys.log")
@@ -171,7 +169,7 @@ def check(proof, mutant, keep, bound, folder):
 # Production (P1): the whole offload, cut down to what its production outputs are made of. All in one run of Yosys, for
 # reading takes most of the time; a mutant replaces the top alone.
 CONES_BEGIN = """
-read_verilog -sv {files}
+read_verilog -sv -I{include} {files}
 hierarchy -check -top mirror_offload
 proc
 opt_expr
@@ -191,7 +189,7 @@ write_rtlil {folder}/cone.il
 """
 CHANGE = """
 design -load whole
-read_verilog -sv -overwrite {files}
+read_verilog -sv -I{include} -overwrite {files}
 hierarchy -check -top mirror_offload
 proc
 opt_expr
@@ -204,7 +202,7 @@ PRODUCTION_INPUTS = {"clk", "rst", "s_axis_tvalid", "s_axis_tdata", "s_axis_tkee
 def production_cones(proof, folder):
     """For the RTL and for each mutant: a folder with the cone, its cells and its inputs."""
     files = sources(proof, None, folder)
-    script = CONES_BEGIN.format(files=" ".join(map(str, files)))
+    script = CONES_BEGIN.format(include=folder, files=" ".join(map(str, files)))
     folders = []
     for i, mutant in enumerate([None, *proof.mutants]):
         folders.append(folder / f"cone{i}")
@@ -215,7 +213,7 @@ def production_cones(proof, folder):
             changed.write_text(replaced((RTL / "mirror_offload.sv").read_text(), *mutant[2:], "mirror_offload.sv"))
             # With the packages, and with the modules that the top gives parameters to.
             again = [*files[:2], *(file for file in files if re.search(r"^module \w+ #", file.read_text(), re.M))]
-            change = CHANGE.format(files=" ".join(map(str, [*again, changed])))
+            change = CHANGE.format(include=folder, files=" ".join(map(str, [*again, changed])))
         script += CONE.format(change=change, folder=folders[-1])
     (folder / "cones.ys").write_text(script)
     done = run(["yosys", "-s", folder / "cones.ys"], 600, folder / "cones.log")
@@ -582,7 +580,10 @@ PROOFS = [
            ("a commit is not announced with a first beat", "admit", "out_commit <= commit;",
             "out_commit <= commit && !in_beat.first;"),
            ("a frame that no session accepts is mirrored", "admit", "!in_verdict.excluded && in_verdict.accepted",
-            "!in_verdict.excluded")],
+            "!in_verdict.excluded"),
+           ("what follows a reset of this block alone is taken for a frame", "admit", "torn           <= !rst_neighbours;",
+            "torn           <= 1'b0;"),
+           ("all frames behind a reset of this block alone are malformed", "admit", "if (in_beat.last) torn <= 1'b0;", "")],
           edits=[("admit", "    output logic                          between_frames\n",
                   "    output logic                          between_frames,\n"
                   "    output offload::verdict_t saved_verdict,\n"
@@ -599,7 +600,9 @@ PROOFS = [
                  ("admit", "logic saved_malformed, malformed, saved_bad, bad, saved_late, late, saved_done, done, saved_lost, lost;",
                   "logic malformed, bad, late, done, lost;"),
                  ("admit", "saved_lost_cause, lost_cause;", "lost_cause;"),
-                 ("admit", "saved_selected, selected,", "selected,")],
+                 ("admit", "saved_selected, selected,", "selected,"),
+                 ("admit", "    output logic saved_selected,\n", "    output logic saved_selected,\n    output logic torn,\n"),
+                 ("admit", "covered, spoiled, torn;", "covered, spoiled;")],
           steps=3),
     Proof("checksum", "P14 P21",
           "each committed copy, and no other, is announced 2 cycles later, with its length and with the outer header and the "
@@ -636,8 +639,8 @@ PROOFS = [
           reduced="counters and byte counts modulo 4; any queue of endings in the place of `settle`", own=False,
           steps=3),
     Proof("encapsulate", "P14..P19 I3",
-          "every byte of a copy is that of the outer header which its description asks for or the byte of its frame that "
-          "the header's length puts there; tkeep and tlast are right; all its beats and no other are taken; inside a copy "
+          "every byte of a copy is that of the outer header which its description asks for, the byte of its frame that "
+          "the header's length puts there, or a zero behind it up to 60 bytes; tkeep and tlast are right; all its beats and no other are taken; inside a copy "
           "tvalid stays",
           ["encapsulate"],
           [("bytes move by one lane", "encapsulate", "data = {taken[8*58-1:0], carried[511:8*58]};",
@@ -645,6 +648,7 @@ PROOFS = [
            ("a last beat of one byte is left behind", "encapsulate", ": Width'(Header4));",
             ": Width'(Header4 + 1));"),
            ("a full last beat has no tkeep", "encapsulate", "left[6:0]", "left[5:0]"),
+           ("a short copy is sent without padding", "encapsulate", "< 4'(Shortest - Header4) ?", "< 4'd1 ?"),
            ("the time to live is 64", "encapsulate", "16'hff11", "16'h4011"),
            ("over IPv6 the VNI stands the wrong way round", "encapsulate",
             "copy.outer.vni[7:0], copy.outer.vni[15:8],\n                                    copy.outer.vni[23:16]",

@@ -1132,9 +1132,10 @@ TEST_CASE("P14 the copy carries min(frame, PacketLength, MTU cut) bytes, unchang
                     REQUIRE(decision.outcome == Outcome::selected);
                     REQUIRE(decision.kept == expected);
                     REQUIRE(decision.truncated == (expected < length));
-                    REQUIRE(decision.copy.size() == header + expected);
-                    REQUIRE(std::equal(decision.copy.begin() + header, decision.copy.end(),
-                                       frame.begin()));
+                    REQUIRE(decision.copy_bytes == header + expected);
+                    REQUIRE(decision.copy.size() == std::max(header + expected, ShortestFrame));
+                    REQUIRE(part(decision.copy, header, expected) ==
+                            Bytes(frame.begin(), frame.begin() + long(expected)));
                     REQUIRE(decision.copy.size() - 14 <= mtu);
                 }
             }
@@ -1177,8 +1178,35 @@ TEST_CASE("P14 every PacketLength is exact") {
             const Decision decision =
                 decided(tables({ipv6_target ? over_ipv6(target) : target}), frame);
             REQUIRE(decision.kept == length);
-            REQUIRE(decision.copy.size() == length + (ipv6_target ? 70 : 50));
+            REQUIRE(decision.copy_bytes == length + (ipv6_target ? 70 : 50));
         }
+    }
+}
+
+TEST_CASE(
+    "I3 P14 P23 a copy of less than 60 bytes ends in zeros that no length and no sum counts") {
+    Session target = session(accept_all());
+    const Bytes frame = frame_of(300);
+    for (unsigned length = 1; length <= 12; ++length) {
+        target.packet_length = static_cast<std::uint16_t>(length);
+        const Pass pass = pass_of(frame, Direction::egress, 0);
+        const Decision decision = decide(tables({target}), pass);
+        REQUIRE(decision.kept == length);
+        REQUIRE(decision.copy_bytes == 50 + length);
+        REQUIRE(decision.copy.size() == std::max(60u, 50 + length));
+        REQUIRE(word_at(decision.copy, 16) == 36 + length);  // IPv4's total length
+        REQUIRE(word_at(decision.copy, 38) == 16 + length);  // UDP's length
+        REQUIRE(part(decision.copy, 50, length) ==
+                Bytes(frame.begin(), frame.begin() + long(length)));
+        REQUIRE(std::all_of(decision.copy.begin() + 50 + long(length), decision.copy.end(),
+                            [](std::uint8_t byte) { return byte == 0; }));
+        Ledger ledger;
+        ledger.record(pass, decision);
+        REQUIRE(ledger.totals().sent_bytes == 50 + length);
+        REQUIRE(ledger.session(0, decision.session_number).sent_bytes == 50 + length);
+        // Over IPv6 no copy is so short.
+        const Decision over6 = decided(tables({over_ipv6(target)}), frame);
+        REQUIRE(over6.copy.size() == 70 + length);
     }
 }
 
@@ -1573,6 +1601,28 @@ TEST_CASE("P23 a pass that was not selected cannot be dropped") {
 
 // ---- P24: bad input ----
 
+TEST_CASE(
+    "P25 the first pass behind a reset of the offload alone is malformed, whatever it holds") {
+    const Tables device = tables({session(accept_all())});
+    for (const std::size_t length : {1u, 13u, 14u, 60u, 64u, 300u, 9216u}) {
+        const Bytes frame = frame_of(std::max<std::size_t>(length, 42));
+        for (const bool tap : {false, true}) {
+            Pass pass = pass_of(frame, Direction::egress, 0);
+            pass.size = length;
+            if (!tap) pass.tap.reset();
+            pass.rest = true;
+            const Decision decision = decide(device, pass);
+            CHECK(decision.outcome == Outcome::not_eligible);
+            CHECK(decision.cause == Cause::malformed);
+            CHECK(decision.copy.empty());
+            Ledger ledger;
+            ledger.record(pass, decision);
+            CHECK(ledger.totals().received == Count{1, length});
+            CHECK(ledger.totals().not_eligible == Count{1, length});
+        }
+    }
+}
+
 TEST_CASE("P24 a mark up to the beat that completes the copy counts, a later one is late_bad") {
     const Bytes frame = frame_of(300);  // 5 beats
     const std::tuple<int, std::size_t> cases[] = {{1, 0},   {63, 0},  {64, 0},  {65, 1},  {128, 1},
@@ -1740,8 +1790,9 @@ TEST_CASE("P24 random bytes never upset the model, and each pass falls in one cl
         }
         const std::size_t header = decision.session == 1 ? 70 : 50;
         REQUIRE(decision.kept <= frame.size());
-        REQUIRE(decision.copy.size() == header + decision.kept);
-        REQUIRE(std::equal(decision.copy.begin() + header, decision.copy.end(), frame.begin()));
+        REQUIRE(decision.copy_bytes == header + decision.kept);
+        REQUIRE(part(decision.copy, header, decision.kept) ==
+                Bytes(frame.begin(), frame.begin() + long(decision.kept)));
         if (header == 70) REQUIRE(residue(udp_checksum_area(decision.copy)) == 0);
     }
     const Totals& totals = ledger.totals();

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <set>
 #include <sstream>
+#include <utility>
 
 #include "register_map.hpp"
 
@@ -185,7 +186,8 @@ void Rig::send(const Bytes& frame, const std::optional<Tapping>& tap, Transfer t
               {},
               {},
               frame.size(),
-              std::min<std::size_t>(frame.size(), 128)};
+              std::min<std::size_t>(frame.size(), 128),
+              false};
     const std::size_t beats = (frame.size() + 63) / 64;
     for (const BeatMark& mark : transfer.marks) {
         if (mark.beat >= beats) continue;
@@ -218,6 +220,7 @@ void Rig::send(const Bytes& frame, const std::optional<Tapping>& tap, Transfer t
         }
         forwarding.frame = left;
     }
+    sent.rest = std::exchange(rest_comes_, false);
     sent_.push_back(std::move(sent));
     forwarding_.push_back(std::move(forwarding));
     board_.feed(frame.data(), frame.size(), transfer);
@@ -240,8 +243,8 @@ void Rig::wait() {
     expect(arrived_.empty(), "P6 ", arrived_.size(), " copies are of no pass");
 }
 
-void Rig::reset() {
-    offload().reset();
+void Rig::reset(Offload::Neighbours neighbours) {
+    offload().reset(neighbours);
     const std::size_t queued = offload().queued();
     sent_.erase(sent_.begin(), sent_.end() - std::ptrdiff_t(queued));
     forwarding_.erase(forwarding_.begin(), forwarding_.end() - std::ptrdiff_t(queued));
@@ -262,6 +265,19 @@ void Rig::reset() {
     for (Sent& sent : sent_) sent.version = 0;
     mirror_reset_ = session_gone_ = false;
     sweeping_ = true;
+    rest_comes_ = neighbours == Offload::Neighbours::go_on;
+    if (!rest_comes_ || sent_.empty()) return;
+    // The front frame's beats that are not in yet, or all of them.
+    rest_comes_ = false;
+    Sent& sent = sent_.front();
+    expect(!sent.first_bad && !sent.first_malformed, "a test resets amid a marked frame");
+    const Bytes& frame = *sent.frame;
+    const auto in = std::ptrdiff_t(64 * offload().beats_in());
+    const auto rest = std::make_shared<Bytes>(frame.begin() + in, frame.end());
+    sent.rest = true;
+    sent.frame = forwarding_.front().frame = rest;
+    sent.counted = rest->size();
+    sent.window = std::min<std::size_t>(rest->size(), 128);
 }
 
 void Rig::reset_mirror() {
@@ -314,8 +330,8 @@ void Rig::judge(const DecisionRecord& record) {
                ", kept ", record.kept, ")");
     };
 
-    reference::Pass pass{sent.frame->data(), sent.counted,         {},
-                         sent.first_bad,     sent.first_malformed, sent.window};
+    reference::Pass pass{sent.frame->data(),   sent.counted, {},       sent.first_bad,
+                         sent.first_malformed, sent.window,  sent.rest};
     std::optional<std::size_t> interface;
     const bool unready = sweeping_ && record.cause == Cause::no_tap;
     const std::size_t indices =
@@ -360,7 +376,7 @@ void Rig::judge(const DecisionRecord& record) {
     }
     ++outcomes_[std::size_t(record.outcome)];
     if (unready) ++swept_;
-    if (expected.cause != reference::Cause::no_tap) {
+    if (expected.cause != reference::Cause::no_tap && !sent.rest) {
         sweeping_ = false;
         check(std::int16_t(record.version - sent.version) >= 0,
               "T2 a change was done before it was sent");
@@ -455,7 +471,7 @@ void Rig::settle(const Expected& selected, std::optional<reference::Drop> drop) 
         if (*drop == reference::Drop::reset) ++reset_drops_;
         if (*drop == reference::Drop::overload) ++drops_;
     } else {
-        totals.mirrored_bytes += selected.decision.copy.size();
+        totals.mirrored_bytes += selected.decision.copy_bytes;
         totals.truncated += selected.decision.truncated ? 1 : 0;
         late_bad_ += selected.decision.late_bad ? 1 : 0;
     }

@@ -65,7 +65,9 @@ public:
 
     /// Holds `rst` (P25). What is not in yet is fed afterwards; passes before the first one that is
     /// looked up may be at no tap. The tables are empty; `open` gives a device again.
-    void reset();
+    /// Where the neighbours go on, the first pass that comes is the rest of a frame, or is taken
+    /// for one.
+    void reset(Offload::Neighbours neighbours = Offload::Neighbours::reset_too);
     void open();
     /// Resets the mirror by its register, without waiting for the end (P25). Until `wait`, copies
     /// may be missing; the counters must then say how many.
@@ -133,6 +135,7 @@ private:
         std::optional<std::size_t> first_bad, first_malformed;
         std::size_t counted;  ///< bytes that tkeep names
         std::size_t window;   ///< of them, in the first two beats
+        bool rest;            ///< of a frame, or taken for it (P25)
     };
     struct Forwarding {
         std::uint64_t tag;
@@ -185,6 +188,7 @@ private:
     std::uint64_t latency_minimum_ = UINT64_MAX, latency_maximum_ = 0;
     bool drops_allowed_ = false, faults_allowed_ = false;
     std::uint64_t faulty_passes_ = 0;
+    bool rest_comes_ = false;    ///< the next pass is the first since a reset of the offload alone
     bool sweeping_ = false;      ///< since `rst`: no pass was looked up yet
     bool mirror_reset_ = false;  ///< since the mirror was idle
     bool session_gone_ = false;  ///< its counters are missing in the sums over sessions

@@ -4,7 +4,8 @@
 
 A construct that Yosys misreads, a memory that turns into registers or needs a second write port, an inferred latch,
 an undriven or twice driven net: each shows here. The numbers are those of the default sizes.
-    synthesis_test.py MAP.sv
+    synthesis_test.py MAP.sv MEMORY_SIZES.hpp
+The sizes in that header, by which the simulation flips bits, are those of the same memories.
 """
 import re
 import sys
@@ -86,8 +87,9 @@ FLIP_FLOPS = {
     # session of the outer header, resolvers, source ports, two flags, four of faults, two of the lists' write.
     "lookup": [8 * 8 + 7 + 8 + 7 + 4 * 9 + 5 + 5 * 16 + 2 * 3 + 2 * 24 + 3 * 30 + 10 + 2 * 33 + 21 + 2 + 4 + 2],
     "delay": [3 + 6 + 1 + BEAT],                                # place, waiting, valid, the beat that leaves
-    # Verdict, lengths (left, kept, bytes), five marks and a cause; data, kept, port, five strobes; ending; decision.
-    "admit": [VERDICT + 14 + 14 + 32 + 6 + 4 + 512 + 14 + 16 + 5 + 64 + 62],
+    # Verdict, lengths (left, kept, bytes), six marks, a cause, whether it is torn; data, kept, port, five strobes; ending;
+    # decision.
+    "admit": [VERDICT + 14 + 14 + 32 + 6 + 4 + 1 + 512 + 14 + 16 + 5 + 64 + 62],
     # Four pointers, place, write, two valid bits, mirror_room; the beat that leaves.
     "hold_buffer": [5 * 10 + 9 + 4 + 512],
     "header_sum": [3 * 19 + SUM],                               # of either address and the rest, of all
@@ -95,7 +97,7 @@ FLIP_FLOPS = {
     "checksum": [2 * (OUTER + 16 + 14) + 4 * 34 + 44 + SUM + 22 + 4],
     "faults": [14 + 8 + 3 * 8 + 4 + 4 * 10 + 1 + 19 + 16],       # what is found, its indices; found; the first; count
     "encapsulate": [512 + 15 + 5],                              # carried, what is left, first, second, throwing, last, needs a beat
-    "settle": [3 * 16 + 3 * 16 + 8 + 1],                        # counts of copies, versions, undrained, tracking
+    "settle": [3 * 16 + 2 * 8 + 8 + 1],                         # counts of copies, of commits, undrained, tracking
     "counters": [2 * 26 * 64 + 2],                              # live, frozen, their resets
     # Words whose marks count, epochs, indices, strobes; amounts, sum, value read.
     "session_counters": [64 + 3 * 48 + 2 * 10 + 4 + 2 * n * 32 + 48 + n * 64 + n * 64 for n in (2, 6)],
@@ -141,7 +143,28 @@ def compare(what, expected, found):
             for key in sorted(set(expected) | set(found), key=str) if expected.get(key) != found.get(key)]
 
 
-def main(map_sv):
+# The memories of the header. The services' entries are registers, with a parity bit each.
+FLIPPED = {"interfaces": "interface_table", "filters": "filter_table", "session_limits": "session_table",
+           "session_headers": "session_table", "delay": "delay", "hold": "hold_buffer", "copies": "fifo",
+           "endings": "fifo", "fates": "fifo"}
+
+
+def wrong_sizes(header, memories):
+    """Lines that say which sizes of the header are no memory's."""
+    sizes = {name: tuple(map(int, numbers)) for name, *numbers in
+             re.findall(r"Size (\w+)\{(\d+), (\d+), (\d+)\}", Path(header).read_text())}
+    found = Counter()
+    for (module, _, words, width), count in memories.items():
+        found[module, words, width] += count
+    wrong = [f"{header}: {name} is {sizes.get(name)}, and {module} has no such memory"
+             for name, module in FLIPPED.items()
+             if name not in sizes or found[module, sizes[name][1], sizes[name][2]] != sizes[name][0]]
+    if sizes.get("services") != (1, 16, 168 + 1):
+        wrong.append(f"{header}: services is {sizes.get('services')}, not 16 entries of 168 bits and one of parity")
+    return wrong
+
+
+def main(map_sv, header):
     with tempfile.TemporaryDirectory() as folder:
         dump = Path(folder) / "dump"
         log = yosys.run(map_sv, [
@@ -170,6 +193,7 @@ def main(map_sv):
         else:
             problems.append(f"{name}: a cell of type {kind}")
     problems += compare("memory", MEMORIES, memories)
+    problems += wrong_sizes(header, memories)
 
     modules = {module: flip_flops[module] for module in re.findall(r"^Checking module (.*)\.\.\.$", log, re.M)}
     by_name = {}
@@ -188,4 +212,4 @@ def main(map_sv):
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main(*sys.argv[1:]))

@@ -2,8 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs Debian's Yosys (0.23) on the RTL.
 
-That version does not resolve a package's references to another package: the sizes of the register map are written
-into package offload before it is read. Where it does not understand a construct it often only warns and goes on with
+It reads the files of rtl/filelist.f behind the generated map.sv as they are. Where it does not understand a construct it often only warns and goes on with
 undefined bits, so every warning is an error here.
 
 From the command line: writes a module as Yosys understands it, as plain Verilog with faults for a simulation.
@@ -16,7 +15,6 @@ import argparse
 import re
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 RTL = Path(__file__).resolve().parent.parent / "rtl"
@@ -29,21 +27,16 @@ class YosysError(Exception):
 def run(map_sv, commands, options="", only=None, strict=True):
     """Reads the whole design, or `only` some modules with the others as black boxes, and runs the commands; gives the log.
     `strict`: a warning is an error."""
-    with tempfile.TemporaryDirectory() as folder:
-        packages, files, boxes = [Path(map_sv).resolve()], [], []
-        for name in (RTL / "filelist.f").read_text().split():
-            if name == "offload.sv":
-                values = dict(re.findall(r"localparam int (\w+) = (\d+);", Path(map_sv).read_text()))
-                packages.append(name)
-                (Path(folder) / name).write_text(re.sub(r"map::(\w+)", lambda name: values.get(name[1], name[0]),
-                                                (RTL / name).read_text()))
-            else:
-                (boxes if only and name.removesuffix(".sv") not in only else files).append(RTL / name)
-        script = [f"read_verilog -sv {options} " + " ".join(map(str, packages + files)), *commands]
-        if boxes:
-            script.insert(0, f"read_verilog -sv -lib {options} " + " ".join(map(str, packages + boxes)))
-        result = subprocess.run(["yosys", "-p", "; ".join(script)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                text=True, cwd=folder)
+    map_sv = Path(map_sv).resolve()
+    packages, files, boxes = [map_sv, RTL / "offload.sv"], [], []
+    for name in (RTL / "filelist.f").read_text().split():
+        if name != "offload.sv":
+            (boxes if only and name.removesuffix(".sv") not in only else files).append(RTL / name)
+    options = f"{options} -I{map_sv.parent}"
+    script = [f"read_verilog -sv {options} " + " ".join(map(str, packages + files)), *commands]
+    if boxes:
+        script.insert(0, f"read_verilog -sv -lib {options} " + " ".join(map(str, packages + boxes)))
+    result = subprocess.run(["yosys", "-p", "; ".join(script)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     warnings = sorted({line for line in result.stdout.splitlines() if "Warning:" in line})
     if result.returncode != 0:
         raise YosysError("\n".join([line for line in result.stdout.splitlines() if "ERROR" in line] + warnings[:20]))

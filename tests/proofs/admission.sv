@@ -7,6 +7,7 @@
 module proof (
     input logic                          clk,
     input logic                          rst,
+    input logic                          rst_neighbours,
     input logic                          in_valid,
     input logic                          in_last,
     input logic                          in_error,
@@ -39,7 +40,7 @@ module proof (
     offload::verdict_t saved_verdict;
     logic [offload::LengthWidth-1:0] saved_left, saved_kept;
     logic [offload::FrameWidth-1:0] saved_bytes;
-    logic saved_selected, saved_malformed, saved_bad, saved_late, saved_done, saved_lost;
+    logic saved_selected, saved_malformed, saved_bad, saved_late, saved_done, saved_lost, torn;
     logic [3:0] saved_lost_cause;
     always_comb begin
         in_beat.first     = first;
@@ -72,10 +73,11 @@ module proof (
     end
 
     // Its marks, which count up to the copy's end or, where there is no copy, to the frame's; and whether it is given up.
-    logic malformed, malformed1, bad, bad1, late, late1, given_up, given_up1, copied, due;
+    // The first pass behind a reset of this block alone is malformed, at a tap or not (P25).
+    logic malformed, malformed1, bad, bad1, late, late1, given_up, given_up1, copied, due, rest;
     logic [3:0] why, why1;
     always_comb begin
-        malformed = (!first && malformed1) || (in_malformed && (wanted || !selected));
+        malformed = rest || (!first && malformed1) || (in_malformed && (wanted || !selected));
         bad       = (!first && bad1) || (in_error && (wanted || !selected));
         late      = (!first && late1) || ((in_malformed || in_error) && selected && !wanted);
         given_up  = !first && given_up1;
@@ -96,7 +98,9 @@ module proof (
             given_up1 <= 1'b1;
             why1      <= offload::CauseReset;
         end
+        if (in_valid && in_last) rest <= 1'b0;
         if (rst) {before, total_before, copied} <= '0;
+        if (rst) rest <= !rst_neighbours;
     end
 
     offload::ending_t due_ending;
@@ -105,7 +109,8 @@ module proof (
         eligible            = 1'b0;
         due_ending.outcome  = offload::NotEligible;
         due_ending.cause    = offload::CauseNone;
-        if (!verdict.tap)          due_ending.cause = offload::CauseNoTap;
+        if (rest)                  due_ending.cause = offload::CauseMalformed;
+        else if (!verdict.tap)     due_ending.cause = offload::CauseNoTap;
         else if (malformed)        due_ending.cause = offload::CauseMalformed;
         else if (bad)              due_ending.cause = offload::CauseMarkedBad;
         else if (!verdict.ip)      due_ending.cause = offload::CauseNotIp;
@@ -183,6 +188,7 @@ module proof (
         of_mirrored:   assert (!end_valid || decision.late_bad == (mirrored && was_ending.late_bad));
 `ifdef HELPERS
         // What the induction rests on: inside a frame the admission has saved what is known of it here.
+        saves_rest:    assert (torn == rest && (first || !rest || malformed1));
         saves_marks:   assert (first || {saved_malformed, saved_bad, saved_late, saved_done, saved_lost} ==
                                         {malformed1, bad1, late1, copied, given_up1});
         saves_why:     assert (first || !given_up1 || (saved_lost_cause == why1 &&

@@ -6,6 +6,7 @@
 module proof (
     input logic       clk,
     input logic       rst,
+    input logic       rst_neighbours,
     input logic       seen,
     input logic       seen_last,
     input logic       seen_error,
@@ -77,7 +78,7 @@ module proof (
     logic [Width-1:0] admitted, saved_bytes;
     offload::ending_t ending;
     admit admit (
-        .clk, .rst, .in_valid(valid2), .in_beat(beat2), .in_verdict(verdict2), .in_source_port('0), .room, .resetting,
+        .clk, .rst, .rst_neighbours, .in_valid(valid2), .in_beat(beat2), .in_verdict(verdict2), .in_source_port('0), .room, .resetting,
         .end_valid, .ending, .between_frames, .saved_bytes_out(saved_bytes)
     );
     assign admitted = (beat2.first ? '0 : saved_bytes) + Width'(beat2.bytes);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A copy is its outer header, which says what the description of the copy and the rules say (P15 to P19), and behind it each
-// byte of the frame that goes in, with nothing behind the last one; and inside a copy no cycle in which the output is ready
+// byte of the frame that goes in, with nothing behind the last one but the zeros that make 60 bytes of a shorter copy; and inside a copy no cycle in which the output is ready
 // is empty (I3). Every lane at full width: `lane` is any in each cycle.
 // The output register is left out, for it has a proof of its own; so a beat is seen in the cycle in which it is made.
 module stream_register #(
@@ -28,16 +28,24 @@ module proof (
     input logic       beat_valid,
     input logic       m_axis_mirror_tready,
     input offload::copy_t new_copy,
-    input logic [offload::BeatWidth-1:0] beat,
+    input logic [offload::BeatWidth-1:0] new_beat,
     input logic [5:0] lane
 );
     localparam int Count = offload::LengthWidth - 4;      // bits that hold a number of beats
     localparam int Bits = Count + 6;                      // a place in a copy
+    logic [Count-1:0] taken = '0, sent = '0, total;       // beats of this copy
     logic copy_pop, beat_pop, m_axis_mirror_tvalid, m_axis_mirror_tlast, fate_valid, fate_reset;
     logic [offload::BeatWidth-1:0] m_axis_mirror_tdata;
     logic [offload::BeatBytes-1:0] m_axis_mirror_tkeep;
     offload::copy_t copy;
+    logic [offload::BeatWidth-1:0] beat;
     encapsulate dut (.*);
+
+    // Behind the last byte of the frame that a copy holds, a beat is zeros.
+    always_comb begin
+        for (int i = 0; i < offload::BeatBytes; i++)
+            beat[8*i +: 8] = {taken, 6'(i)} < Bits'(copy.kept) ? new_beat[8*i +: 8] : 8'd0;
+    end
 
     // A copy's length and IP version hold still until it is popped, the rest of its description may change, for nothing of it
     // is kept; and behind its first beat all its beats are there.
@@ -59,7 +67,6 @@ module proof (
         assume (beat_valid || !begun);
     end
 
-    logic [Count-1:0] taken = '0, sent = '0, total;       // beats of this copy
     logic [offload::BeatWidth-1:0] before;                // the beat taken last
     always_ff @(posedge clk) begin
         if (beat_pop) before <= beat;
@@ -74,13 +81,14 @@ module proof (
         end
     end
 
-    logic [Bits-1:0] header, length, place, in_frame;
+    logic [Bits-1:0] header, length, padded, place, in_frame;
     logic [7:0] byte_out, byte_now, byte_before, byte_header;
     logic [15:0] udp_length;
     logic [8*50-1:0] outer4;
     logic [8*70-1:0] outer6;
     assign header       = copy.outer.v6 ? Bits'(70) : Bits'(50);
     assign length       = header + Bits'(copy.kept);
+    assign padded       = length < Bits'(60) ? Bits'(60) : length;
     assign place        = {sent, lane};
     assign in_frame     = place - header;
     assign total        = taken + Count'(beat_pop);
@@ -113,7 +121,8 @@ module proof (
                                   (in_frame[Bits-1:6] == taken && beat_pop && byte_out == byte_now) ||
                                   (in_frame[Bits-1:6] + 1'b1 == taken && byte_out == byte_before));
             right_header: assert (place >= header || byte_out == byte_header);
-            right_keep:   assert (m_axis_mirror_tkeep[lane] == (place < length));
+            right_keep:   assert (m_axis_mirror_tkeep[lane] == (place < padded));
+            zeros_behind: assert (place < length || place >= padded || byte_out == 8'd0);
             right_last:   assert (m_axis_mirror_tlast == ({sent, 6'd63} + 1'b1 >= length));
             ends_once:    assert (m_axis_mirror_tlast == copy_pop);
         end

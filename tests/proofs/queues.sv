@@ -39,7 +39,7 @@ module proof (
     );
     settle settle (
         .clk, .rst, .end_valid, .ending, .fate_valid(copy_pop), .fate_reset(thrown), .between_frames(1'b1),
-        .commit_done(1'b0), .version('0), .copy_settled,
+        .commit_done(1'b0), .copy_settled,
         .endings_inside, .fates_inside, .within(within[2:1])
     );
 
