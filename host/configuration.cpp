@@ -45,7 +45,7 @@ public:
     }
 
     /// Calls `read(name, value)` for each member. One that is null is absent, as AWS CLI's
-    /// `--query` and other writers of JSON have it.
+    /// `--query` and other writers of JSON have it. An element of a list is never absent.
     template <class Read>
     void each_member(Read read) const {
         if (!json_.is_object()) fail("is not an object");
@@ -55,8 +55,7 @@ public:
     template <class Read>
     void each_element(Read read) const {
         if (!json_.is_array()) fail("is not a list");
-        for (std::size_t i = 0; i < json_.size(); ++i)
-            if (!json_[i].is_null()) read(Value(*this, i));
+        for (std::size_t i = 0; i < json_.size(); ++i) read(Value(*this, i));
     }
 
     const std::string& text() const {
@@ -167,12 +166,50 @@ const std::string& id_in(const Value& value, const char* name, const char* prefi
     return Value(value, name, *member).id(prefix);
 }
 
+/// A list of a file, and its element that is read.
+struct ListPosition {
+    std::uint32_t number = 0;  ///< of the lists so far
+    std::string name = {};     ///< "NetworkInterfaces"
+    std::size_t element = 0;
+};
+
+/// Where an object was met last. One list does not have it twice, as no reply of EC2 has: what one
+/// of the two says would be lost.
+class LastPlace {
+public:
+    /// @param value the object @throws ConfigurationError that names both places
+    void meet(const ListPosition& at, const Value& value, const std::string& id) {
+        if (list_ == at.number)
+            throw ConfigurationError(value.where() + ": " + id + " is there already, in " +
+                                     at.name + "[" + std::to_string(element_) + "]");
+        list_ = at.number;
+        element_ = std::uint32_t(at.element);
+    }
+
+private:
+    std::uint32_t list_ = 0, element_ = 0;
+};
+
+/// The same for objects that have a sequence.
+class LastPlaces {
+public:
+    void meet(const ListPosition& at, const Value& value, const std::string& id,
+              Sequence sequence) {
+        if (places_.size() < sequence) places_.resize(sequence);
+        places_[sequence - 1].meet(at, value, id);
+    }
+
+private:
+    std::vector<LastPlace> places_;
+};
+
 /// An object on its way in: what was read of it so far.
 template <class T>
 struct Draft {
     T object;
     std::string where;              // of its first appearance
     std::set<std::string> members;  // that some file gave
+    LastPlace last = {};
 };
 
 /// Drafts by id, in order of first appearance.
@@ -180,13 +217,15 @@ template <class T>
 class Drafts {
 public:
     /// The draft of the object whose id is the value's member `name`.
-    Draft<T>& of(const Value& value, const char* name, const char* prefix) {
+    Draft<T>& of(const ListPosition& at_list, const Value& value, const char* name,
+                 const char* prefix) {
         const std::string& id = id_in(value, name, prefix);
         const auto [at, added] = index_.emplace(id, drafts_.size());
         if (added) {
             drafts_.push_back({{}, value.where(), {}});
             drafts_.back().object.id = id;
         }
+        drafts_[at->second].last.meet(at_list, value, id);
         return drafts_[at->second];
     }
     const std::vector<Draft<T>>& all() const { return drafts_; }
@@ -340,6 +379,7 @@ private:
         File(Reader& its_reader, const std::string& its_name)
             : reader(its_reader), name(its_name) {}
         void list(const std::string& member) override {
+            reader.list_ = {reader.list_.number + 1, member, 0};
             method = reader_of(member);
             used |= method != nullptr;
             if (member == "NextToken") fail_left_over(Json::array());
@@ -347,7 +387,8 @@ private:
         void element(const std::string& member, std::size_t index, const Json& value) override {
             if (reader.stop_ && *reader.stop_)
                 throw ConfigurationError(name + ": not read to its end");
-            if (method && !value.is_null())
+            reader.list_.element = index;
+            if (method)
                 (reader.*method)(Value(name, value, member + "[" + std::to_string(index) + "]"));
         }
         void member(const std::string& member, const Json& value) override {
@@ -386,6 +427,7 @@ private:
         }
         if (file.attributes.size() > 1 && file.attributes.contains("VpcId")) {
             file.used = true;
+            ++list_.number;
             vpc(Value(name, file.attributes));
         }
         if (!file.used)
@@ -423,6 +465,7 @@ private:
     void interface(const Value& value) {
         const std::size_t before = interfaces_.size();
         auto& o = interfaces_.of(id_in(value, "NetworkInterfaceId", "eni-"));
+        last_interfaces_.meet(list_, value, o.id, o.sequence);
         bool has_mac = interfaces_.size() == before && !without_mac_.count(o.sequence);
         static const auto& members = listed_members("DescribeNetworkInterfaces");
         Json shown;
@@ -511,6 +554,7 @@ private:
     void vpc(const Value& value) {
         static const auto& members = listed_members("DescribeVpcs");
         auto& o = vpcs_.of(id_in(value, "VpcId", "vpc-"));
+        last_vpcs_.meet(list_, value, o.id, o.sequence);
         Json shown;
         value.each_member([&](const std::string& name, const Value& member) {
             const auto* reply = find_member(members, name);
@@ -555,6 +599,7 @@ private:
     void route_table(const Value& value) {
         static const auto& members = listed_members("DescribeRouteTables");
         auto& o = route_tables_.of(id_in(value, "RouteTableId", "rtb-"));
+        last_route_tables_.meet(list_, value, o.id, o.sequence);
         Json shown;
         value.each_member([&](const std::string& name, const Value& member) {
             if (name == "Tags")
@@ -567,7 +612,7 @@ private:
     }
 
     void target(const Value& value) {
-        auto& draft = targets_.of(value, "TrafficMirrorTargetId", "tmt-");
+        auto& draft = targets_.of(list_, value, "TrafficMirrorTargetId", "tmt-");
         auto& o = draft.object;
         const auto address = [&](TargetType type, const std::string& text) {
             o.type = type;
@@ -594,7 +639,7 @@ private:
     }
 
     void filter(const Value& value) {
-        auto& draft = filters_.of(value, "TrafficMirrorFilterId", "tmf-");
+        auto& draft = filters_.of(list_, value, "TrafficMirrorFilterId", "tmf-");
         auto& o = draft.object;
         value.each_member([&](const std::string& name, const Value& member) {
             if (name == "Description") o.description = member.text();
@@ -618,7 +663,7 @@ private:
 
     /// @param filter,direction of the list that holds the rule, which need not repeat them
     void rule(const Value& value, const std::string* filter, std::optional<Direction> direction) {
-        auto& draft = rules_.of(value, "TrafficMirrorFilterRuleId", "tmfr-");
+        auto& draft = rules_.of(list_, value, "TrafficMirrorFilterRuleId", "tmfr-");
         auto& o = draft.object;
         if (filter) {
             o.filter_id = *filter;
@@ -649,7 +694,7 @@ private:
     }
 
     void session(const Value& value) {
-        auto& draft = sessions_.of(value, "TrafficMirrorSessionId", "tms-");
+        auto& draft = sessions_.of(list_, value, "TrafficMirrorSessionId", "tms-");
         auto& o = draft.object;
         value.each_member([&](const std::string& name, const Value& member) {
             draft.members.insert(name);
@@ -795,6 +840,8 @@ private:
     std::map<Sequence, std::string> without_mac_;  // interfaces so far, and where they stand
     Listed<Vpc> vpcs_;
     Listed<RouteTable> route_tables_;
+    ListPosition list_;
+    LastPlaces last_interfaces_, last_vpcs_, last_route_tables_;
     Shown shown_;
     std::set<std::string> with_block_;  // VPCs whose CidrBlock some file gave
     TextPool shared_;

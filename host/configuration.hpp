@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /// What exists in an account, read from files that have the shape of the AWS CLI's output:
-/// describe-network-interfaces, describe-instances, describe-vpcs, describe-traffic-mirror-targets,
-/// -filters, -filter-rules and -sessions. One member is ours: `Mtu` of a NetworkInterface,
-/// 576..9216 bytes of IP packet, 9001 unless given. Source: EC2 API 2016-11-15; docs/behaviour.md
-/// rules S1 to S4.
+/// describe-network-interfaces, describe-instances, describe-vpcs, describe-vpc-attribute,
+/// describe-route-tables, describe-traffic-mirror-targets, -filters, -filter-rules and -sessions.
+/// One member is ours: `Mtu` of a NetworkInterface, 576..9216 bytes of IP packet, 9001 unless
+/// given. Source: EC2 API 2016-11-15; docs/behaviour.md rules S1 to S4.
 #pragma once
 
 #include <atomic>
@@ -34,9 +34,10 @@ struct ConfigurationText {
     std::string name, text;
 };
 
-/// Joins the lists of all files. Objects with one id are one object, the later file's members in
-/// the place of the earlier one's; that holds for rules too, wherever they stand. Members that are
-/// not used are ignored.
+/// Joins the lists of all files. Objects with one id are one object, the later file's or list's
+/// members in the place of the earlier one's; that holds for rules too, wherever they stand. One
+/// list must not have an id twice. Members that are not used are ignored, and so is a member that
+/// is null; an element of a list must not be null.
 /// @param skip_unresolved leaves out, with a warning, sessions whose target, filter or interface
 /// is not there; else they are an error
 /// @throws ConfigurationError.

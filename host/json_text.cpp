@@ -49,10 +49,13 @@ public:
         }
         return true;
     }
-    bool parse_error(std::size_t, const std::string&, const Json::exception& error) override {
+    bool parse_error(std::size_t, const std::string& token, const Json::exception& error) override {
         const std::string text = error.what(), start = "parse error at ";
         const auto at = text.find(start);
-        throw JsonError(at == std::string::npos ? text : text.substr(at + start.size()));
+        if (at == std::string::npos)  // out of range
+            throw JsonError((here().empty() ? "" : here() + ": ") + "the number " + shown(token) +
+                            " is too large");
+        throw JsonError(text.substr(at + start.size()));
     }
 
     Json take() { return std::move(value_); }
@@ -119,6 +122,14 @@ private:
         return out;
     }
 
+    /// Where the next value goes.
+    std::string here() const {
+        if (open_.empty()) return path();
+        const std::string out = path();
+        if (open_.back()->is_array()) return out + "[" + std::to_string(open_.back()->size()) + "]";
+        return out + (out.empty() ? "" : ".") + key_;
+    }
+
     JsonSink* sink_;
     At at_ = At::root;
     std::set<std::string> names_;  // of the outermost object's members so far, with a sink
@@ -170,6 +181,12 @@ std::string utf8_text(const std::string& name, std::string text) {
         return text.compare(0, std::strlen(mark), mark) == 0;
     };
     if (starts("\xef\xbb\xbf")) return text.substr(3);
+    // A first character takes one byte in UTF-8, two in UTF-16 and four in UTF-32.
+    const auto zero = text.find('\0');
+    if (zero < 2 || (zero < 4 && text.find('\0', zero + 1) == zero + 1))
+        throw std::runtime_error(name +
+                                 ": is UTF-32, or UTF-16 without a byte order mark, or no text; "
+                                 "save it as UTF-8");
     const bool big_endian = starts("\xfe\xff");
     if (!big_endian && !starts("\xff\xfe")) return text;
     auto converted = utf8_of_utf16(text, big_endian);
@@ -189,11 +206,13 @@ void parse_json(const std::string& text, JsonSink& sink) {
 void parse_json_file(const std::string& name, JsonSink& sink) {
     errno = 0;
     std::ifstream in(name, std::ios::binary);
-    const int first = in.peek();
+    const int first = in.get(), second = in.peek();
+    in.clear(in.rdstate() & std::ios::badbit);
+    if (first != std::char_traits<char>::eof()) in.unget();
     if (!in.is_open() || in.bad())
         throw std::runtime_error(name + ": " + (errno ? std::strerror(errno) : "cannot be read"));
-    // The byte order marks of UTF-16 begin with what no UTF-8 has.
-    if (first == std::char_traits<char>::eof() || first >= 0xfe)
+    // What no UTF-8 has: the byte order marks of UTF-16, and a zero.
+    if (first == std::char_traits<char>::eof() || first >= 0xfe || first == 0 || second == 0)
         return parse_json(utf8_text(name, {std::istreambuf_iterator<char>(in), {}}), sink);
     Builder builder(&sink);
     try {

@@ -3,6 +3,7 @@
 // request, 2 usage, 3 the device or the simulation failed.
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <boost/program_options.hpp>
 #include <cctype>
 #include <cerrno>
@@ -153,25 +154,41 @@ po::options_description run_options() {
     return options;
 }
 
+/// No option's value may be empty: it comes of a shell's variable that is not set, and each option
+/// would take it for something else.
+void check_values(const po::variables_map& values) {
+    for (const auto& [name, value] : values) {
+        std::vector<std::string> given;
+        if (const auto* text = boost::any_cast<std::string>(&value.value()))
+            given = {*text};
+        else if (const auto* list = boost::any_cast<std::vector<std::string>>(&value.value()))
+            given = *list;
+        if (std::find(given.begin(), given.end(), "") != given.end())
+            throw UsageError("--" + name + " has an empty value; give it one, or leave it out");
+    }
+}
+
 /// The options of one command; prints its help and gives nothing where that is asked for.
 std::optional<po::variables_map> parse(const std::vector<std::string>& arguments,
                                        po::options_description options,
                                        const std::string& synopsis) {
-    options.add_options()("help", "print this");
+    options.add_options()("help", po::bool_switch(), "print this");
     po::variables_map values;
     try {
         po::store(po::command_line_parser(arguments).options(options).positional({}).run(), values);
+        check_values(values);
         if (values.count("options") != 0) {
             const auto file = values["options"].as<std::string>();
             std::ifstream in(file);
             if (!in) throw UsageError("--options " + file + ": " + std::strerror(errno));
             po::store(po::parse_config_file(in, options), values);
         }
+        check_values(values);
         po::notify(values);
     } catch (const po::error& error) {
         throw UsageError(error.what());
     }
-    if (values.count("help") != 0) {
+    if (values["help"].as<bool>()) {
         std::cout << "usage: mirrornic " << synopsis << "\n\n" << options;
         return {};
     }
@@ -378,6 +395,13 @@ int serve(const std::vector<std::string>& arguments) {
     const std::string& account = options.settings.account_id;
     if (account.size() != 12 || account.find_first_not_of("0123456789") != std::string::npos)
         throw UsageError("--account " + account + ": give 12 digits");
+    if (options.region.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") !=
+        std::string::npos)
+        throw UsageError("--region " + options.region +
+                         ": give a name of lower case letters, digits and -");
+    if (options.device == "pci:" || options.device == "file:")
+        throw UsageError("--device " + options.device + ": its " +
+                         (options.device == "pci:" ? "address" : "path") + " is missing");
     const bool sim = options.device == "sim", pci = options.device.compare(0, 4, "pci:") == 0;
     if (!sim && !pci && options.device.compare(0, 5, "file:") != 0)
         throw UsageError("--device " + options.device + ": give sim, pci:ADDRESS or file:PATH");

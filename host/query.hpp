@@ -17,7 +17,8 @@ namespace mirrornic {
 /// A form (`application/x-www-form-urlencoded`): a POST's body or a GET's query.
 class Query {
 public:
-    static constexpr std::size_t parameter_limit = 10000;
+    /// More than 50 filters of 200 values, which EC2 allows, and the body's 1 MiB can hold.
+    static constexpr std::size_t parameter_limit = 20000;
 
     /// Splits and decodes. Of `X-Amz-*` parameters, which sign a GET, nothing is kept.
     /// @throws RequestError: MalformedQueryString, also for a repeated parameter and for more than

@@ -5,6 +5,7 @@ import contextlib
 import gzip
 import json
 import os
+import re
 import shutil
 import signal
 import struct
@@ -305,6 +306,32 @@ class Command(unittest.TestCase):
         for command in ("run", "check"):
             self.assertIn(b"--config", self.call(command, "--help").stdout)
         self.assertIn(b"256 interfaces", self.call("--version").stdout)
+
+    def test_empty_values(self):
+        """No option's value may be empty: the message names the option, on the command line and in a file of options."""
+        base = {"run": {"config": "c", "in": "i", "out": "o"}, "serve": {"config": "c"}, "check": {"config": "c"},
+                "backup": {"state": "s", "to": "t"}}
+        for command, needed in base.items():
+            text = self.call(command, "--help").stdout.decode()
+            options = re.findall(r"^  --([a-z-]+) (?:arg|[A-Z(=])", text, re.M)
+            self.assertGreaterEqual(len(options), len(needed))
+            for option in options:
+                with self.subTest(command=command, option=option):
+                    others = [word for name, value in needed.items() if name != option for word in ("--" + name, value)]
+                    done = self.call(command, *others, "--" + option, "", status=2)
+                    self.assertIn(f"--{option}", done.stderr.decode().splitlines()[0])
+                    done = self.call(command, *others, f"--{option}=", status=2)
+                    self.assertIn(f"--{option}", done.stderr.decode().splitlines()[0])
+                    if command == "serve" and option != "options":
+                        done = self.call(command, *others, "--options", self.file("options", f"{option}=\n"), status=2)
+                        self.assertIn(f"--{option}", done.stderr.decode().splitlines()[0])
+
+    def test_values_that_name_nothing(self):
+        """A region that is none and a device without an address are wrong usage."""
+        for option, value in (("region", " "), ("region", "us east"), ("region", "us-east-1\n"), ("device", "file:"),
+                              ("device", "pci:")):
+            done = self.call("serve", "--config", "c", "--" + option, value, status=2)
+            self.assertIn(f"--{option}", done.stderr.decode().splitlines()[0])
 
     def test_missing_target(self):
         """A session whose target is in no file stops the run with the command that prints it; or is left out."""

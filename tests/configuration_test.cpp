@@ -162,18 +162,18 @@ TEST_CASE("S1 members that are not used are ignored, whatever they hold") {
               .size() == 1);
 }
 
-TEST_CASE("S1 null is absent, as member and as element, at every level") {
+TEST_CASE("S1 a member that is null is absent, at every level") {
     const auto configuration = parse_configuration(
         {{"a.json", small},
-         {"b.json", R"({"NextToken": null, "Vpcs": null, "TrafficMirrorTargets": [null],
-           "NetworkInterfaces": [null, {"NetworkInterfaceId": "eni-1", "MacAddress": null,
+         {"b.json", R"({"NextToken": null, "Vpcs": null, "TrafficMirrorTargets": null,
+           "NetworkInterfaces": [{"NetworkInterfaceId": "eni-1", "MacAddress": null,
             "PrivateIpAddress": null, "VpcId": null, "SubnetId": null, "InterfaceType": null,
             "Description": null, "AvailabilityZone": null, "OwnerId": null, "TagSet": null,
-            "Mtu": null, "Ipv6Addresses": [null], "PrivateIpAddresses": [null,
+            "Mtu": null, "Ipv6Addresses": null, "PrivateIpAddresses": [
             {"PrivateIpAddress": "10.0.0.1", "Association": null}]},
-            {"NetworkInterfaceId": "eni-2", "TagSet": [null, {"Key": "a", "Value": null}]}],
-           "TrafficMirrorFilters": [{"TrafficMirrorFilterId": "tmf-1", "NetworkServices": [null],
-            "EgressFilterRules": null, "IngressFilterRules": [null,
+            {"NetworkInterfaceId": "eni-2", "TagSet": [{"Key": "a", "Value": null}]}],
+           "TrafficMirrorFilters": [{"TrafficMirrorFilterId": "tmf-1", "NetworkServices": null,
+            "EgressFilterRules": null, "IngressFilterRules": [
             {"TrafficMirrorFilterRuleId": "tmfr-1", "RuleNumber": 1, "RuleAction": "accept",
              "SourceCidrBlock": "0.0.0.0/0", "DestinationCidrBlock": "0.0.0.0/0", "Protocol": null,
              "SourcePortRange": null, "DestinationPortRange": null, "Description": null}]}],
@@ -201,6 +201,104 @@ TEST_CASE("S1 null is absent, as member and as element, at every level") {
               "(eni-1): MacAddress is missing"}}) {
         CAPTURE(text);
         CHECK_THROWS_WITH(parse(text), Contains(why));
+    }
+}
+
+TEST_CASE("S1 an element that is null is an error, in every list that is read") {
+    const std::string eni =
+        R"({"NetworkInterfaceId": "eni-1", "MacAddress": "02:00:00:00:00:01", )";
+    for (const auto& [text, where] : std::vector<std::pair<std::string, std::string>>{
+             {R"({"NetworkInterfaces": [null]})", "NetworkInterfaces[0]: null"},
+             {R"({"Reservations": [null]})", "Reservations[0]: null"},
+             {R"({"Reservations": [{"Instances": [{}, null]}]})",
+              "Reservations[0].Instances[1]: null"},
+             {R"({"Instances": [{"NetworkInterfaces": [null]}]})",
+              "Instances[0].NetworkInterfaces[0]: null"},
+             {R"({"Vpcs": [null]})", "Vpcs[0]: null"},
+             {R"({"RouteTables": [null]})", "RouteTables[0]: null"},
+             {R"({"TrafficMirrorTargets": [null]})", "TrafficMirrorTargets[0]: null"},
+             {R"({"TrafficMirrorFilters": [null]})", "TrafficMirrorFilters[0]: null"},
+             {R"({"TrafficMirrorFilterRules": [null]})", "TrafficMirrorFilterRules[0]: null"},
+             {R"({"TrafficMirrorSessions": [null]})", "TrafficMirrorSessions[0]: null"},
+             {R"({"NetworkInterfaces": [)" + eni + R"("Ipv6Addresses": [null]}]})",
+              "NetworkInterfaces[0].Ipv6Addresses[0]: null"},
+             {R"({"NetworkInterfaces": [)" + eni + R"("PrivateIpAddresses": [null]}]})",
+              "NetworkInterfaces[0].PrivateIpAddresses[0]: null"},
+             {R"({"NetworkInterfaces": [)" + eni + R"("TagSet": [null]}]})",
+              "NetworkInterfaces[0].TagSet[0]: null"},
+             {R"({"NetworkInterfaces": [)" + eni + R"("Groups": [null]}]})",
+              "NetworkInterfaces[0].Groups[0]: null"},
+             {R"({"TrafficMirrorFilters": [{"TrafficMirrorFilterId": "tmf-1",
+                  "NetworkServices": [null]}]})",
+              "TrafficMirrorFilters[0].NetworkServices[0]: null"},
+             {R"({"TrafficMirrorFilters": [{"TrafficMirrorFilterId": "tmf-1",
+                  "IngressFilterRules": [null]}]})",
+              "TrafficMirrorFilters[0].IngressFilterRules[0]: null"}}) {
+        CAPTURE(text);
+        CHECK_THROWS_WITH(parse(text), Contains("a.json: " + where + " is not"));
+    }
+}
+
+TEST_CASE("S1 an id that a list has twice is an error that names both places") {
+    const std::string eni = R"({"NetworkInterfaceId": "eni-1", "MacAddress": "02:00:00:00:00:01"})";
+    const std::string other =
+        R"({"NetworkInterfaceId": "eni-2", "MacAddress": "02:00:00:00:00:02"})";
+    const std::string rule_text =
+        R"({"TrafficMirrorFilterRuleId": "tmfr-1", "TrafficMirrorFilterId": "tmf-1",
+            "TrafficDirection": "ingress", "RuleNumber": 1, "RuleAction": "accept",
+            "SourceCidrBlock": "0.0.0.0/0", "DestinationCidrBlock": "0.0.0.0/0"})";
+    const auto list = [](const std::string& name, const std::string& elements) {
+        return "{\"" + name + "\": [" + elements + "]}";
+    };
+    for (const auto& [text, words] : std::vector<std::pair<std::string, std::vector<std::string>>>{
+             {list("NetworkInterfaces", eni + "," + other + "," + eni),
+              {"NetworkInterfaces[2]: eni-1", "NetworkInterfaces[0]"}},
+             {list("Reservations", R"({"Instances": [{"NetworkInterfaces": [)" + other + R"(]}]},
+                      {"Instances": [{"NetworkInterfaces": [)" +
+                                       eni + "," + other + "]}]}"),
+              {"Reservations[1].Instances[0].NetworkInterfaces[1]: eni-2", "Reservations[0]"}},
+             {list("Vpcs", R"({"VpcId": "vpc-1"}, {"VpcId": "vpc-1"})"),
+              {"Vpcs[1]: vpc-1", "Vpcs[0]"}},
+             {list("RouteTables", R"({"RouteTableId": "rtb-1"}, {"RouteTableId": "rtb-1"})"),
+              {"RouteTables[1]: rtb-1", "RouteTables[0]"}},
+             {list("TrafficMirrorTargets",
+                   R"({"TrafficMirrorTargetId": "tmt-1"}, {"TrafficMirrorTargetId": "tmt-1"})"),
+              {"TrafficMirrorTargets[1]: tmt-1", "TrafficMirrorTargets[0]"}},
+             {list("TrafficMirrorFilters",
+                   R"({"TrafficMirrorFilterId": "tmf-1"}, {"TrafficMirrorFilterId": "tmf-1"})"),
+              {"TrafficMirrorFilters[1]: tmf-1", "TrafficMirrorFilters[0]"}},
+             {list("TrafficMirrorFilters",
+                   R"({"TrafficMirrorFilterId": "tmf-1", "IngressFilterRules": [)" + rule_text +
+                       "," + rule_text + "]}"),
+              {"IngressFilterRules[1]: tmfr-1", "TrafficMirrorFilters[0]"}},
+             {list("TrafficMirrorFilterRules", rule_text + "," + rule_text),
+              {"TrafficMirrorFilterRules[1]: tmfr-1", "TrafficMirrorFilterRules[0]"}},
+             {list("TrafficMirrorSessions",
+                   R"({"TrafficMirrorSessionId": "tms-1"}, {"TrafficMirrorSessionId": "tms-1"})"),
+              {"TrafficMirrorSessions[1]: tms-1", "TrafficMirrorSessions[0]"}}}) {
+        CAPTURE(text);
+        for (const auto& word : words) CHECK_THROWS_WITH(parse(text), Contains(word));
+    }
+    // Other lists and other files say more of one object.
+    const auto both = parse_configuration(
+        {{"a.json", "{\"NetworkInterfaces\": [" + eni +
+                        R"(], "Reservations": [{"Instances": [{"NetworkInterfaces": [)" + eni +
+                        "]}]}]}"},
+         {"b.json", list("NetworkInterfaces", eni)}});
+    CHECK(both.account.interfaces().size() == 1);
+}
+
+TEST_CASE("S1 a number that no type holds is an error that says where it stands") {
+    for (const auto& [text, words] : std::vector<std::pair<std::string, std::string>>{
+             {R"({"NetworkInterfaces": [{"NetworkInterfaceId": "eni-1", "Mtu": 1e999}]})",
+              "a.json: NetworkInterfaces[0].Mtu: the number \"1e999\" is too large"},
+             {R"({"Other": {"a": [1, -1e999]}})",
+              "a.json: Other.a[1]: the number \"-1e999\" is too large"},
+             {R"({"Other": 1e999})", "a.json: Other: the number \"1e999\" is too large"},
+             {R"({"Other": [1, 1e999]})", "a.json: Other[1]: the number \"1e999\" is too large"},
+             {"1e999", "a.json: the number \"1e999\" is too large"}}) {
+        CAPTURE(text);
+        CHECK_THROWS_WITH(parse(text), words);
     }
 }
 
@@ -243,6 +341,21 @@ TEST_CASE("S1 a file in UTF-16 or with a byte order mark reads as it does in UTF
                                bytes(std::u16string(1, char16_t(0xd83d)), false)})
         CHECK_THROWS_WITH(described(broken), Contains("eni.json: begins with the byte "
                                                       "order mark of UTF-16 and is not"));
+
+    // Without a mark, and UTF-32, also from what cannot be read twice.
+    const auto plain = [](std::string text, const std::string& before, const std::string& behind) {
+        std::string out;
+        for (const char c : text) out += before + c + behind;
+        return out;
+    };
+    const std::string zero(1, '\0'), zeros(3, '\0'), ascii = R"({"Vpcs": []})";
+    for (const auto& other :
+         {plain(ascii, "", zero), plain(ascii, zero, ""), plain(ascii, "", zeros),
+          plain(ascii, zeros, ""), "\xff\xfe" + zero + zero + plain(ascii, "", zeros),
+          zero + zero + "\xfe\xff" + plain(ascii, zeros, ""), zero, "{" + zero})
+        CHECK_THROWS_WITH(described(other),
+                          Contains("eni.json: is UTF-32, or UTF-16 without a "
+                                   "byte order mark, or no text; save it as UTF-8"));
 }
 
 TEST_CASE("S1 describe-instances and run-instances hold interfaces too") {

@@ -89,12 +89,26 @@ TEST_CASE("S7 a bad query is a MalformedQueryString") {
     CHECK_THAT(message, Contains("NextToken"));
 }
 
-TEST_CASE("S7 a query has at most 10,000 parameters") {
+TEST_CASE("S7 a query has at most 20,000 parameters") {
     std::string form = query("DescribeTrafficMirrorSessions");
     for (std::size_t i = 2; i < Query::parameter_limit; ++i)
         form += "&TrafficMirrorSessionId." + std::to_string(i) + "=tms-1";
-    CHECK(Query(form).parameters()["TrafficMirrorSessionIds"].size() == 9998);
+    CHECK(Query(form).parameters()["TrafficMirrorSessionIds"].size() == Query::parameter_limit - 2);
     CHECK(code(form + "&X-Amz-Date=1") == "MalformedQueryString");
+}
+
+TEST_CASE("S9 as many filters and values as are allowed fit into one query") {
+    std::string form = query("DescribeTrafficMirrorSessions", "NextToken=x&MaxResults=5&DryRun=no");
+    for (int filter = 1; filter <= 50; ++filter) {
+        const std::string name = "&Filter." + std::to_string(filter);
+        form += name + ".Name=tag:" + std::to_string(filter);
+        for (int value = 1; value <= 200; ++value)
+            form += name + ".Value." + std::to_string(value) + "=tms-0123456789abcdef0";
+    }
+    CHECK(form.size() < 1 << 20);
+    const Json filters = Query(form).parameters()["Filters"];
+    CHECK(filters.size() == 50);
+    CHECK(filters[49]["Values"].size() == 200);
 }
 
 TEST_CASE("S7 action and version have codes of their own, in this order") {
