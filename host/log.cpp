@@ -78,6 +78,8 @@ struct LogFile::State {
 LogFile::LogFile(bool json, int descriptor) : state_(std::make_unique<State>(json, descriptor)) {
     spdlog::logger& logger = state_->logger;
     logger.flush_on(spdlog::level::trace);
+    // Where no memory is left, the command's own message says so.
+    logger.set_error_handler([](const std::string&) {});
     logger.set_pattern(json ? R"({"time":"%Y-%m-%dT%H:%M:%S.%eZ","level":"%l",%v})"
                             : "%Y-%m-%dT%H:%M:%S.%eZ %l %v",
                        spdlog::pattern_time_type::utc);

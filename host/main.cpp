@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // The command `mirrornic`: options in, exit status out. 0 done, 1 bad input, configuration or
 // request, 2 usage, 3 the device or the simulation failed.
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <algorithm>
 #include <boost/program_options.hpp>
+#include <boost/system/system_error.hpp>
 #include <cctype>
 #include <cerrno>
 #include <csignal>
@@ -12,6 +14,7 @@
 #include <cstring>
 #include <fstream>
 #include <iostream>
+#include <systemc>
 
 #include "board.hpp"
 #include "capture_file.hpp"
@@ -30,6 +33,17 @@ namespace po = boost::program_options;
 // SystemC's banner would stand on every command's output; it is switched off before its main
 // starts.
 const int no_banner = setenv("SYSTEMC_DISABLE_COPYRIGHT_MESSAGE", "1", 1);
+
+void mask_hangup(int how) {
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGHUP);
+    sigprocmask(how, &signals, nullptr);
+}
+
+// A reload that is asked for before there is anything to reload waits until there is. Before main,
+// for SystemC's takes a while.
+const bool hangup_waits = (mask_hangup(SIG_BLOCK), true);
 
 struct UsageError : std::runtime_error {
     using std::runtime_error::runtime_error;
@@ -480,6 +494,8 @@ void print_version() {
 }
 
 int command(const std::vector<std::string>& arguments) {
+    if (arguments.empty() || arguments[0] != "serve")  // which does it when it can reload
+        mask_hangup(SIG_UNBLOCK);
     if (arguments.empty()) throw UsageError("a command is missing");
     const std::vector<std::string> rest(arguments.begin() + 1, arguments.end());
     if (arguments[0] == "run") return run(rest);
@@ -496,6 +512,23 @@ int command(const std::vector<std::string>& arguments) {
     }
     throw UsageError("there is no command " + arguments[0]);
 }
+
+/// @param code of an error that a library names without a word of what to do
+std::optional<std::string> shortage(const std::error_code& code) {
+    rlimit limit{};
+    if (code == std::errc::too_many_files_open && ::getrlimit(RLIMIT_NOFILE, &limit) == 0)
+        return "descriptors run out: `ulimit -n` allows " + std::to_string(limit.rlim_cur) +
+               "; allow more";
+    if (code == std::errc::too_many_files_open_in_system)
+        return "the system's descriptors run out (fs.file-max)";
+    if (code == std::errc::resource_unavailable_try_again || code == std::errc::not_enough_memory)
+        return "no memory or no thread is left; allow more (`ulimit -v`, `ulimit -u`, or the "
+               "container's limits)";
+    return {};
+}
+
+constexpr const char* no_memory =
+    "memory ran out; allow more (`ulimit -v`, or the container's limit)";
 
 }  // namespace
 }  // namespace mirrornic
@@ -524,6 +557,18 @@ extern "C" int sc_main(int argc, char* argv[]) {
         return fail(error, 3);
     } catch (const SimulationError& error) {
         return fail(error, 3);
+    } catch (const sc_core::sc_report& report) {
+        return fail(std::runtime_error(
+                        report.get_msg_type() == std::string(sc_core::SC_ID_STACK_SETUP_FAILED_)
+                            ? no_memory
+                            : std::string("the simulation failed: ") + report.get_msg()),
+                    3);
+    } catch (const std::bad_alloc&) {
+        return fail(std::runtime_error(no_memory), 1);
+    } catch (const boost::system::system_error& error) {
+        return fail(std::runtime_error(shortage(error.code()).value_or(error.what())), 1);
+    } catch (const std::system_error& error) {
+        return fail(std::runtime_error(shortage(error.code()).value_or(error.what())), 1);
     } catch (const std::exception& error) {
         return fail(error, 1);
     }

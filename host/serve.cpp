@@ -2,6 +2,7 @@
 #include "serve.hpp"
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -37,6 +38,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr unsigned frames_between_polls = 64;   // so many frames a request may wait for its turn
+constexpr rlim_t least_descriptors = 20;        // for its own files, and a connection
 constexpr off_t statistics_room = 256 << 10;    // bytes on the disk, from the start on
 constexpr std::size_t sessions_a_portion = 32;  // of the counters that are read between requests
 
@@ -88,11 +90,11 @@ std::string registers_path(const std::string& device) {
     return device.substr(5);
 }
 
-void mask_signals(int how, std::initializer_list<int> numbers) {
+void unblock(int signal) {
     sigset_t signals;
     sigemptyset(&signals);
-    for (const int number : numbers) sigaddset(&signals, number);
-    pthread_sigmask(how, &signals, nullptr);
+    sigaddset(&signals, signal);
+    pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
 }
 
 using FileIdentity = std::pair<dev_t, ino_t>;
@@ -629,7 +631,7 @@ int Server::run() {
         log_(LogLevel::info, "stopping", {});
         http_->stop();
     });
-    mask_signals(SIG_UNBLOCK, {SIGHUP});
+    unblock(SIGHUP);
     std::exception_ptr failure;
     answer_starting();
     try {
@@ -665,8 +667,11 @@ int Server::run() {
 }  // namespace
 
 int serve(const ServeOptions& options) {
-    // A reload that is asked for before there is anything to reload waits until there is.
-    mask_signals(SIG_BLOCK, {SIGHUP});
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < least_descriptors)
+        throw std::runtime_error("serve needs at least " + std::to_string(least_descriptors) +
+                                 " descriptors, and `ulimit -n` allows " +
+                                 std::to_string(limit.rlim_cur));
     return Server(options).run();
 }
 

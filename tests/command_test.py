@@ -333,6 +333,35 @@ class Command(unittest.TestCase):
             done = self.call("serve", "--config", "c", "--" + option, value, status=2)
             self.assertIn(f"--{option}", done.stderr.decode().splitlines()[0])
 
+    def test_scarcity(self):
+        """Too little memory and too few descriptors end a command with one line that says what to allow more of."""
+        config_file = self.file("c.json", config())
+        network = self.file("n.json", {"NetworkInterfaces": config()["NetworkInterfaces"]})
+        capture = self.folder / "in.pcap"
+        write_pcap(capture, [(1, udp())])
+        serve = ["serve", "--config", network, "--listen", "127.0.0.1:0", "--state", self.folder / "state"]
+        run = ["run", "--config", config_file, "--in", capture, "--out", self.folder / "o", "--quiet"]
+        enough = 0
+        for limit, sizes in (("nofile", range(5, 21)), ("as", range(38_000_000, 120_000_000, 4_000_000))):
+            for size in sizes:
+                for command in (serve, run):
+                    with self.subTest(limit=limit, size=size, command=command[0]):
+                        process = subprocess.Popen(["prlimit", f"--{limit}={size}", MIRRORNIC, *map(str, command)],
+                                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+                        self.addCleanup(process.kill)
+                        if command is serve and process.stdout.readline():  # ready
+                            enough += 1
+                            process.terminate()
+                        message = process.communicate(timeout=30)[1]
+                        if process.returncode == 127 or process.returncode == 0:  # not loaded; enough
+                            continue
+                        self.assertIn(process.returncode, (1, 3))
+                        last = [line for line in message.splitlines() if " info " not in line]
+                        self.assertEqual(len(last), 1, message)
+                        self.assertRegex(last[0], r"^mirrornic: .*(ulimit|Too many open files|Cannot allocate memory)")
+                        self.assertNotIn("std::", last[0])
+        self.assertGreater(enough, 2)
+
     def test_missing_target(self):
         """A session whose target is in no file stops the run with the command that prints it; or is left out."""
         incomplete = config()

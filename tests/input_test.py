@@ -76,7 +76,7 @@ class Input(unittest.TestCase):
         for wait in (0, 0.01, 0.02, 0.04, 0.08):
             served = self.start("-", stdin=subprocess.PIPE, ready=False)
             time.sleep(wait)
-            # Before its first instructions the process has the signal's default.
+            # Until the loader has come to the program's own code the process has the signal's default.
             status = Path(f"/proc/{served.process.pid}/status")
             await_until(lambda: "SigBlk:\t0000000000000001" in status.read_text() or served.log(), "a start")
             served.process.send_signal(signal.SIGHUP)
