@@ -61,11 +61,13 @@ constexpr const char* usage =
 
 po::options_description configuration_options() {
     po::options_description options("Configuration");
-    options.add_options()("config", po::value<std::vector<std::string>>()->value_name("FILE"),
-                          "JSON as `aws ec2 describe-network-interfaces`, -vpcs, "
-                          "-traffic-mirror-targets, -filters and -sessions "
-                          "print it; may be repeated: lists are joined, and of two objects with "
-                          "one id the later file's members win")(
+    options.add_options()(
+        "config", po::value<std::vector<std::string>>()->value_name("FILE"),
+        "JSON as `aws ec2 describe-...` prints it: network-interfaces, instances, "
+        "vpcs, vpc-attribute, route-tables, traffic-mirror-targets, "
+        "traffic-mirror-filters, traffic-mirror-filter-rules, "
+        "traffic-mirror-sessions; may be repeated: lists are joined, and of two "
+        "objects with one id the later file's members win")(
         "skip-unresolved", po::bool_switch(),
         "leave out sessions whose target, filter or interface is in no file");
     return options;
