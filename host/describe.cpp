@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <map>
 #include <set>
 #include <unordered_map>
 
@@ -172,8 +173,8 @@ private:
 
 // --- Pages ---------------------------------------------------------------------------------------
 
-/// One page of a listing, and the token that continues it: a position, and a check value that
-/// binds it to the action and to all parameters but the page's size (S9).
+/// One page of a listing, and the token that continues it: a position or an id, and a check value
+/// that binds it to the action and to all parameters but the page's size (S9).
 class Page : public Listing {
 protected:
     Page(const Action& action, const Json& p, const char* list)
@@ -270,6 +271,47 @@ private:
     const Objects& objects_;
     std::optional<std::set<Sequence>> named_;
     Sequence at_;
+};
+
+/// Configured objects, all or those that are named, in the order of their ids: a page begins behind
+/// the last id of the page before, also when the configuration has changed in between.
+template <class T>
+class ObjectPage<Listed<T>> : public Page {
+public:
+    ObjectPage(const Context& c, const Action& action, const Json& p, const char* list,
+               const Listed<T>& objects)
+        : Page(action, p, list),
+          account_(c.account),
+          network_(c.account.network()),
+          objects_(objects),
+          at_(objects.behind(key())) {}
+
+    void only(const std::set<Sequence>& named) {
+        named_.emplace();
+        for (const Sequence sequence : named) {
+            const T& object = objects_.at(sequence);
+            if (object.id > key()) named_->emplace(object.id, &object);
+        }
+    }
+
+private:
+    const T* next() {
+        if (!named_) return objects_.in_order(at_++);
+        return named_->empty() ? nullptr : named_->extract(named_->begin()).mapped();
+    }
+    bool step() override {
+        const T* const object = next();
+        if (!object) return false;
+        if (!filters.may_pass(*object)) return true;
+        Json item = reply_of(account_, *object);
+        return !filters.pass_shown(item) || take(0, object->id, std::move(item));
+    }
+
+    const Account& account_;
+    const std::shared_ptr<const Network> network_;  ///< stays as it was at the begin
+    const Listed<T>& objects_;
+    std::optional<std::map<std::string, const T*>> named_;  ///< that are left of them
+    std::size_t at_;
 };
 
 /// @param among only these, if they are given

@@ -29,6 +29,9 @@ Network::Network(Listed<NetworkInterface> interfaces, Listed<Vpc> vpcs,
       vpcs_(std::move(vpcs)),
       route_tables_(std::move(route_tables)),
       shown_(std::move(shown)) {
+    interfaces_.order();
+    vpcs_.order();
+    route_tables_.order();
     by_mac_.reserve(interfaces_.size());
     for (const NetworkInterface& interface : interfaces_) {
         by_mac_.emplace(key_of(interface.mac), &interface);

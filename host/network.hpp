@@ -5,6 +5,7 @@
 /// Source: EC2 API 2016-11-15, types of the same names.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <deque>
@@ -122,6 +123,24 @@ public:
     const T* next(Sequence sequence) const {
         return sequence < objects_.size() ? &objects_[sequence] : nullptr;
     }
+    /// Orders the objects by their ids, for behind(): to be called when all are there.
+    void order() {
+        by_order_.clear();
+        for (const T& object : objects_) by_order_.push_back(&object);
+        std::sort(by_order_.begin(), by_order_.end(),
+                  [](const T* a, const T* b) { return a->id < b->id; });
+    }
+    /// Where in the order of ids those begin that are greater than this id.
+    std::size_t behind(const std::string& id) const {
+        const auto at =
+            std::upper_bound(by_order_.begin(), by_order_.end(), id,
+                             [](const std::string& a, const T* b) { return a < b->id; });
+        return std::size_t(at - by_order_.begin());
+    }
+    /// The object at a place in the order of ids, or null behind the last one.
+    const T* in_order(std::size_t place) const {
+        return place < by_order_.size() ? by_order_[place] : nullptr;
+    }
     std::size_t size() const { return objects_.size(); }
     auto begin() const { return objects_.begin(); }
     auto end() const { return objects_.end(); }
@@ -129,6 +148,7 @@ public:
 private:
     std::deque<T> objects_;                           // whose elements stay where they are
     std::unordered_map<std::string_view, T*> by_id_;  // views of the objects' own ids
+    std::vector<const T*> by_order_;                  // of their ids
 };
 
 class Network {

@@ -175,18 +175,13 @@ Configuration configuration_of(const ReplayOptions& options) {
 
 std::vector<NamedFile> files_of(const ReplayOptions& options) {
     using Use = NamedFile::Use;
-    const TrafficOptions& traffic = options.traffic;
     std::vector<NamedFile> files;
     for (const std::string& name : options.configurations)
         files.push_back({"--config", name, Use::input});
     add_file(files, "--requests", options.requests, Use::input);
-    add_file(files, "--in", traffic.in, Use::input_stream);
-    add_file(files, "--out", traffic.out, Use::output_stream);
-    add_file(files, "--forward", traffic.forward, Use::output_stream);
-    add_file(files, "--decisions", traffic.decisions, Use::output_stream);
+    add_files(files, options.traffic);
     add_file(files, "--stats", options.stats, Use::output_stream);
     add_file(files, "--replies", options.replies, Use::output_stream);
-    add_file(files, "--wave", traffic.wave, Use::output);
     add_file(files, "--state", options.state, Use::database);
     return files;
 }

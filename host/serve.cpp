@@ -64,7 +64,6 @@ fs::path default_state() {
 
 std::vector<NamedFile> files_of(const ServeOptions& options, const fs::path& state) {
     using Use = NamedFile::Use;
-    const TrafficOptions& traffic = options.traffic;
     std::vector<NamedFile> files;
     for (const std::string& name : options.configurations)
         files.push_back({"--config", name, Use::input});
@@ -72,10 +71,7 @@ std::vector<NamedFile> files_of(const ServeOptions& options, const fs::path& sta
     add_file(files, "--tls-cert", options.http.certificate, Use::input);
     add_file(files, "--tls-key", options.http.key, Use::input);
     add_file(files, "--options", options.options_file, Use::input);
-    add_file(files, "--in", traffic.in, Use::input_stream);
-    add_file(files, "--out", traffic.out, Use::output_stream);
-    add_file(files, "--forward", traffic.forward, Use::output_stream);
-    add_file(files, "--decisions", traffic.decisions, Use::output_stream);
+    add_files(files, options.traffic);
     add_file(files, "--stats", options.stats, Use::output_stream);
     if (options.device.compare(0, 5, "file:") == 0)
         files.push_back({"--device", options.device.substr(5), Use::output});

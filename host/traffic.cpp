@@ -427,6 +427,15 @@ OrderedJson Latencies::summary() const {
 
 // --- LineWriter ----------------------------------------------------------------------------------
 
+void add_files(std::vector<NamedFile>& files, const TrafficOptions& options) {
+    using Use = NamedFile::Use;
+    add_file(files, "--in", options.in, Use::input_stream);
+    add_file(files, "--out", options.out, Use::output_stream);
+    add_file(files, "--forward", options.forward, Use::output_stream);
+    add_file(files, "--decisions", options.decisions, Use::output_stream);
+    add_file(files, "--wave", options.wave, Use::output);
+}
+
 LineWriter::LineWriter(const std::optional<std::string>& name, std::unique_ptr<Turns> turns,
                        bool live) {
     if (!name) return;

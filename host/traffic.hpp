@@ -15,6 +15,7 @@
 #include "json_text.hpp"
 #include "mirror_device.hpp"
 #include "model.hpp"
+#include "named_files.hpp"
 
 namespace mirrornic {
 
@@ -47,6 +48,9 @@ struct TrafficOptions {
     Pieces* pieces =
         nullptr;  ///< the files are there, with their headers, and are added to in turn
 };
+
+/// Adds the files that these options name.
+void add_files(std::vector<NamedFile>& files, const TrafficOptions& options);
 
 /// A text file that is written line by line, as an OutputFile.
 class LineWriter {

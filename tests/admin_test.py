@@ -35,13 +35,7 @@ def admin_port(served):
 
 
 def ask(port, method="GET", path="/metrics", body=b"", headers=()):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-    try:
-        connection.request(method, path, body, dict(headers))
-        reply = connection.getresponse()
-        return reply.status, reply.headers, reply.read()
-    finally:
-        connection.close()
+    return service.ask(port, method, path, body, headers)
 
 
 def samples(text):

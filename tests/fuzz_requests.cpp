@@ -5,10 +5,10 @@
 /// requests).
 #include <cstdint>
 #include <cstdlib>
-#include <utility>
 
 #include "../host/configuration.hpp"
 #include "../host/request_file.hpp"
+#include "holes.hpp"
 #include "table_text.hpp"
 
 using namespace mirrornic;
@@ -52,31 +52,10 @@ const std::vector<NetworkPointer>& networks() {
     return all;
 }
 
-/// Both ends of a session, or one of them, were never configured.
 Account with_holes() {
-    Change change;
-    for (const char* interface : {"eni-2", "eni-gone"}) {
-        TrafficMirrorTarget target;
-        target.id = std::string("tmt-") + interface;
-        target.address = interface;
-        change.put.push_back(target);
-    }
-    TrafficMirrorFilter filter;
-    filter.id = "tmf-1";
-    change.put.push_back(filter);
-    for (const auto& [source, target] :
-         {std::pair{"eni-1", "tmt-eni-gone"}, std::pair{"eni-never", "tmt-eni-2"},
-          std::pair{"eni-never", "tmt-eni-gone"}}) {
-        TrafficMirrorSession session;
-        session.id = "tms-" + std::to_string(change.put.size() - 2);
-        session.interface_id = source;
-        session.target_id = target;
-        session.filter_id = filter.id;
-        session.number = std::uint16_t(30000 + change.put.size());
-        change.put.push_back(session);
-    }
     Account account;
     account.take_network(networks().front());
+    Change change = test::holes("eni-1", "eni-2", 30000);
     account.apply(change);
     return account;
 }

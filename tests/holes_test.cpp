@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Random requests over accounts whose objects name interfaces that are not there, while the network
 // is replaced, the device is small and fails, and the store fails.
+#include "holes.hpp"
+
 #include <cstdlib>
 #include <iostream>
 #include <random>
@@ -210,34 +212,6 @@ std::shared_ptr<const Network> a_network(Random& random) {
     return std::make_shared<const Network>(std::move(interfaces), std::move(vpcs));
 }
 
-/// What no request could make today: objects that name what was never configured.
-Change holes() {
-    Change change;
-    for (const char* interface : {"eni-gone", "eni-6"}) {
-        TrafficMirrorTarget target;
-        target.id = std::string("tmt-") + interface;
-        target.address = interface;
-        change.put.push_back(target);
-    }
-    TrafficMirrorFilter filter;
-    filter.id = "tmf-old";
-    change.put.push_back(filter);
-    int n = 0;
-    for (const auto& [source, target] : {std::pair{"eni-never", "tmt-eni-6"},
-                                         {"eni-0", "tmt-eni-gone"},
-                                         {"eni-never", "tmt-eni-gone"},
-                                         {"eni-0", "tmt-eni-6"}}) {
-        TrafficMirrorSession session;
-        session.id = "tms-old" + std::to_string(n);
-        session.interface_id = source;
-        session.target_id = target;
-        session.filter_id = filter.id;
-        session.number = std::uint16_t(1 + n++);
-        change.put.push_back(session);
-    }
-    return change;
-}
-
 /// An account that is asked for anything while its surroundings change.
 struct World {
     Random random;
@@ -255,7 +229,7 @@ struct World {
         settings.token_life = std::chrono::seconds(40);
         settings.now = [this] { return now; };
         settings.delete_orphans = random.percent(20);
-        Change change = holes();
+        Change change = test::holes("eni-0", "eni-6", 1);
         Account account;
         account.apply(change);
         store.commit({change});

@@ -1600,6 +1600,55 @@ TEST_CASE("S10 a VPC's attributes are as configured, else as AWS makes a VPC") {
     CHECK(attribute(files, "vpc-a", "enableDns").code == "InvalidParameterValue");
 }
 
+TEST_CASE("S9 pages hold each configured object once, whatever a reload brings, takes or moves") {
+    std::mt19937 random(7);
+    const auto file = [](const std::vector<std::string>& names) {
+        Json interfaces = Json::array(), vpcs = Json::array(), tables = Json::array();
+        for (const auto& name : names) {
+            interfaces.push_back(
+                {{"NetworkInterfaceId", "eni-" + name}, {"MacAddress", "02:00:00:00:00:01"}});
+            vpcs.push_back({{"VpcId", "vpc-" + name}});
+            tables.push_back({{"RouteTableId", "rtb-" + name}});
+        }
+        const Json all = {
+            {"NetworkInterfaces", interfaces}, {"Vpcs", vpcs}, {"RouteTables", tables}};
+        return parse_configuration({{"a.json", all.dump()}}).account.network();
+    };
+    // In each round those of `stay` are there throughout; others come and go between two pages.
+    for (int round = 0; round < 30; ++round) {
+        const std::vector<std::string> stay{"03", "07", "11", "20", "21", "33", "48", "50", "90"};
+        const auto network = [&] {
+            auto names = stay;
+            for (int i = 0; i < 100; i += 3) {
+                char name[3] = {char('0' + i / 10), char('0' + i % 10), 0};
+                const bool other = std::find(stay.begin(), stay.end(), name) == stay.end();
+                if (other && random() % 2 == 0) names.push_back(name);
+            }
+            std::shuffle(names.begin(), names.end(), random);
+            return file(names);
+        };
+        for (const auto& [action, list, id, prefix] :
+             {std::tuple("DescribeNetworkInterfaces", "NetworkInterfaces", "NetworkInterfaceId",
+                         "eni-"),
+              std::tuple("DescribeVpcs", "Vpcs", "VpcId", "vpc-"),
+              std::tuple("DescribeRouteTables", "RouteTables", "RouteTableId", "rtb-")}) {
+            CAPTURE(round, action);
+            Bench b;
+            b.requests.replace_network(network());
+            std::multiset<std::string> seen;
+            for (Json p = {{"MaxResults", 5}};;) {
+                const auto reply = b.ask(action, p);
+                for (const auto& object : reply[list]) seen.insert(object[id]);
+                if (!reply.contains("NextToken")) break;
+                p["NextToken"] = reply["NextToken"];
+                b.requests.replace_network(network());
+            }
+            for (const auto& name : stay) CHECK(seen.count(prefix + name) == 1);
+            for (const auto& each : seen) CHECK(seen.count(each) == 1);
+        }
+    }
+}
+
 TEST_CASE("S9 interfaces are paged, and not together with their ids") {
     Bench b;
     const auto ids = [](const Json& reply) {

@@ -39,6 +39,17 @@ def write_credentials(path, *keys):
     return path
 
 
+def ask(port, method="GET", path="/", body=b"", headers=()):
+    """One request to this host on a connection of its own: (status, headers, body)."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    try:
+        connection.request(method, path, body, dict(headers))
+        reply = connection.getresponse()
+        return reply.status, reply.headers, reply.read()
+    finally:
+        connection.close()
+
+
 class Service:
     """A running service; its log is a file. To be used in a `with`: what is left at its end is stopped."""
 
@@ -99,13 +110,7 @@ class Service:
 
     def http(self, method="POST", path="/", body=b"", headers=()):
         """One request on a connection of its own: (status, headers, body)."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-        try:
-            connection.request(method, path, body, dict(headers))
-            reply = connection.getresponse()
-            return reply.status, reply.headers, reply.read()
-        finally:
-            connection.close()
+        return ask(self.port, method, path, body, headers)
 
     def form(self, form, headers=None, key=None, **signing):
         """A signed POST of a form, which is a string or pairs. A key is (id, secret[, token])."""
