@@ -20,7 +20,9 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <stdexcept>
+#include <utility>
 
 #include "file_lock.hpp"
 #include "register_map.hpp"
@@ -32,10 +34,16 @@ constexpr std::size_t map_size = registers::end_address;
 
 std::string error_text() { return std::strerror(errno); }
 
+std::uint64_t page_size() { return std::uint64_t(::sysconf(_SC_PAGESIZE)); }
+
 // Views that may fault, for the signal handler, which can take no lock: a slot is taken and given
 // back by exchanging its address.
 constexpr std::size_t views_limit = 64;
-std::atomic<void*> views[views_limit];
+struct View {
+    std::atomic<void*> base;
+    std::atomic<std::size_t> size;
+};
+View views[views_limit];
 struct sigaction before_bus_error {};
 
 /// SIGBUS: an access of a mapped page that has no memory behind it any more. In a view, puts
@@ -44,13 +52,14 @@ struct sigaction before_bus_error {};
 void on_bus_error(int number, siginfo_t* info, void* context) {
     const auto at = reinterpret_cast<std::uintptr_t>(info->si_addr);
     for (const auto& view : views) {
-        void* const base = view;
+        void* const base = view.base;
+        const std::size_t size = view.size;
         const auto start = reinterpret_cast<std::uintptr_t>(base);
-        if (!base || at < start || at >= start + map_size) continue;
-        if (::mmap(base, map_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
-                   -1, 0) == MAP_FAILED)
+        if (!base || at < start || at >= start + size) continue;
+        if (::mmap(base, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
+                   0) == MAP_FAILED)
             break;
-        std::memset(base, 0xff, map_size);
+        std::memset(base, 0xff, size);
         return;
     }
     if ((before_bus_error.sa_flags & SA_SIGINFO) && before_bus_error.sa_sigaction)
@@ -59,7 +68,7 @@ void on_bus_error(int number, siginfo_t* info, void* context) {
     ::raise(SIGBUS);  // ends the process when this returns
 }
 
-void watch_view(void* base) {
+void watch_view(void* base, std::size_t size) {
     static const bool installed = [] {
         struct sigaction action {};
         action.sa_sigaction = on_bus_error;
@@ -68,7 +77,9 @@ void watch_view(void* base) {
     }();
     for (auto& view : views) {
         void* none = nullptr;
-        if (installed && view.compare_exchange_strong(none, base)) return;
+        if (!installed || !view.base.compare_exchange_strong(none, base)) continue;
+        view.size = size;
+        return;
     }
     throw std::runtime_error("too many devices are mapped");
 }
@@ -76,7 +87,9 @@ void watch_view(void* base) {
 void forget_view(void* base) {
     for (auto& view : views) {
         void* held = base;
-        if (view.compare_exchange_strong(held, nullptr)) return;
+        if (view.base != base) continue;
+        view.size = 0;
+        if (view.base.compare_exchange_strong(held, nullptr)) return;
     }
 }
 
@@ -87,10 +100,62 @@ bool is_pci_address(const std::string& text) {
     });
 }
 
+/// Decimal, or hexadecimal behind 0x.
+std::optional<std::uint64_t> number_of(const std::string& text) {
+    const bool hex = text.compare(0, 2, "0x") == 0;
+    const std::string digits = hex ? text.substr(2) : text;
+    const char* allowed = hex ? "0123456789abcdefABCDEF" : "0123456789";
+    if (digits.empty() || digits.size() > (hex ? 15 : 18) ||
+        digits.find_first_not_of(allowed) != std::string::npos)
+        return {};
+    return std::stoull(digits, nullptr, hex ? 16 : 10);
+}
+
 }  // namespace
 
-MappedRegisters::MappedRegisters(const std::string& path, const std::string& combining)
+PciLocation PciLocation::parse(const std::string& text) {
+    PciLocation location;
+    location.address = text.substr(0, text.find(','));
+    if (!is_pci_address(location.address))
+        throw std::invalid_argument("'" + location.address +
+                                    "' is no PCI address; one is written as 0000:03:00.0");
+    bool bar_given = false, offset_given = false;
+    for (std::size_t at = location.address.size(); at < text.size();) {
+        const std::size_t end = std::min(text.find(',', at + 1), text.size());
+        const std::string option = text.substr(at + 1, end - at - 1);
+        const std::size_t equals = std::min(option.find('='), option.size());
+        const std::string name = option.substr(0, equals);
+        const auto value = number_of(option.substr(std::min(equals + 1, option.size())));
+        if (name == "bar" && !std::exchange(bar_given, true)) {
+            if (!value || *value > 5)
+                throw std::invalid_argument("'" + option + "': a BAR is a number from 0 to 5");
+            location.bar = unsigned(*value);
+        } else if (name == "offset" && !std::exchange(offset_given, true)) {
+            if (!value || *value % sizeof(RegisterLine) != 0)
+                throw std::invalid_argument(
+                    "'" + option +
+                    "': an offset is a number of bytes that is a multiple of 64, "
+                    "as 1048576 or 0x100000");
+            location.offset = *value;
+        } else {
+            throw std::invalid_argument("'" + option +
+                                        "' behind a PCI address: give bar=N and offset=BYTES, each "
+                                        "once at most");
+        }
+        at = end;
+    }
+    return location;
+}
+
+std::string PciLocation::file(const std::string& devices) const {
+    return devices + "/" + address + "/resource" + std::to_string(bar);
+}
+
+MappedRegisters::MappedRegisters(const std::string& path, const std::string& combining,
+                                 std::uint64_t offset)
     : file_(::open(path.c_str(), O_RDWR | O_CLOEXEC | O_SYNC)),
+      first_page_(offset / page_size() * page_size()),
+      skipped_(offset - first_page_),
       base_(MAP_FAILED),
       combining_(MAP_FAILED) {
     if (file_ < 0)
@@ -100,25 +165,16 @@ MappedRegisters::MappedRegisters(const std::string& path, const std::string& com
         if (::fstat(file_, &status) != 0)
             throw std::runtime_error("the registers " + path +
                                      " cannot be examined: " + error_text());
-        if (status.st_size < off_t(map_size))
+        if (status.st_size < off_t(map_size) || std::uint64_t(status.st_size) - map_size < offset)
             throw std::runtime_error(
                 "the registers " + path + " are " + std::to_string(status.st_size) +
-                " bytes, a mirrornic's are at least " + std::to_string(map_size));
+                " bytes, a mirrornic's are at least " + std::to_string(map_size) +
+                (offset ? " behind offset " + std::to_string(offset) : ""));
         lock_file(file_, "the registers " + path);
-        base_ = ::mmap(nullptr, map_size, PROT_READ | PROT_WRITE, MAP_SHARED, file_, 0);
-        if (base_ == MAP_FAILED)
-            throw std::runtime_error("the registers " + path +
-                                     " cannot be mapped: " + error_text());
-        watch_view(base_);
+        base_ = map(file_, "the registers " + path);
         if (combining.empty()) return;
         combining_file_ = ::open(combining.c_str(), O_RDWR | O_CLOEXEC);
-        if (combining_file_ >= 0)
-            combining_ =
-                ::mmap(nullptr, map_size, PROT_READ | PROT_WRITE, MAP_SHARED, combining_file_, 0);
-        if (combining_ == MAP_FAILED)
-            throw std::runtime_error("the write-combining view " + combining +
-                                     " cannot be mapped: " + error_text());
-        watch_view(combining_);
+        combining_ = map(combining_file_, "the write-combining view " + combining);
     } catch (...) {
         close();
         throw;
@@ -127,38 +183,55 @@ MappedRegisters::MappedRegisters(const std::string& path, const std::string& com
 
 MappedRegisters::~MappedRegisters() { close(); }
 
+/// The registers, and the pages in front of them from `first_page_` on.
+void* MappedRegisters::map(int file, const std::string& what) {
+    const std::size_t size = skipped_ + map_size;
+    void* const view = file < 0 ? MAP_FAILED
+                                : ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, file,
+                                         off_t(first_page_));
+    if (view == MAP_FAILED) throw std::runtime_error(what + " cannot be mapped: " + error_text());
+    try {
+        watch_view(view, size);
+    } catch (...) {
+        ::munmap(view, size);
+        throw;
+    }
+    return view;
+}
+
 void MappedRegisters::close() {
     for (void* view : {base_, combining_})
         if (view != MAP_FAILED) {
             forget_view(view);
-            ::munmap(view, map_size);
+            ::munmap(view, skipped_ + map_size);
         }
     if (combining_file_ >= 0) ::close(combining_file_);
     ::close(file_);
 }
 
-MappedRegisters MappedRegisters::pci(const std::string& address, const std::string& devices) {
-    if (!is_pci_address(address))
-        throw std::runtime_error("'" + address +
-                                 "' is no PCI address; one is written as 0000:03:00.0");
-    const std::string folder = devices + "/" + address;
+MappedRegisters MappedRegisters::pci(const PciLocation& location, const std::string& devices) {
+    const std::string folder = devices + "/" + location.address;
     if (!std::filesystem::is_directory(folder))
-        throw std::runtime_error("there is no PCI device " + address);
+        throw std::runtime_error("there is no PCI device " + location.address);
     std::string enabled;
     std::ifstream(folder + "/enable") >> enabled;
     if (enabled == "0")
-        throw std::runtime_error("PCI device " + address +
+        throw std::runtime_error("PCI device " + location.address +
                                  " is not enabled; to enable it: echo 1 > " + folder + "/enable");
-    const std::string combining = folder + "/resource0_wc";
-    return MappedRegisters(folder + "/resource0",
-                           std::filesystem::exists(combining) ? combining : "");
+    const std::string bar = location.file(devices), combining = bar + "_wc";
+    if (!std::filesystem::exists(bar))
+        throw std::runtime_error("PCI device " + location.address + " has no BAR " +
+                                 std::to_string(location.bar) + ": there is no " + bar);
+    return MappedRegisters(bar, std::filesystem::exists(combining) ? combining : "",
+                           location.offset);
 }
 
 volatile std::uint32_t& MappedRegisters::at(std::uint32_t address) const {
     if (address % 4 != 0 || address >= map_size)
         throw std::out_of_range("register address " + std::to_string(address) +
                                 " is not in the register map");
-    return static_cast<volatile std::uint32_t*>(base_)[address / 4];
+    return reinterpret_cast<volatile std::uint32_t*>(static_cast<char*>(base_) +
+                                                     skipped_)[address / 4];
 }
 
 // The processor keeps the order of accesses to a mapped BAR, which is device memory, and PCIe does
@@ -200,7 +273,8 @@ void MappedRegisters::write_line(std::uint32_t address, const RegisterLine& word
     // The 32-bit writes before have left: device memory is written in order, the fence says so
     // here.
     drain_write_combining();
-    auto* line = static_cast<volatile std::uint32_t*>(combining_) + address / 4;
+    auto* line = reinterpret_cast<volatile std::uint32_t*>(static_cast<char*>(combining_) +
+                                                           skipped_ + address);
     for (std::size_t i = 0; i < words.size(); ++i) line[i] = htole32(words[i]);
     drain_write_combining();
 }

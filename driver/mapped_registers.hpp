@@ -10,6 +10,19 @@
 
 namespace mirrornic {
 
+/// Where a PCI function has the registers: shells put them into different BARs, behind their own.
+struct PciLocation {
+    std::string address;       ///< domain:bus:device.function as lspci -D prints it, "0000:03:00.0"
+    unsigned bar = 0;          ///< 0..5
+    std::uint64_t offset = 0;  ///< of the register map in it, in bytes; a multiple of 64
+
+    /// Of "ADDRESS[,bar=N][,offset=BYTES]"; numbers are decimal, or hexadecimal behind 0x.
+    /// @throws std::invalid_argument with a sentence that says what is allowed.
+    static PciLocation parse(const std::string& text);
+    /// The BAR as sysfs shows it. @param devices the folder in which the system lists PCI functions
+    std::string file(const std::string& devices = "/sys/bus/pci/devices") const;
+};
+
 /// A device that goes away while it is mapped (a card that is pulled, a file that is cut) reads as
 /// all ones from then on, and what is written is lost: the fault that the processor raises (SIGBUS)
 /// puts memory of all ones in the place of the registers. Such a MappedRegisters does not come
@@ -23,16 +36,18 @@ public:
     /// @param combining a second view of the same memory whose writes the processor combines, as
     /// sysfs gives it of a prefetchable BAR (resource0_wc); empty: there is none, and a line is
     /// written register by register
-    explicit MappedRegisters(const std::string& path, const std::string& combining = {});
+    /// @param offset of the registers in the file, in bytes, a multiple of 64
+    explicit MappedRegisters(const std::string& path, const std::string& combining = {},
+                             std::uint64_t offset = 0);
     ~MappedRegisters() override;
     MappedRegisters(const MappedRegisters&) = delete;
     MappedRegisters& operator=(const MappedRegisters&) = delete;
 
-    /// BAR 0 of a PCI function whose memory space is enabled, with lines where it is prefetchable.
-    /// @param address domain:bus:device.function as lspci -D prints it, "0000:03:00.0"
+    /// In a BAR of a PCI function whose memory space is enabled, with lines where it is
+    /// prefetchable.
     /// @param devices the folder in which the system lists PCI functions
-    /// @throws std::runtime_error also when there is no such function or it is not enabled.
-    static MappedRegisters pci(const std::string& address,
+    /// @throws std::runtime_error also when there is no such function or BAR, or it is not enabled.
+    static MappedRegisters pci(const PciLocation& location,
                                const std::string& devices = "/sys/bus/pci/devices");
 
     /// @throws std::out_of_range when the address is outside the map or not a multiple of 4.
@@ -48,9 +63,12 @@ public:
 private:
     volatile std::uint32_t& at(std::uint32_t address) const;
 
+    void* map(int file, const std::string& what);
     void close();
 
     int file_, combining_file_ = -1;
+    std::uint64_t first_page_;  ///< of what is mapped, in bytes of the file
+    std::size_t skipped_;       ///< bytes in front of the registers that are mapped with them
     void* base_;
     void* combining_;
 };

@@ -16,6 +16,7 @@
 #include <iostream>
 #include <systemc>
 
+#include "../driver/mapped_registers.hpp"
 #include "board.hpp"
 #include "capture_file.hpp"
 #include "configuration.hpp"
@@ -110,11 +111,12 @@ po::options_description serve_options() {
         "text or json, to standard error")("options", po::value<std::string>()->value_name("FILE"),
                                            "further options, NAME=VALUE a line");
     po::options_description device("Device");
-    device.add_options()("device",
-                         po::value<std::string>()->default_value("sim")->value_name("WHICH"),
-                         "sim: the offload in simulation; pci:ADDRESS: a card; file:PATH: a device "
-                         "without traffic whose tables the file keeps and which is made if it is "
-                         "not there, or any other file that can be mapped as a card's registers")(
+    device.add_options()(
+        "device", po::value<std::string>()->default_value("sim")->value_name("WHICH"),
+        "sim: the offload in simulation; pci:ADDRESS[,bar=N][,offset=BYTES]: a card, "
+        "its registers in BAR 0 from 0 on unless given; file:PATH: a device "
+        "without traffic whose tables the file keeps and which is made if it is "
+        "not there, or any other file that can be mapped as a card's registers")(
         "in", po::value<std::string>()->value_name("CAPTURE"),
         "frames for the simulated device; pcap or pcapng, \"-\" is standard input")(
         "loop", po::bool_switch(), "begin again at the capture's end")(
@@ -420,7 +422,8 @@ int serve(const std::vector<std::string>& arguments) {
                          (options.device == "pci:" ? "address" : "path") + " is missing");
     const bool sim = options.device == "sim", pci = options.device.compare(0, 4, "pci:") == 0;
     if (!sim && !pci && options.device.compare(0, 5, "file:") != 0)
-        throw UsageError("--device " + options.device + ": give sim, pci:ADDRESS or file:PATH");
+        throw UsageError("--device " + options.device +
+                         ": give sim, pci:ADDRESS[,bar=N][,offset=BYTES] or file:PATH");
     if (!sim)
         for (const char* name : {"in", "out", "forward", "decisions", "stats"})
             if (values->count(name) != 0)
@@ -446,6 +449,11 @@ int serve(const std::vector<std::string>& arguments) {
     for (const HttpListener& admin : options.http.further)
         check_encryption("--admin", admin, options.plain_http);
     if (pci && !options.credentials) throw UsageError("--device pci: needs --credentials");
+    if (pci) try {
+            PciLocation::parse(options.device.substr(4));
+        } catch (const std::invalid_argument& wrong) {
+            throw UsageError(std::string("--device pci: ") + wrong.what());
+        }
     return serve(options);
 }
 

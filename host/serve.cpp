@@ -79,10 +79,9 @@ std::vector<NamedFile> files_of(const ServeOptions& options, const fs::path& sta
     return files;
 }
 
-/// The file behind "pci:ADDRESS" or "file:PATH".
+/// The file behind "pci:LOCATION" or "file:PATH".
 std::string registers_path(const std::string& device) {
-    if (device.compare(0, 4, "pci:") == 0)
-        return "/sys/bus/pci/devices/" + device.substr(4) + "/resource0";
+    if (device.compare(0, 4, "pci:") == 0) return PciLocation::parse(device.substr(4)).file();
     return device.substr(5);
 }
 
@@ -385,7 +384,8 @@ std::unique_ptr<RegisterAccess> Server::open_registers() {
     const std::string& device = options_.device;
     std::unique_ptr<RegisterAccess> registers;
     if (device.compare(0, 4, "pci:") == 0)
-        registers.reset(new MappedRegisters(MappedRegisters::pci(device.substr(4))));
+        registers.reset(
+            new MappedRegisters(MappedRegisters::pci(PciLocation::parse(device.substr(4)))));
     else
         registers = open_register_file(device.substr(5));
     registers_identity_ = identity_of(registers_path(device));

@@ -21,7 +21,7 @@ struct ServeOptions {
         state;  ///< absent: mirrornic/state.sqlite in the XDG state directory
     std::optional<std::string> credentials, stats;
     std::optional<std::string> options_file;  ///< that some of these were read from
-    std::string device = "sim";               ///< or "pci:ADDRESS" or "file:PATH"
+    std::string device = "sim";               ///< or "pci:" and a PciLocation, or "file:PATH"
     std::string region = "us-east-1";
     Settings settings;
     bool import = false;      ///< take the configuration's sessions, filters and targets over, once

@@ -208,12 +208,12 @@ TEST_CASE("a PCI function is found by its address, when its memory is enabled") 
     const auto enable = [&](const char* value) {
         std::ofstream(folder.path / "0000:03:00.0/enable") << value << "\n";
     };
-    const auto error = [&](const std::string& address) -> std::string {
+    const auto error = [&](const std::string& location) -> std::string {
         try {
-            auto registers = MappedRegisters::pci(address, devices);
+            auto registers = MappedRegisters::pci(PciLocation::parse(location), devices);
             registers.write(map::interrupt_mask::address(), 5);
             return registers.read(map::interrupt_mask::address()) == 5 ? "works" : "does not work";
-        } catch (const std::runtime_error& thrown) {
+        } catch (const std::exception& thrown) {
             return thrown.what();
         }
     };
@@ -221,7 +221,7 @@ TEST_CASE("a PCI function is found by its address, when its memory is enabled") 
     REQUIRE(error("0000:03:00.0") == "works");
     folder.file("0000:03:00.0/resource0_wc", 0x10000);
     {
-        auto registers = MappedRegisters::pci("0000:03:00.0", devices);
+        auto registers = MappedRegisters::pci({"0000:03:00.0"}, devices);
         RegisterLine words{};
         words[15] = 1;
         registers.write_line(0x1000, words, 0);  // whole, into the other view
@@ -235,4 +235,75 @@ TEST_CASE("a PCI function is found by its address, when its memory is enabled") 
     REQUIRE_THAT(error("0000:04:00.0"), Contains("no PCI device 0000:04:00.0"));
     REQUIRE_THAT(error("03:00.0"), Contains("no PCI address"));
     REQUIRE_THAT(error("../../etc"), Contains("no PCI address"));
+}
+
+TEST_CASE("V2 the registers are in any BAR of a PCI function, from any line on") {
+    const Folder folder;
+    const auto devices = folder.path.string();
+    // OpenNIC's user registers; a place in the midst of a page; the last one that fits.
+    const std::pair<const char*, std::uint64_t> places[] = {
+        {"0000:03:00.0,bar=2,offset=0x100000", 0x100000},
+        {"0000:03:00.0,offset=4160,bar=2", 4160},
+        {"0000:03:00.0,bar=2,offset=2088960", 0x200000 - map::end_address},
+        {"0000:03:00.0,bar=2", 0}};
+    for (const auto& [text, offset] : places) {
+        INFO(text);
+        folder.file("0000:03:00.0/resource0", map::end_address);
+        const auto bar = folder.file("0000:03:00.0/resource2", 0x200000),
+                   combining = folder.file("0000:03:00.0/resource2_wc", 0x200000);
+        const auto held = [](const std::string& file, std::uint64_t at) {
+            std::uint32_t word = 0;
+            std::ifstream stream(file, std::ios::binary);
+            stream.seekg(std::streamoff(at));
+            stream.read(reinterpret_cast<char*>(&word), 4);
+            return word;
+        };
+        const PciLocation location = PciLocation::parse(text);
+        REQUIRE(location.bar == 2);
+        REQUIRE(location.offset == offset);
+        auto registers = MappedRegisters::pci(location, devices);
+        for (const std::uint32_t address : {0u, 0x40u, map::end_address - 4}) {
+            registers.write(address, 0x11223344 + address);
+            REQUIRE(held(bar, offset + address) == 0x11223344 + address);
+            REQUIRE(registers.read(address) == 0x11223344 + address);
+        }
+        RegisterLine words{};
+        for (std::uint32_t i = 0; i < 16; ++i) words[i] = i + 1;
+        registers.write_line(map::end_address - 64, words, 0xffff);
+        for (std::uint32_t i = 0; i < 16; ++i)
+            REQUIRE(held(combining, offset + map::end_address - 64 + 4 * i) == i + 1);
+        check_register_access(registers);
+        // A card that is pulled.
+        for (const auto& file : {bar, combining}) std::filesystem::resize_file(file, 0);
+        REQUIRE(registers.read(0) == ~0u);
+        REQUIRE(registers.read(map::end_address - 4) == ~0u);
+        registers.write_line(0, words, 0xffff);
+    }
+}
+
+TEST_CASE("V2 a place on a PCI function that cannot be is refused with what may be") {
+    const Folder folder;
+    folder.file("0000:03:00.0/resource2", 0x100000);
+    const auto refused = [&](const std::string& text) -> std::string {
+        try {
+            MappedRegisters::pci(PciLocation::parse(text), folder.path.string());
+        } catch (const std::exception& thrown) {
+            return thrown.what();
+        }
+        return "nothing was thrown";
+    };
+    const std::string at = "0000:03:00.0";
+    REQUIRE(refused(at + ",bar=2") == "nothing was thrown");
+    for (const char* bar :
+         {"bar=6", "bar=", "bar=-1", "bar=two", "bar=0x", "bar", "bar=99999999999"})
+        REQUIRE_THAT(refused(at + "," + bar), Contains(bar) && Contains("from 0 to 5"));
+    for (const char* offset : {"offset=1", "offset=4", "offset=0x20", "offset=", "offset=1k",
+                               "offset=-64", "offset=99999999999999999999"})
+        REQUIRE_THAT(refused(at + "," + offset), Contains(offset) && Contains("multiple of 64"));
+    for (const char* other : {",", ",size=4", ",bar=2,bar=2", ",offset=0,offset=0", ",bar=2,"})
+        REQUIRE_THAT(refused(at + other), Contains("bar=N and offset=BYTES"));
+    REQUIRE_THAT(refused("03:00.0,bar=2"), Contains("no PCI address"));
+    REQUIRE_THAT(refused(at + ",bar=0"), Contains("has no BAR 0") && Contains("resource0"));
+    REQUIRE_THAT(refused(at + ",bar=2,offset=0xfe040"),
+                 Contains("1048576 bytes") && Contains("8192 behind offset 1040448"));
 }

@@ -832,6 +832,15 @@ class Serve(unittest.TestCase):
                           ["--quota", "filters"], ["--in", "-", "--out", "x", "--loop"], ["--nothing"], ["extra"]):
             with self.subTest(arguments=arguments):
                 self.refused(*arguments, status=2)
+        for place, word in (("03:00.0", "0000:03:00.0"), ("0000:03:00.0,bar=6", "0 to 5"),
+                            ("0000:03:00.0,offset=32", "multiple of 64"), ("0000:03:00.0,size=4", "bar=N")):
+            with self.subTest(place=place):
+                self.assertIn(word, self.refused("--device", f"pci:{place}", "--credentials", keys, status=2))
+        # A place that may be, of a card that is not there.
+        self.assertIn("no PCI device ffff:ff:1f.7", self.refused(
+            "--device", "pci:ffff:ff:1f.7,bar=2,offset=0x100000", "--credentials", keys, state="none.sqlite"))
+        for leftover in self.folder.glob("none.sqlite*"):
+            leftover.unlink()
         for arguments in (["serve"], ["serve", "--import"]):
             self.assertEqual(subprocess.run([MIRRORNIC, *arguments], capture_output=True).returncode, 2)
         self.assertEqual(sorted(path.name for path in self.folder.iterdir()), ["config.json", "keys.json"])
