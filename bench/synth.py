@@ -485,7 +485,7 @@ def over(limits, figures):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--rules", type=int, default=8192, help="in all lists of all filters: 8192 (default), 16384, ...")
+    parser.add_argument("--rules", type=int, default=8192, help="in all lists of all filters: 8192 (default), 16384, 32768")
     parser.add_argument("--uram", action="store_true", help="use UltraRAM for large memories")
     parser.add_argument("--paths", action="store_true", help="show the longest path into each module")
     parser.add_argument("--ecp5", action="store_true", help="also place and route each stage for a Lattice ECP5-85k")
@@ -503,7 +503,8 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         toml, map_sv = Path(folder) / "registers.toml", Path(folder) / "map.sv"
         toml.write_text(re.sub(r"^filters = \d+", f"filters = {arguments.rules // in_filter}", source, flags=re.M))
-        subprocess.run([sys.executable, ROOT / "rtl/registers.py", toml, "sv", map_sv], check=True)
+        if subprocess.run([sys.executable, ROOT / "rtl/registers.py", toml, "sv", map_sv]).returncode:
+            return 1
         design = Design(map_sv, folder)
         figures, inside = measure(design.netlists(arguments.jobs, "-uram" if arguments.uram else ""))
         print(f"Xilinx UltraScale+, Yosys alone, {arguments.rules} rules:")

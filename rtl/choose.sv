@@ -18,6 +18,10 @@ module choose (
     input  logic [offload::VersionWidth-1:0]            in_version,
     output offload::verdict_t                           out_verdict
 );
+    if (!offload::allowed(map::Slots, map::SlotsLeast, map::SlotsMost)) begin : g_size
+        $error("slots = %0d is not allowed; it may be %0d alone", map::Slots, map::SlotsLeast);
+    end
+
     logic [map::Slots-1:0] v6;
     logic [map::Slots*offload::LengthWidth-1:0] limit;
     offload::cut_t cut;

@@ -19,6 +19,10 @@ module fifo #(
     localparam int Bits = $clog2(Depth);
     localparam int CheckBits = (Width + Columns - 1) / Columns + Columns;
 
+    if (!offload::allowed(Depth, 4, 65536)) begin : g_size
+        $error("the Depth of a fifo, %0d, is not allowed; it may be a power of two from 4 to 65536", Depth);
+    end
+
     logic [CheckBits+Width-1:0] memory [Depth];
     logic [CheckBits+Width-1:0] raw;
     logic [CheckBits-1:0] check;

@@ -24,6 +24,10 @@ module filter_staging (
     localparam int Marks = offload::MarksWidth;
     localparam int GroupWidth = offload::ListWidth / 4;
 
+    if (!offload::allowed(map::Rules, map::RulesLeast, map::RulesMost)) begin : g_size
+        $error("rules = %0d is not allowed; it may be %0d alone", map::Rules, map::RulesLeast);
+    end
+
     // Bits of an address that a prefix covers: of a byte all, where the prefix reaches beyond it, or the first ones.
     function automatic logic [127:0] mask_of(input logic [7:0] prefix);
         logic [7:0] first;

@@ -14,6 +14,11 @@ module filter_table (
     input  logic                            check,           // out_word counts
     output logic                            out_faulty
 );
+    if (!offload::allowed(map::Filters, map::FiltersLeast, map::FiltersMost)) begin : g_size
+        $error("filters = %0d is not allowed; it may be a power of two from %0d to %0d",
+               map::Filters, map::FiltersLeast, map::FiltersMost);
+    end
+
     logic [offload::FilterWidth-1:0] memory [2*map::Filters];
 
     always_ff @(posedge clk) begin

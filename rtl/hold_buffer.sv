@@ -25,6 +25,11 @@ module hold_buffer (
     localparam int Width = offload::BeatWidth;
     localparam int CheckBits = Width / 32 + 32;
 
+    if (!offload::allowed(map::HoldBeats, map::HoldBeatsLeast, map::HoldBeatsMost)) begin : g_size
+        $error("hold_beats = %0d is not allowed; it may be a power of two from %0d to %0d",
+               map::HoldBeats, map::HoldBeatsLeast, map::HoldBeatsMost);
+    end
+
     logic [CheckBits+Width-1:0] memory [map::HoldBeats];
     logic [CheckBits+Width-1:0] raw;
     logic [CheckBits-1:0] check;

@@ -20,6 +20,11 @@ module interface_table (
     localparam int Width = $bits(write_word);
     localparam int Parity = 8;
 
+    if (!offload::allowed(map::Interfaces, map::InterfacesLeast, map::InterfacesMost)) begin : g_size
+        $error("interfaces = %0d is not allowed; it may be a power of two from %0d to %0d",
+               map::Interfaces, map::InterfacesLeast, map::InterfacesMost);
+    end
+
     logic [Parity+Width-1:0] memory [map::Interfaces];
     logic [Parity+Width-1:0] word;
     logic [Parity-1:0] parity, found_parity;

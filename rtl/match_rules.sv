@@ -25,6 +25,10 @@ module match_rules (
                    ((address[63:32] ^ cidr[95:64]) & (cidr[31:0] | cidr[63:32])) | upper;
     endfunction
 
+    if (!offload::allowed(map::Rules, map::RulesLeast, map::RulesMost)) begin : g_size
+        $error("rules = %0d is not allowed; it may be %0d alone", map::Rules, map::RulesLeast);
+    end
+
     offload::fields_t fields;
     offload::marks_t marks;
     logic [map::Rules-1:0] match, accept;

@@ -42,6 +42,11 @@ module match_services (
         128'd0, 16'd547, 16'd546, 8'b1110_1101,
         128'd0, 16'd68, 16'd67, 8'b1110_1001
     };
+    if (!offload::allowed(map::Services, map::ServicesLeast, map::ServicesMost)) begin : g_size
+        $error("services = %0d is not allowed; it may be a power of two from %0d to %0d",
+               map::Services, map::ServicesLeast, map::ServicesMost);
+    end
+
     (* mem2reg *) logic [Width-1:0] entries [map::Services];
     logic [map::Services-1:0] parity;     // of each entry
     // The entries' reset comes a cycle late, that of the upper half two: one register for all would have too many loads.

@@ -257,6 +257,11 @@ package offload;
         logic [15:0] checksum;            // IPv4: of the IP header; IPv6: of UDP
     } copy_t;
 
+    // Whether a size is one that the modules are made for: a power of two, or the one value that it may have.
+    function automatic logic allowed(input int size, input int least, input int most);
+        allowed = size >= least && size <= most && ((size & (size - 1)) == 0 || least == most);
+    endfunction
+
     function automatic int fields_at(input int rule);
         fields_at = rule / 4 * 4 * (FieldsWidth + MarksWidth) + rule % 4 * FieldsWidth;
     endfunction

@@ -48,13 +48,31 @@ class Field:
         assert self.max <= self.full, self.name
 
 
+def check_sizes(sizes, allowed):
+    """Exits with a sentence for each size that the modules are not made for."""
+    refused = [f"the size {name} is missing" for name in allowed if name not in sizes]
+    for name, value in sizes.items():
+        if name not in allowed:
+            refused.append(f"{name} is no size; the sizes are {', '.join(allowed)}")
+            continue
+        least, most = allowed[name]
+        right = type(value) is int and least <= value <= most and (value & (value - 1) == 0 or least == most)
+        if not right:
+            may = f"{least} alone" if least == most else f"a power of two from {least} to {most}"
+            refused.append(f"{name} = {value} is not allowed; it may be {may}")
+    if refused:
+        sys.exit("\n".join(f"registers.py: {sentence}" for sentence in refused))
+
+
 class Map:
     def __init__(self, path):
         source = Path(path).read_bytes()
         raw = tomllib.loads(source.decode())
         self.hash = int.from_bytes(hashlib.sha256(source).digest()[:4], "big")
         self.magic, self.version = raw["magic"], raw["version"]
-        self.sizes, self.reasons, self.lists = raw["sizes"], raw["reasons"], raw["lists"]
+        self.sizes, self.allowed = raw["sizes"], raw["allowed"]
+        self.reasons, self.lists = raw["reasons"], raw["lists"]
+        check_sizes(self.sizes, self.allowed)
         self.faults = raw["faults"]
         names = dict(self.sizes, counters=len(self.lists["counter"]),
                      session_counters=len(self.lists["session_counter"]))
@@ -142,6 +160,8 @@ def sv(m):
     for name, value in [("Magic", m.magic), ("Version", m.version), ("Hash", m.hash)]:
         out.append(f"    localparam logic [31:0] {name} = 32'h{value:08x};")
     out += [f"    {line}" for line in size_constants(m)]
+    out += [f"    localparam int {camel(name)}{end} = {value};" for name, ends in m.allowed.items()
+            for end, value in zip(("Least", "Most"), ends)]
     for name, value in m.reasons.items():
         out.append(f"    localparam logic [3:0] Reason{camel(name)} = {value};")
     for name, value in m.faults.items():

@@ -19,6 +19,11 @@ module session_counters #(
     localparam int EpochBits = 48;        // a snapshot each microsecond lasts 8.9 years
     localparam int Width = EpochBits + 64 * Counters;
 
+    if (!offload::allowed(map::Sessions, map::SessionsLeast, map::SessionsMost)) begin : g_size
+        $error("sessions = %0d is not allowed; it may be a power of two from %0d to %0d",
+               map::Sessions, map::SessionsLeast, map::SessionsMost);
+    end
+
     logic [Width-1:0] memory [map::Sessions];
     logic [64*Counters-1:0] saved [map::Sessions];
     logic [EpochBits-1:0] epoch, next_epoch;

@@ -23,6 +23,11 @@ module session_table (
     output logic                                         outer_corrected
 );
     localparam int CutParity = 4;
+    if (!offload::allowed(map::Sessions, map::SessionsLeast, map::SessionsMost)) begin : g_size
+        $error("sessions = %0d is not allowed; it may be a power of two from %0d to %0d",
+               map::Sessions, map::SessionsLeast, map::SessionsMost);
+    end
+
     logic [CutParity-1:0] write_parity;
 
     column_parity #(

@@ -27,6 +27,11 @@ module settle (
     localparam int EndingDepth = 2 * map::HoldBeats;
     typedef logic [CountBits-1:0] count_t;
 
+    if (!offload::allowed(map::HoldBeats, map::HoldBeatsLeast, map::HoldBeatsMost)) begin : g_size
+        $error("hold_beats = %0d is not allowed; it may be a power of two from %0d to %0d",
+               map::HoldBeats, map::HoldBeatsLeast, map::HoldBeatsMost);
+    end
+
     logic fate_waiting, fate_was_reset, copy_end_valid;
     offload::ending_t copy_end;
 

@@ -110,7 +110,7 @@ private:
     /// An index counts only beside its fault.
     void set(const Found& found) {
         stage_->interface_faulty = found.interface.has_value();
-        stage_->interface_index = std::uint8_t(found.interface.value_or(0xa5));
+        stage_->interface_index = std::uint16_t(found.interface.value_or(0xa5 % sizes::interfaces));
         stage_->service_faulty = found.service.has_value();
         stage_->service_index = std::uint8_t(found.service.value_or(0xa));
         stage_->filter_faulty = 0;
@@ -118,11 +118,13 @@ private:
         Bits filters(3 * FilterBits), sessions(4 * SessionBits);
         for (int i = 0; i < 3; ++i) {
             stage_->filter_faulty |= unsigned(found.filter[i].has_value()) << i;
-            filters.put(FilterBits * i, FilterBits, found.filter[i].value_or(0x5a));
+            filters.put(FilterBits * i, FilterBits,
+                        found.filter[i].value_or(0x5a % sizes::filters));
         }
         for (int i = 0; i < 4; ++i) {
             stage_->session_faulty |= unsigned(found.session[i].has_value()) << i;
-            sessions.put(SessionBits * i, SessionBits, found.session[i].value_or(0x2a5));
+            sessions.put(SessionBits * i, SessionBits,
+                         found.session[i].value_or(0x2a5 % sizes::sessions));
         }
         drive(stage_->filter_index, filters);
         drive(stage_->session_index, sessions);
@@ -139,10 +141,11 @@ private:
 std::vector<Found> single() {
     std::vector<Found> all;
     for (const unsigned index : {0u, 1u, 7u, 15u}) {
-        all.emplace_back().interface = 17 * index;
+        all.emplace_back().interface = 17 * index % sizes::interfaces;
         all.emplace_back().service = index;
-        for (int i = 0; i < 3; ++i) all.emplace_back().filter[i] = 17 * index;
-        for (int i = 0; i < 4; ++i) all.emplace_back().session[i] = 68 * index + 3;
+        for (int i = 0; i < 3; ++i) all.emplace_back().filter[i] = 17 * index % sizes::filters;
+        for (int i = 0; i < 4; ++i)
+            all.emplace_back().session[i] = (68 * index + 3) % sizes::sessions;
     }
     for (unsigned i = 0; i < 5; ++i) all.emplace_back().corrected = 1u << i;
     return all;
@@ -231,13 +234,13 @@ TEST_CASE("T4 random faults and clears") {
     for (unsigned i = 0; i < 50000; ++i) {
         const unsigned trouble = random.pick({0u, 0u, 3u, 30u});
         Found found;
-        if (random.chance(trouble)) found.interface = unsigned(random.below(256));
-        if (random.chance(trouble)) found.service = unsigned(random.below(16));
+        if (random.chance(trouble)) found.interface = unsigned(random.below(sizes::interfaces));
+        if (random.chance(trouble)) found.service = unsigned(random.below(sizes::services));
         for (auto& index : found.filter) {
-            if (random.chance(trouble)) index = unsigned(random.below(256));
+            if (random.chance(trouble)) index = unsigned(random.below(sizes::filters));
         }
         for (auto& index : found.session) {
-            if (random.chance(trouble)) index = unsigned(random.below(1024));
+            if (random.chance(trouble)) index = unsigned(random.below(sizes::sessions));
         }
         if (random.chance(trouble)) found.corrected = unsigned(random.below(32));
         found.clear = random.chance(5);

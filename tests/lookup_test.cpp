@@ -281,7 +281,8 @@ public:
         stage_->in_valid = frame != nullptr;
         stage_->in_tap = frame ? frame->tap : random_.below(2);
         stage_->in_egress = frame ? frame->direction == Direction::egress : random_.below(2);
-        stage_->in_index = std::uint16_t(frame ? frame->index : random_.below(512));
+        stage_->in_index =
+            std::uint16_t(frame ? frame->index : random_.below(2 * sizes::interfaces));
         if (frame) {
             Bits window(1024);
             for (int i = 0; i < 128; ++i) {
@@ -432,8 +433,8 @@ private:
                          random_.below(std::uint64_t{1} << std::min(32, width - i)));
             return bits;
         };
-        stage_->staged_interface_index = std::uint8_t(random_.below(sizes::interfaces));
-        stage_->staged_filter_index = std::uint8_t(random_.below(sizes::filters));
+        stage_->staged_interface_index = std::uint16_t(random_.below(sizes::interfaces));
+        stage_->staged_filter_index = std::uint16_t(random_.below(sizes::filters));
         stage_->staged_session_index = std::uint16_t(random_.below(sizes::sessions));
         stage_->staged_service_index = std::uint8_t(random_.below(sizes::services));
         drive(stage_->staged_interface, noise(InterfaceWord::width));
@@ -985,13 +986,14 @@ TEST_CASE("P25 a change waits for the end of the sweep, and after a reset the ta
         CHECK(waited >= sizes::interfaces);
         fill(lookup);
         change = {};
-        change.interface = {255, interface_of({3, 3, 3}, {0, 1, 2})};
+        change.interface = {sizes::interfaces - 1, interface_of({3, 3, 3}, {0, 1, 2})};
         lookup.commit(change);
         lookup.results();
 
         // Passes and a change that are inside when the reset comes.
         lookup.present(change);
-        for (unsigned i = 0; i < in_flight; ++i) lookup.feed(frame_of(Direction::egress, 255));
+        for (unsigned i = 0; i < in_flight; ++i)
+            lookup.feed(frame_of(Direction::egress, sizes::interfaces - 1));
         lookup.reset(1);
         CHECK_FALSE(lookup.stage()->busy);
         CHECK_FALSE(lookup.stage()->ready);
@@ -1056,13 +1058,14 @@ TEST_CASE("T4 a flipped bit of an interface word leaves its frames alone, and no
         CHECK(verdict.why == 0);
         CHECK_FALSE(verdict.accepted);
         CHECK(verdict_of(lookup, frame_of(Direction::egress, 1)).accepted);
-        CHECK(verdict_of(lookup, frame_of(Direction::egress, 256)).fault == 0);
+        CHECK(verdict_of(lookup, frame_of(Direction::egress, sizes::interfaces)).fault == 0);
         lookup.commit(repair);
         CHECK(verdict_of(lookup, frame_of(Direction::egress, 0)).accepted);
     }
     // One that has never been written is faulty, too: its valid bits may be what has flipped.
-    lookup.flip_interface(200, 4);
-    CHECK(verdict_of(lookup, frame_of(Direction::egress, 200)).fault == 1);
+    const unsigned unwritten = sizes::interfaces - 3;
+    lookup.flip_interface(unwritten, 4);
+    CHECK(verdict_of(lookup, frame_of(Direction::egress, unwritten)).fault == 1);
 }
 
 TEST_CASE(
@@ -1108,7 +1111,7 @@ TEST_CASE("T4 a flipped bit of any service entry leaves the frames of every tap 
     for (unsigned entry = 0; entry < sizes::services; ++entry) {
         for (unsigned bit = entry; bit <= ServiceWord::width; bit += 7) {
             lookup.flip_service(entry, bit);
-            for (const unsigned index : {0u, 1u, 256u})
+            for (const unsigned index : {0u, 1u, sizes::interfaces})
                 CHECK(verdict_of(lookup, frame_of(Direction::ingress, index)).fault == 1);
             Change repair;
             repair.service = {entry, lookup.content().services[entry]};
@@ -1266,7 +1269,9 @@ Frame random_frame(StageRandom& random) {
     if (random.chance(5)) frame.data[13] = random.byte();  // perhaps not IP
     frame.tap = random.chance(90);
     frame.direction = random.pick(directions);
-    frame.index = unsigned(random.chance(90) ? random.below(4) : random.between(254, 257));
+    frame.index =
+        unsigned(random.chance(90) ? random.below(4)
+                                   : random.between(sizes::interfaces - 2, sizes::interfaces + 1));
     return frame;
 }
 
@@ -1475,8 +1480,16 @@ std::optional<reference::ServiceEntry> random_service(StageRandom& random) {
 }
 
 constexpr unsigned Filters = 6, Sessions = 8;
-constexpr unsigned filter_places[Filters] = {0, 1, 2, 127, 128, 255};
-constexpr unsigned session_places[Sessions] = {0, 1, 2, 3, 511, 512, 1022, 1023};
+constexpr unsigned filter_places[Filters] = {
+    0, 1, 2, sizes::filters / 2 - 1, sizes::filters / 2, sizes::filters - 1};
+constexpr unsigned session_places[Sessions] = {0,
+                                               1,
+                                               2,
+                                               3,
+                                               sizes::sessions / 2 - 1,
+                                               sizes::sessions / 2,
+                                               sizes::sessions - 2,
+                                               sizes::sessions - 1};
 
 reference::Session random_session(StageRandom& random) {
     reference::Session session =
@@ -1511,7 +1524,7 @@ Change random_change(StageRandom& random) {
         return change;
     }
     if (random.chance(60))
-        change.interface = {unsigned(random.chance(90) ? random.below(4) : 255),
+        change.interface = {unsigned(random.chance(90) ? random.below(4) : sizes::interfaces - 1),
                             random_interface(random)};
     if (random.chance(60)) change.session = {random.pick(session_places), random_session(random)};
     if (random.chance(25))
@@ -1555,7 +1568,8 @@ TEST_CASE(
         Fetch fetch;
         switch (round % 4) {
             case 0:
-                fetch.interface = unsigned(random.chance(90) ? random.below(4) : 255);
+                fetch.interface =
+                    unsigned(random.chance(90) ? random.below(4) : sizes::interfaces - 1);
                 break;
             case 1:
                 fetch.filter = random.pick(filter_places);
@@ -1593,7 +1607,8 @@ TEST_CASE("P4 P7 P8 P11 P12 rules, services and resolvers of any bits decide in 
                 auto service = random_service(random);
                 // One that excludes all frames would leave nothing to see.
                 if (service && !service->address) service.reset();
-                if (random.chance(20)) change.service = {10 + unsigned(random.below(6)), service};
+                if (random.chance(20))
+                    change.service = {10 + unsigned(random.below(sizes::services - 10)), service};
             }
             lookup.present(change);
         }
@@ -1638,18 +1653,18 @@ TEST_CASE("T4 T2 random flips between random changes under random frames") {
         Change repair;
         if (kind == 0) {
             const auto index = unsigned(random.below(4));
-            lookup.flip_interface(index, unsigned(random.below(140)));
+            lookup.flip_interface(index, unsigned(random.below(lookup.width("lookup.interfaces"))));
             repair.interface = {index, lookup.content().interfaces[index]};
         } else if (kind == 1) {
             lookup.flip_filter(slot, filter, egress, unsigned(random.below(FilterWidth)));
             repair.filter = {filter, lookup.content().filters[filter]};
         } else if (kind == 2) {
-            const auto index = unsigned(random.below(16));
+            const auto index = unsigned(random.below(sizes::services));
             lookup.flip_service(index, unsigned(random.below(ServiceWord::width + 1)));
             repair.service = {index, lookup.content().services[index]};
         } else if (kind < 5) {
             if (kind == 3)
-                lookup.flip_cut(slot, session, unsigned(random.below(33)));
+                lookup.flip_cut(slot, session, unsigned(random.below(CutWord::width + 4)));
             else
                 lookup.flip_outer(session, unsigned(random.below(lookup.width("lookup.sessions"))));
             repair.session = {session, lookup.content().sessions[session].value()};

@@ -88,10 +88,10 @@ def succeeds(command, seconds, mutant=0):
 
 def rtl_mutant(part, line):
     value = dict(re.findall(r"-(mode|module|cell|port|portbit|ctrlbit|wire|wirebit) (\S+)", line))
-    # What Yosys adds has no place of its own, and the package is read from a copy.
+    # What Yosys adds has no place of its own.
     module = value["module"].split("\\")[1] if value["module"].startswith("$paramod") else value["module"]
     path, at = (re.findall(r"-src (\S+):([\d]+)\.", line) or [(f"{module}.sv", "0")])[-1]
-    source = (BUILD if Path(path).name == "map.sv" else ROOT) / "rtl" / Path(path).name
+    source = (BUILD if Path(path).name in ("map.sv", "sizes.svh") else ROOT) / "rtl" / Path(path).name
     cell = re.sub(r"^\$(\w+)\$.*", r"$\1", value["cell"])
     wire = f", {value['wire']}[{value['wirebit']}]" if "wire" in value else ""
     by = f" by bit {value['ctrlbit']}" if "ctrlbit" in value else ""

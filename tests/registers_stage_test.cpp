@@ -242,10 +242,10 @@ public:
     /// The staged ports as seen last.
     std::vector<Bits> staged() {
         Bits indices(64);
-        indices.put(0, 8, stage_->staged_interface_index);
-        indices.put(8, 8, stage_->staged_filter_index);
-        indices.put(16, 10, stage_->staged_session_index);
-        indices.put(32, 4, stage_->staged_service_index);
+        indices.put(0, 16, stage_->staged_interface_index);
+        indices.put(16, 16, stage_->staged_filter_index);
+        indices.put(32, 16, stage_->staged_session_index);
+        indices.put(48, 16, stage_->staged_service_index);
         return {indices,
                 sample(stage_->staged_interface, InterfaceWord::width),
                 sample(stage_->staged_cut, CutWord::width),
@@ -1100,11 +1100,11 @@ TEST_CASE("T2 T5 a line commits, fetches and gives commands as 32-bit writes do"
     CHECK(device.snapshots == 1);
     CHECK(device.read(interrupt_mask::address()) == 5);
     LineWords counter{};
-    counter[0] = 77;
+    counter[0] = sizes::sessions - 3;
     CHECK(device.attempt_line(session_counter_index::address(), counter) == Reason::none);
     for (unsigned i = 0; i < 2 * session_counter_count; ++i)
         CHECK(device.read(session_counter::address(0, 0) + 4 * i) ==
-              Device::session_counter_word(77, i));
+              Device::session_counter_word(sizes::sessions - 3, i));
     // The clearing of a filter comes before the flags of the same line.
     for (const Place& place : kept_places()) write_random(random, device, place);
     LineWords filter{};

@@ -249,17 +249,17 @@ TEST_CASE("P7 P8 P9 after a reset the entries read as the defaults, and the rest
         expected[i].dns = 1;
         expected[i].either_side = 0;
     }
-    expected.resize(16);
+    expected.resize(sizes::services);
     Services services;
     const auto check = [&] {
         std::vector<ServiceWord> found;
-        for (unsigned i = 0; i < 16; ++i) found.push_back(services.read(i));
+        for (unsigned i = 0; i < sizes::services; ++i) found.push_back(services.read(i));
         CHECK(std::is_permutation(found.begin(), found.end(), expected.begin(), expected.end(),
                                   [](auto& a, auto& b) { return pack(a) == pack(b); }));
     };
     check();
     StageRandom random;
-    for (unsigned i = 0; i < 16; ++i)
+    for (unsigned i = 0; i < sizes::services; ++i)
         services.write(i, unpack<ServiceWord>(random.bits(ServiceWord::width)));
     services.reset();
     check();
@@ -268,11 +268,11 @@ TEST_CASE("P7 P8 P9 after a reset the entries read as the defaults, and the rest
 TEST_CASE("P9 a default that is overwritten is gone, and comes back with a reset") {
     Services services;
     const Key key = key_of(false, other4, link_local(254), Tcp);
-    for (unsigned i = 0; i < 16; ++i) services.write(i, {});
+    for (unsigned i = 0; i < sizes::services; ++i) services.write(i, {});
     CHECK_FALSE(services.look(key).excluded);
     services.reset();
     CHECK(services.look(key).excluded);
-    for (unsigned i = 10; i < 16; ++i) CHECK(services.read(i).valid == 0);
+    for (unsigned i = 10; i < sizes::services; ++i) CHECK(services.read(i).valid == 0);
 }
 
 TEST_CASE("T2 a frame in the cycle of a write is handled by the entries as they were") {
@@ -284,7 +284,7 @@ TEST_CASE("T2 a frame in the cycle of a write is handled by the entries as they 
     drive(stage->in_key, key);
     stage->in_valid = 1;
     stage->write = 1;
-    stage->index = 15;
+    stage->index = sizes::services - 1;
     drive(stage->write_entry, all);
     stage.tick();
     stage->write = 0;
@@ -299,8 +299,8 @@ TEST_CASE("P9 random entries and keys: exclusion and DNS each from any entry") {
     const Address addresses[] = {other4, link_local(1), other6, ec2(1, 2)};
     unsigned excluded = 0, dns = 0;
     for (unsigned round = 0; round < 400; ++round) {
-        std::array<ServiceWord, 16> entries;
-        for (unsigned i = 0; i < 16; ++i) {
+        std::array<ServiceWord, sizes::services> entries;
+        for (unsigned i = 0; i < sizes::services; ++i) {
             ServiceWord& entry = entries[i];
             entry.valid = random.chance(40);
             entry.v6 = random.chance(50);
@@ -315,7 +315,8 @@ TEST_CASE("P9 random entries and keys: exclusion and DNS each from any entry") {
             entry.either_side = random.chance(50);
             services.write(i, entry);
         }
-        for (unsigned i = 0; i < 16; ++i) REQUIRE(pack(services.read(i)) == pack(entries[i]));
+        for (unsigned i = 0; i < sizes::services; ++i)
+            REQUIRE(pack(services.read(i)) == pack(entries[i]));
         for (unsigned i = 0; i < 50; ++i) {
             const bool v6 = random.chance(50);
             Key key =
@@ -343,8 +344,8 @@ TEST_CASE("P9 entries of any address and ports, and keys one bit or one port fro
     Services services;
     unsigned found = 0;
     for (unsigned round = 0; round < 400; ++round) {
-        std::array<ServiceWord, 16> entries;
-        for (unsigned i = 0; i < 16; ++i) {
+        std::array<ServiceWord, sizes::services> entries;
+        for (unsigned i = 0; i < sizes::services; ++i) {
             ServiceWord& entry = entries[i];
             entry.valid = 1;
             entry.v6 = random.chance(50);
@@ -358,7 +359,8 @@ TEST_CASE("P9 entries of any address and ports, and keys one bit or one port fro
             entry.either_side = random.chance(50);
             services.write(i, entry);
         }
-        for (unsigned i = 0; i < 16; ++i) REQUIRE(pack(services.read(i)) == pack(entries[i]));
+        for (unsigned i = 0; i < sizes::services; ++i)
+            REQUIRE(pack(services.read(i)) == pack(entries[i]));
         for (unsigned i = 0; i < 100; ++i) {
             const ServiceWord& entry = random.pick(entries);
             Address near = entry.address;
@@ -383,8 +385,8 @@ TEST_CASE("P9 entries of any address and ports, and keys one bit or one port fro
 TEST_CASE("P9 one bit of an address that differs, at either side, is another address") {
     StageRandom random;
     Services services;
-    for (unsigned i = 0; i < 16; ++i) services.write(i, {});
-    for (unsigned i = 0; i < 16; ++i) {
+    for (unsigned i = 0; i < sizes::services; ++i) services.write(i, {});
+    for (unsigned i = 0; i < sizes::services; ++i) {
         for (const bool v6 : {false, true}) {
             ServiceWord entry;
             entry.valid = 1;
@@ -412,12 +414,12 @@ TEST_CASE("T4 a flipped bit of any entry, valid or not, shows with every key unt
     const Key keys[] = {key_of(false, other4, other4, Tcp), key_of(true, other6, other6, Udp),
                         key_of(false, other4, link_local(254), Icmp), Key{}};
     for (const bool defaults : {true, false}) {
-        for (unsigned i = 0; i < 16 && !defaults; ++i) {
+        for (unsigned i = 0; i < sizes::services && !defaults; ++i) {
             ServiceWord entry = unpack<ServiceWord>(random.bits(ServiceWord::width));
             entry.valid = i % 2;
             services.write(i, entry);
         }
-        for (unsigned i = 0; i < 16; ++i) {
+        for (unsigned i = 0; i < sizes::services; ++i) {
             const ServiceWord entry = services.read(i);
             for (unsigned bit = 0; bit <= ServiceWord::width; ++bit) {  // and the parity bit
                 INFO("entry " << i << ", bit " << bit);
@@ -434,7 +436,7 @@ TEST_CASE("T4 a flipped bit of any entry, valid or not, shows with every key unt
                 stage.tick();
                 REQUIRE_FALSE(stage->out_faulty);
                 // Another entry's write does not repair it, its own does.
-                const unsigned other = (i + 1 + bit % 15) % 16;
+                const unsigned other = (i + 1 + bit % (sizes::services - 1)) % sizes::services;
                 services.write(other, services.read(other));
                 services.look(random.pick(keys));
                 services.write(i, entry);

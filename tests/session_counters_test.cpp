@@ -111,12 +111,12 @@ TEST_CASE("P23 P25 after a reset every entry is 0, without a write to the memory
 
 TEST_CASE("P23 one entry that is hit on every cycle counts every hit") {
     SessionCounters counters;
-    for (unsigned i = 0; i < 1000; ++i) counters.add(1023, 1, 9216);
+    for (unsigned i = 0; i < 1000; ++i) counters.add(sizes::sessions - 1, 1, 9216);
     counters.snapshot();
     counters.wait(UpdateLatency);
-    counters.check(1023);
-    CHECK(counters.live(1023).low == 1000);
-    CHECK(counters.live(1023).high == 9216000);
+    counters.check(sizes::sessions - 1);
+    CHECK(counters.live(sizes::sessions - 1).low == 1000);
+    CHECK(counters.live(sizes::sessions - 1).high == 9216000);
 }
 
 TEST_CASE("P23 entries that are hit in every order of distances 1 to 4") {

@@ -22,7 +22,7 @@ EndingWord ending_of(StageRandom& random, std::uint64_t outcome) {
     EndingWord ending;
     ending.outcome = outcome;
     ending.cause = outcome == Dropped ? CauseOverflow : CauseNone;
-    ending.session = random.below(1024);
+    ending.session = random.below(sizes::sessions);
     ending.v6 = random.below(2);
     ending.bytes = random.below(std::uint64_t{1} << 32);
     ending.kept = random.below(9217);
@@ -165,7 +165,7 @@ TEST_CASE("T4 every flipped bit of an ending and of a fate that waits is correct
     auto& stage = settling.stage();
     const unsigned ending_bits = stage.width("settle.endings", "memory");
     const unsigned fate_bits = stage.width("settle.fates", "memory");
-    REQUIRE(ending_bits == EndingWord::width + 8 + 8);
+    REQUIRE(ending_bits == EndingWord::width + 8 + (EndingWord::width + 7) / 8);
     REQUIRE(fate_bits == 1 + 1 + 1);
     unsigned place = 0;
     std::array<unsigned, 2> flips{};
@@ -320,7 +320,8 @@ TEST_CASE("P23 T3 traffic without a gap: all passes settle and every change drai
             if (beats_left > 0 && --beats_left == 0) {
                 ended = true;
             }
-            if (beats_left == 0 && !stop && settling.endings() < 1000 && random.chance(98)) {
+            if (beats_left == 0 && !stop && settling.endings() < 2 * sizes::hold_beats - 24 &&
+                random.chance(98)) {
                 // The next frame begins in the next cycle; a copy may be committed with it.
                 if (!ended) {
                     outcome = random.chance(60) ? std::uint64_t(Mirrored) : random.below(2);

@@ -42,7 +42,8 @@ template <class Model>
 class Stage {
 public:
     Stage() {
-        // What no reset and no test has set holds anything, in each module of a process something else.
+        // What no reset and no test has set holds anything, in each module of a process something
+        // else.
         static int seed = 0;
         context_.randReset(2);
         context_.randSeed(++seed);
@@ -406,7 +407,13 @@ struct SourcePorts {
     }
 };
 
-constexpr int SlotBits = 2, RuleBits = 4, SessionBits = 10, FilterBits = 8;
+constexpr int bits_for(std::uint32_t indices) {
+    int bits = 0;
+    while ((std::uint32_t{1} << bits) < indices) ++bits;
+    return bits;
+}
+constexpr int SlotBits = 2, RuleBits = 4, SessionBits = bits_for(sizes::sessions),
+              FilterBits = bits_for(sizes::filters);
 /// A filter word: four rules' fields, their marks, the next four; amazon-dns on top, twice.
 constexpr int FieldsWidth = 384, MarksWidth = 16, ListWidth = 16 * (FieldsWidth + MarksWidth),
               FilterWidth = ListWidth + 2;
@@ -647,8 +654,7 @@ inline Bits check_bits(const Bits& word, int columns) {
     return check;
 }
 
-static_assert(sizes::slots == 3 && sizes::rules == 16 && sizes::sessions == 1024 &&
-              sizes::filters == 256 && sizes::interfaces == 256);
+static_assert(sizes::slots == 3 && sizes::rules == 16);
 
 /// The source of a random case: prints its seed, and takes it from MIRRORNIC_SEED.
 class StageRandom {
