@@ -73,10 +73,12 @@ def read(command, more, include, files):
 def main():
     name, map_sv, folder = sys.argv[1], Path(sys.argv[2]).resolve(), Path(sys.argv[3]).resolve()
     command, more = TOOLS[name](folder / ("yosys" if name == "yosys" else "readers"))
-    done = read(command, more, map_sv.parent, [map_sv, *(RTL / "filelist.f").read_text().split()])
-    print(done.stdout, end="")
-    if done.returncode or "arning" in done.stdout:
-        sys.exit(f"{name} does not take the RTL as it is")
+    files = [map_sv, *(RTL / "filelist.f").read_text().split()]
+    for option in ([], ["-DFORMAL"]) if name == "slang" else ([],):  # the modules' own assertions, too
+        done = read(command + option, more, map_sv.parent, files)
+        print(done.stdout, end="")
+        if done.returncode or "arning" in done.stdout:
+            sys.exit(f"{name} does not take the RTL as it is")
     if not name.endswith("yosys"):
         early = folder / f"{name}-early.sv"
         early.write_text(EARLY.format(top=TOP))
