@@ -131,7 +131,8 @@ def cocotb_models(folder):
     step("make", ["make", "-C", MODELS / "verilator", "-f", "Vtop.mk", "-j", str(os.cpu_count()), "OBJCACHE=ccache",
                   "OPT_FAST=-O3 -march=native", "OPT_SLOW=-O1", "OPT_GLOBAL=-O2"])
     # Icarus 11 ends with an internal error when it reads the packages of the SystemVerilog.
-    yosys.netlist(map_sv, "mirror_offload", MODELS / "netlist.v", [])
+    yosys.run(map_sv, ["hierarchy -check -top mirror_offload", "proc", "opt_expr", "opt_clean", "check -assert",
+                       f"write_verilog -noattr {MODELS / 'netlist.v'}"])
     (MODELS / "timescale.f").write_text("+timescale+1ns/1ps\n")
     step("iverilog", ["iverilog", "-g2012", "-f", MODELS / "timescale.f", "-o", MODELS / "icarus.vvp", "-s", "cocotb_top",
                       MODELS / "netlist.v", top])
