@@ -198,7 +198,10 @@ std::optional<po::variables_map> parse(const std::vector<std::string>& arguments
         if (values.count("options") != 0) {
             const auto file = values["options"].as<std::string>();
             std::ifstream in(file);
-            if (!in) throw UsageError("--options " + file + ": " + std::strerror(errno));
+            in.peek();  // a folder opens, and cannot be read
+            if (!in.is_open() || in.bad())
+                throw UsageError("--options " + file + ": " + std::strerror(errno));
+            in.clear();
             po::store(po::parse_config_file(in, options), values);
         }
         check_values(values);

@@ -333,6 +333,15 @@ class Command(unittest.TestCase):
             done = self.call("serve", "--config", "c", "--" + option, value, status=2)
             self.assertIn(f"--{option}", done.stderr.decode().splitlines()[0])
 
+    def test_options_file(self):
+        """A file of options that is not there, or is a folder, is said with its name."""
+        for name in (self.folder / "none", self.folder):
+            done = self.call("serve", "--config", "c", "--options", name, status=2)
+            self.assertRegex(done.stderr.decode().splitlines()[0], f"--options {name}: (No such file|Is a directory)")
+        empty = self.file("empty", "")
+        self.assertIn(b"c: No such file", self.call("serve", "--config", self.folder / "c", "--options", empty, "--state",
+                                                    self.folder / "s", status=1).stderr)
+
     def test_scarcity(self):
         """Too little memory and too few descriptors end a command with one line that says what to allow more of."""
         config_file = self.file("c.json", config())

@@ -99,8 +99,8 @@ TEST_CASE("A chunked body is what the grammar says, wherever it is cut on its wa
         CHECK(read_chunks(bytes, {bytes.size()}) == expected);
         CHECK(read_chunks(bytes, {1}) == expected);
         for (int i = 0; i < 50; ++i) {
-            std::vector<std::size_t> cuts;
-            for (int n = 0; n < 7; ++n) cuts.push_back(1 + random() % 9);
+            std::vector<std::size_t> cuts(7);
+            for (auto& cut : cuts) cut = 1 + random() % 9;
             CHECK(read_chunks(bytes, cuts) == expected);
         }
     }
