@@ -218,10 +218,15 @@ DataPlane::Staged Requests::stage() {
                                                         : ErrorCode::session_limit;
         throw RequestError(code, "the device's " + full.table + " table is full: " + full.what());
     } catch (const std::exception& error) {
-        settled_ = false;
-        device_trouble_ = error.what();
+        device_failed(error);
         throw;
     }
+}
+
+/// What the device holds is not known to be what is wanted.
+void Requests::device_failed(const std::exception& error) {
+    settled_ = false;
+    device_trouble_ = error.what();
 }
 
 void Requests::make(Change& change, Batch& batch) {
@@ -294,8 +299,7 @@ void Requests::bring_back() {
         settled_ = true;
         touched_ = {};
     } catch (const std::exception& error) {
-        settled_ = false;
-        device_trouble_ = error.what();
+        device_failed(error);
     }
 }
 
@@ -333,8 +337,7 @@ void Requests::admit() {
     } catch (const TableFull&) {
         wait(before);
     } catch (const std::exception& error) {
-        settled_ = false;
-        device_trouble_ = error.what();
+        device_failed(error);
         wait(before);
         bring_back();
     }
@@ -362,16 +365,16 @@ void Requests::tend() {
                 admit();  // what found room when the device failed
             }
         } catch (const std::exception& error) {
-            settled_ = false;
-            device_trouble_ = error.what();
+            device_failed(error);
         }
     }
-    if (!store_trouble_) return;
     try {
-        if (owed_.empty())
-            store_.probe();
-        else
+        if (owed_.empty()) {
+            store_.look(account_);
+            if (store_trouble_) store_.probe();
+        } else {
             keep({});
+        }
         store_trouble_.reset();
     } catch (const std::exception& error) {
         store_trouble_ = error.what();
@@ -395,8 +398,7 @@ void Requests::commit(Batch& batch, const DataPlane::Staged& staged) {
         settled_ = true;
         touched_ = {};
     } catch (const std::exception& error) {
-        settled_ = false;
-        device_trouble_ = error.what();
+        device_failed(error);
         const std::exception_ptr failure = std::current_exception();
         put_back(batch.inverses);
         take_back(batch);
@@ -430,7 +432,7 @@ std::vector<std::string> Requests::replace_network(std::shared_ptr<const Network
         try {
             data_plane_.commit(staged);
         } catch (const std::exception& error) {
-            device_trouble_ = error.what();
+            device_failed(error);
             if (!deleted.empty()) put_back(batch.inverses);
             throw;
         }

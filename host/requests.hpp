@@ -164,6 +164,7 @@ private:
     void commit(Batch& batch, const DataPlane::Staged& staged);
     void keep(const std::vector<Change>& changes);
     void put_back(const std::vector<Change>& inverses);
+    void device_failed(const std::exception& error);
     void bring_back();
     void wait(const Waiting& waiting);
     void admit();

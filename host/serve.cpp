@@ -655,6 +655,7 @@ int Server::run() {
     queue_.end();
     http_->stop();
     while (!http_->stopped()) http_->wait();
+    if (requests_ && !failure) store_->look(requests_->account());
     if (failure) std::rethrow_exception(failure);
     log_(LogLevel::info, "stopped", {});
     return 0;

@@ -25,7 +25,9 @@ namespace {
 
 constexpr const char* schema_version = "2";
 constexpr int application_id = 0x6d6e6963;  // "mnic", in the file's header
-constexpr int busy_milliseconds = 5000;     // a reader of the file may hold it that long
+// How long another program's lock is waited for, in milliseconds: when the file is opened, and when
+// it is served.
+constexpr int patience_at_the_start = 5000, patience_of_a_change = 100;
 constexpr std::int64_t last_sequence = std::int64_t{1} << 62;
 constexpr std::int64_t last_second = 9'000'000'000;  // what a time in nanoseconds holds
 
@@ -89,6 +91,21 @@ Json body_of(const TrafficMirrorSession& session) {
     set(body, "packet_length", session.packet_length);
     set(body, "description", session.description);
     return body;
+}
+
+/// As it is stored.
+std::string body_text(const Object& object) {
+    return std::visit(
+        [](const auto& each) {
+            Json body = body_of(each);
+            if (!each.tags.empty()) body["tags"] = each.tags;
+            return to_text(body);
+        },
+        object);
+}
+
+std::int64_t stored_seconds(std::chrono::system_clock::time_point time) {
+    return std::chrono::duration_cast<std::chrono::seconds>(time.time_since_epoch()).count();
 }
 
 /// A stored object, read member by member; nothing is converted in silence.
@@ -242,6 +259,42 @@ Object read_object(std::int64_t kind, const std::string& id, Sequence sequence,
 /// SQLite's files beside a database of this name.
 constexpr const char* companions[] = {"-wal", "-shm", "-journal"};
 
+/// What SQLite knows of its log, as it stands at the beginning of the log's index, in this host's
+/// byte order. Source: sqlite.org/walformat.html, 2.1.
+struct IndexHeader {
+    std::uint32_t version, unused, changes;
+    std::uint8_t initialized, big_endian_checksums;
+    std::uint16_t page_size;  ///< 1: 65,536
+    std::uint32_t frames, pages, checksum_of_last_frame[2];
+    std::uint8_t salts[8];  ///< as the log has them
+    std::uint32_t checksum[2];
+};
+static_assert(sizeof(IndexHeader) == 48);
+constexpr std::size_t log_header_bytes = 32, frame_header_bytes = 24;
+
+std::uint32_t big_endian(const std::uint8_t* bytes) {
+    return std::uint32_t(bytes[0]) << 24 | std::uint32_t(bytes[1]) << 16 |
+           std::uint32_t(bytes[2]) << 8 | bytes[3];
+}
+
+bool read_at(int file, void* out, std::size_t size, std::uint64_t at) {
+    return ::pread(file, out, size, off_t(at)) == ssize_t(size);
+}
+
+/// Whether the log ends with the frame that its index names as the last one.
+bool agrees(int log, const IndexHeader& index) {
+    if (!index.initialized || index.frames == 0) return true;
+    const std::uint64_t page = index.page_size == 1 ? 65536 : index.page_size;
+    const std::uint64_t last = log_header_bytes + (index.frames - 1) * (frame_header_bytes + page);
+    std::uint8_t header[log_header_bytes], frame[frame_header_bytes], end = 0;
+    return read_at(log, header, sizeof header, 0) && read_at(log, frame, sizeof frame, last) &&
+           read_at(log, &end, 1, last + frame_header_bytes + page - 1) &&
+           std::memcmp(header + 16, index.salts, sizeof index.salts) == 0 &&
+           std::memcmp(frame + 8, index.salts, sizeof index.salts) == 0 &&
+           big_endian(frame + 16) == index.checksum_of_last_frame[0] &&
+           big_endian(frame + 20) == index.checksum_of_last_frame[1];
+}
+
 bool same(const struct stat& a, const struct stat& b) {
     return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }
@@ -356,6 +409,11 @@ SqliteStore::SqliteStore(const std::filesystem::path& file, Access access,
     }
     try {
         open(access, owner);
+        if (access == Access::read_write) {
+            version_ = data_version();
+            size_ = 1;  // looked at from now on
+            patience_ = patience_of_a_change;
+        }
     } catch (...) {
         for (const auto& [sql, statement] : statements_) sqlite3_finalize(statement);
         sqlite3_close(database_);
@@ -382,7 +440,8 @@ std::string SqliteStore::immutable_uri() const {
 void SqliteStore::open(Access access, const std::optional<Owner>& owner) {
     std::string schema;
     try {
-        sqlite3_busy_timeout(database_, busy_milliseconds);
+        patience_ = patience_at_the_start;
+        sqlite3_busy_timeout(database_, patience_);
         execute("PRAGMA trusted_schema=OFF");
         std::int64_t tables, id;
         {
@@ -419,8 +478,11 @@ void SqliteStore::open(Access access, const std::optional<Owner>& owner) {
         owner_ = {note("account").value_or(""), note("region").value_or("")};
     } catch (const StoreError&) {
         throw;
-    } catch (const std::exception& error) {
+    } catch (const StoreUnavailable& error) {
         throw StoreError(error.what());
+    } catch (const std::exception& error) {
+        throw StoreError(std::string(error.what()) +
+                         "; restore the file from a backup (mirrornic backup), or name another");
     }
     if (owner && owner->account_id != owner_.account_id)
         throw StoreError(name_ + ": belongs to account " + owner_.account_id + ", not to " +
@@ -443,23 +505,33 @@ void SqliteStore::open(Access access, const std::optional<Owner>& owner) {
 }
 
 SqliteStore::~SqliteStore() {
+    sqlite3_busy_timeout(database_, 0);
     for (const auto& [sql, statement] : statements_) sqlite3_finalize(statement);
     sqlite3_close(database_);
 }
 
-void SqliteStore::fail(int code) const { fail(code, sqlite3_errmsg(database_)); }
+void SqliteStore::fail(int code) const {
+    fail({code, sqlite3_system_errno(database_), sqlite3_errmsg(database_)});
+}
 
-void SqliteStore::fail(int code, const std::string& why) const {
-    const std::string message = name_ + ": " + why;
-    switch (code & 0xff) {
+void SqliteStore::fail(const Failure& failure) const {
+    std::string message = name_ + ": " + failure.words;
+    switch (failure.code & 0xff) {
         case SQLITE_FULL:
-        case SQLITE_BUSY:
-        case SQLITE_LOCKED:
         case SQLITE_NOMEM:
             throw StoreUnavailable(message);
-        default:
-            throw std::runtime_error(message);
+        case SQLITE_BUSY:
+        case SQLITE_LOCKED:
+            throw StoreUnavailable(message + " by another program");
+        case SQLITE_IOERR:
+        case SQLITE_CANTOPEN:
+            if (failure.error == 0) break;
+            message += std::string(" (") + std::strerror(failure.error) + ")";
+            // There is no room, under another name: a limit or quota, or all descriptors in use.
+            for (const int error : {EFBIG, EDQUOT, ENOSPC, EMFILE, ENFILE, ENOMEM})
+                if (failure.error == error) throw StoreUnavailable(message);
     }
+    throw std::runtime_error(message);
 }
 
 void SqliteStore::execute(const char* sql) {
@@ -485,10 +557,97 @@ void SqliteStore::check_place() {
                                ": the file's log was deleted or replaced while it is served; stop "
                                "the service, which writes what the log holds into the file, and "
                                "start it again");
+    if (size_ == 0) return;
+    char magic[16];
+    if (mine.st_size < size_ || !read_at(file_.fd, magic, sizeof magic, 0) ||
+        std::memcmp(magic, "SQLite format 3", sizeof magic) != 0)
+        throw StoreUnavailable(name_ +
+                               ": the file was cut or overwritten while it is served; stop "
+                               "the service, and restore the file from a backup");
+    size_ = mine.st_size;
+    if (found) check_log(log);
+}
+
+/// The log has the last changes until SQLite writes them into the file. When it is shorter than its
+/// index says, or ends otherwise, they and the next ones would be lost with the process.
+void SqliteStore::check_log(const std::string& log) {
+    const auto open = [](Descriptor& file, const std::string& name) {
+        if (file.fd < 0) file.fd = ::open(name.c_str(), O_RDONLY | O_CLOEXEC);
+        return file.fd >= 0;
+    };
+    const std::string index = log.substr(0, log.size() - std::strlen("-wal")) + "-shm";
+    if (!open(log_file_, log) || !open(index_file_, index)) {
+        if (errno == ENOENT) return;
+        throw StoreUnavailable(log + ": " + std::strerror(errno));
+    }
+    // Another program may write at this moment.
+    constexpr int tries = 3;
+    for (int i = 0; i < tries; ++i) {
+        IndexHeader header;
+        if (read_at(index_file_.fd, &header, sizeof header, 0) && agrees(log_file_.fd, header))
+            return;
+    }
+    throw StoreUnavailable(log +
+                           ": the file's log was cut or overwritten while it is served; what "
+                           "was changed last may be lost: stop the service, look at what it "
+                           "holds when it is started again, or restore a backup");
+}
+
+/// Changes when another program has written.
+std::int64_t SqliteStore::data_version() {
+    Statement pragma(*this, "PRAGMA data_version");
+    pragma.next();
+    return pragma.number(0);
+}
+
+/// Whether the file's objects and tokens are the account's.
+bool SqliteStore::holds(const Account& account) {
+    std::size_t objects = 0, tokens = 0;
+    Statement rows(*this, "SELECT kind, id, sequence, body FROM objects");
+    while (rows.next()) {
+        const auto object = account.object(rows.text(1));
+        if (!object || std::int64_t(object->index()) != rows.number(0) ||
+            std::visit([](const auto& each) { return std::int64_t(each.sequence); }, *object) !=
+                rows.number(2) ||
+            body_text(*object) != rows.text(3))
+            return false;
+        ++objects;
+    }
+    if (objects != account.targets().size() + account.filters().size() + account.rules().size() +
+                       account.sessions().size())
+        return false;
+    Statement given(*this, "SELECT action, token, parameters, reply, seconds FROM tokens");
+    while (given.next()) {
+        const auto at = account.tokens().find({given.text(0), given.text(1)});
+        if (at == account.tokens().end() || at->second.parameters != given.text(2) ||
+            at->second.reply != given.text(3) || stored_seconds(at->second.time) != given.number(4))
+            return false;
+        ++tokens;
+    }
+    return tokens == account.tokens().size();
+}
+
+void SqliteStore::look(const Account& account) {
+    check_place();
+    sqlite3_busy_timeout(database_, 0);
+    const std::int64_t version = data_version();
+    if (version != version_) {
+        foreign_ = !holds(account);
+        version_ = version;
+    }
+    if (foreign_) fail_foreign();
+}
+
+void SqliteStore::fail_foreign() const {
+    throw StoreUnavailable(name_ +
+                           ": another program has changed what the file holds while it is "
+                           "served; restart the service, which reads the file again");
 }
 
 void SqliteStore::transaction(const std::function<void()>& write) {
     check_place();
+    if (foreign_) fail_foreign();
+    sqlite3_busy_timeout(database_, std::exchange(patient_, false) ? patience_ : 0);
     const auto roll_back = [this] {
         if (!sqlite3_get_autocommit(database_))
             sqlite3_exec(database_, "ROLLBACK", nullptr, nullptr, nullptr);
@@ -500,16 +659,18 @@ void SqliteStore::transaction(const std::function<void()>& write) {
         roll_back();
         throw;
     }
-    std::string message;
-    int code;
+    Failure failure;
     {
         Statement commit(*this, "COMMIT");
-        code = commit.step();
-        if (code == SQLITE_DONE) return;
-        message = sqlite3_errmsg(database_);
+        errno = 0;
+        failure.code = commit.step();
+        failure.error = errno;  // SQLite keeps none of a COMMIT
+        patient_ = failure.code == SQLITE_DONE;
+        if (patient_) return;
+        failure.words = sqlite3_errmsg(database_);
     }
     roll_back();
-    if ((code & 0xff) == SQLITE_IOERR) {
+    if ((failure.code & 0xff) == SQLITE_IOERR) {
         // The log may end with all of it: taken back for us, but not for who opens the file after a
         // power cut. Something else is written in its place.
         sqlite3_exec(database_,
@@ -517,7 +678,7 @@ void SqliteStore::transaction(const std::function<void()>& write) {
                      "SET value = value + 1",
                      nullptr, nullptr, nullptr);
     }
-    fail(code, message);
+    fail(failure);
 }
 
 Account SqliteStore::load() {
@@ -583,11 +744,9 @@ void SqliteStore::write(const Change& change) {
     for (const auto& object : change.put)
         std::visit(
             [&](const auto& each) {
-                Json body = body_of(each);
-                if (!each.tags.empty()) body["tags"] = each.tags;
                 (Statement(*this, "INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?)")
                  << std::int64_t(each.sequence) << each.id << std::int64_t(object.index())
-                 << to_text(body))
+                 << body_text(object))
                     .next();
             },
             object);
@@ -597,9 +756,7 @@ void SqliteStore::write(const Change& change) {
     for (const auto& record : change.tokens_put)
         (Statement(*this, "INSERT OR REPLACE INTO tokens VALUES (?, ?, ?, ?, ?)")
          << record.action << record.token << record.parameters << record.reply
-         << std::int64_t(
-                std::chrono::duration_cast<std::chrono::seconds>(record.time.time_since_epoch())
-                    .count()))
+         << stored_seconds(record.time))
             .next();
 }
 
@@ -617,9 +774,7 @@ void SqliteStore::commit(const Change& change, const std::string& key, const std
 }
 
 void SqliteStore::probe() {
-    sqlite3_busy_timeout(database_, 0);
-    const std::unique_ptr<sqlite3, void (*)(sqlite3*)> again(
-        database_, [](sqlite3* database) { sqlite3_busy_timeout(database, busy_milliseconds); });
+    patient_ = false;
     transaction([&] { set_note("probe", "1"); });
 }
 

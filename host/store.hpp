@@ -24,6 +24,9 @@ public:
     /// Returns when the store could take a change now. Writes nothing that load() would show.
     /// @throws what commit() throws.
     virtual void probe() { commit({}); }
+    /// Returns when what is stored is still this account, as far as that can be told without much
+    /// work. @throws StoreUnavailable: something else has changed or damaged it.
+    virtual void look(const Account&) {}
 };
 
 /// Keeps an account as long as the process lives.

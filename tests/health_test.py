@@ -3,10 +3,13 @@
 """Rule H1: what /health says while device and store are in trouble, and after. MIRRORNIC names the command."""
 import json
 import os
+import resource
+import sqlite3
 import struct
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 from pathlib import Path
 
@@ -90,6 +93,110 @@ class Health(unittest.TestCase):
         self.assertEqual(served.call("CreateTrafficMirrorFilter", {"DryRun": "true"})[1], "DryRunOperation")
         self.assertEqual(self.health(served), (503, "degraded", ["store"]))
         filler.unlink()
+        self.await_health(served, 200, "ready", [])
+        served.ok("CreateTrafficMirrorFilter")
+        served.stop()
+
+    def unavailable(self, served, *words):
+        """A change has no room now, and its message has these words."""
+        status, code, body = served.call("CreateTrafficMirrorFilter")
+        self.assertEqual((status, code), (503, "Unavailable"), body)
+        for word in words:
+            self.assertIn(word, body)
+
+    def test_foreign_lock(self):
+        """H1 another program's lock on the state degrades for the cause store and holds nothing up: neither other
+        requests nor a stop; its end is found out without a request."""
+        served = self.start()
+        made = served.ok("CreateTrafficMirrorFilter").findtext("trafficMirrorFilter/trafficMirrorFilterId")
+        for how in ("BEGIN IMMEDIATE", "BEGIN EXCLUSIVE"):
+            other = sqlite3.connect(self.folder / "state.sqlite", isolation_level=None)
+            other.execute(how)
+            began = time.monotonic()
+            for _ in range(10):
+                self.unavailable(served, "locked by another program")
+                served.ok("DescribeTrafficMirrorFilters")
+            self.assertEqual(self.health(served), (503, "degraded", ["store"]))
+            self.assertLess(time.monotonic() - began, 2)
+            other.execute("COMMIT")
+            self.await_health(served, 200, "ready", [])
+            served.ok("CreateTrafficMirrorFilter")
+        other.execute("BEGIN EXCLUSIVE")
+        self.unavailable(served)
+        began = time.monotonic()
+        served.stop()
+        self.assertLess(time.monotonic() - began, 2)
+        other.close()
+        self.assertIn(made, self.start().call("DescribeTrafficMirrorFilters")[2])
+
+    def test_state_is_cut(self):
+        """H1 S8 a state, or its log, that is cut, overwritten or copied over while it is served takes no change,
+        degrades for the cause store without a request, and the stop says that it is not whole."""
+        for part, cut in (("-wal", 0), ("-wal", 100), ("", 0), ("", 1000)):
+            with self.subTest(part=part, cut=cut):
+                folder = self.folder / f"cut{part}{cut}"
+                folder.mkdir()
+                served = self.start(state=f"{folder.name}/state.sqlite")
+                served.ok("CreateTrafficMirrorFilter")
+                self.assertEqual(self.health(served), (200, "ready", []))
+                os.truncate(folder / f"state.sqlite{part}", cut)
+                self.unavailable(served, f"state.sqlite{part}: the file", "cut or overwritten while it is served")
+                self.await_health(served, 503, "degraded", ["store"])
+                served.ok("DescribeTrafficMirrorFilters")
+                served.stop(1)
+                self.assertIn("cut or overwritten while it is served", served.log())
+        served = self.start(state="seen.sqlite")
+        os.truncate(self.folder / "seen.sqlite", 10)
+        self.await_health(served, 503, "degraded", ["store"])  # without a change
+        served.stop(1)
+
+    def test_state_is_changed(self):
+        """H1 S8 what another program changes in the state is found out within a second or so; a restart reads it."""
+        served = self.start()
+        made = served.ok("CreateTrafficMirrorFilter").findtext("trafficMirrorFilter/trafficMirrorFilterId")
+        other = sqlite3.connect(self.folder / "state.sqlite", isolation_level=None)
+        other.execute("CREATE TABLE theirs (a)")  # nothing of ours
+        time.sleep(2.5)
+        self.assertEqual(self.health(served), (200, "ready", []))
+        other.execute("DELETE FROM objects")
+        self.await_health(served, 503, "degraded", ["store"])
+        self.unavailable(served, "another program has changed what the file holds", "restart the service")
+        self.assertIn(made, served.call("DescribeTrafficMirrorFilters")[2])
+        other.close()
+        served.stop(1)
+        served = self.start()
+        self.assertNotIn(made, served.call("DescribeTrafficMirrorFilters")[2])
+        served.ok("CreateTrafficMirrorFilter")
+        served.stop()
+
+    def test_beside_a_reader(self):
+        """S8 what reads, copies and checkpoints the state beside the service disturbs nothing."""
+        served = self.start()
+        end = time.monotonic() + 5
+        other = sqlite3.connect(self.folder / "state.sqlite", isolation_level=None, timeout=1)
+        turns = 0
+        while time.monotonic() < end:
+            served.ok("CreateTrafficMirrorFilter")
+            list(other.iterdump())
+            other.execute(f"PRAGMA wal_checkpoint({('PASSIVE', 'FULL', 'RESTART', 'TRUNCATE')[turns % 4]})")
+            subprocess.run([service.MIRRORNIC, "backup", "--state", self.folder / "state.sqlite", "--force",
+                            "--to", self.folder / "copy.sqlite"], check=True, capture_output=True)
+            self.assertEqual(self.health(served), (200, "ready", []))
+            turns += 1
+        self.assertGreater(turns, 3)
+        other.close()
+        served.stop()
+
+    def test_file_size_limit(self):
+        """S7 H1 a state that may not grow further is as a full disk: Unavailable, the cause store, and why."""
+        served = self.start()
+        served.ok("CreateTrafficMirrorFilter")
+        limits = resource.prlimit(served.process.pid, resource.RLIMIT_FSIZE)
+        size = (self.folder / "state.sqlite-wal").stat().st_size
+        resource.prlimit(served.process.pid, resource.RLIMIT_FSIZE, (size, limits[1]))
+        self.unavailable(served, "File too large")
+        self.assertEqual(self.health(served), (503, "degraded", ["store"]))
+        resource.prlimit(served.process.pid, resource.RLIMIT_FSIZE, limits)
         self.await_health(served, 200, "ready", [])
         served.ok("CreateTrafficMirrorFilter")
         served.stop()

@@ -5,11 +5,14 @@
 
 #include <fcntl.h>
 #include <sqlite3.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
+#include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -971,6 +974,240 @@ TEST_CASE("S8 a file that is deleted or replaced while it is served takes no cha
         store.reset();
         CHECK(text_of(open(file).load()) == text_of(account));
     }
+}
+
+namespace {
+
+/// Another program's SQLite.
+class Foreign {
+public:
+    explicit Foreign(const fs::path& file) {
+        REQUIRE(sqlite3_open(file.c_str(), &database_) == SQLITE_OK);
+        sqlite3_busy_timeout(database_, 1000);
+    }
+    ~Foreign() { sqlite3_close(database_); }
+    Foreign(const Foreign&) = delete;
+    void run(const std::string& sql) {
+        char* why = nullptr;
+        const int code = sqlite3_exec(database_, sql.c_str(), nullptr, nullptr, &why);
+        INFO(sql << ": " << (why ? why : ""));
+        REQUIRE(code == SQLITE_OK);
+    }
+
+private:
+    sqlite3* database_ = nullptr;
+};
+
+/// No file can grow beyond this meanwhile.
+class LargestFile {
+public:
+    explicit LargestFile(std::uint64_t bytes) {
+        std::signal(SIGXFSZ, SIG_IGN);
+        REQUIRE(::getrlimit(RLIMIT_FSIZE, &before_) == 0);
+        const struct rlimit now { bytes, before_.rlim_max };
+        REQUIRE(::setrlimit(RLIMIT_FSIZE, &now) == 0);
+    }
+    ~LargestFile() { ::setrlimit(RLIMIT_FSIZE, &before_); }
+
+private:
+    struct rlimit before_ {};
+};
+
+void overwrite(const fs::path& file, std::uint64_t at, const std::string& bytes) {
+    std::fstream out(file, std::ios::in | std::ios::out | std::ios::binary);
+    out.seekp(std::streamoff(at));
+    out << bytes;
+    REQUIRE(out.flush());
+}
+
+}  // namespace
+
+TEST_CASE("S8 a file that is cut or overwritten in place while it is served takes no change") {
+    const auto many = GENERATE(3, 1200);  // more than SQLite lets wait in the log
+    const std::string part = GENERATE("", "-wal");
+    const Folder folder;
+    const Disk disk;  // of a good speed
+    const auto file = folder / "state.sqlite";
+    SqliteStore store(file, SqliteStore::Access::read_write, owner);
+    Account account;
+    Load load(31);
+    for (int i = 0; i < many; ++i) store.commit(load.next(account));
+    store.look(account);
+    const fs::path hit = file.string() + part;
+    const auto size = fs::file_size(hit);
+    const std::string whole = bytes_of(hit);
+    const auto way = GENERATE(range(0, 5));
+    if (way == 0) fs::resize_file(hit, 0);
+    if (way == 1) fs::resize_file(hit, size / 2);
+    if (way == 2) fs::resize_file(hit, 16);
+    if (way == 3) overwrite(hit, 0, std::string(100, 'x'));
+    if (way == 4) overwrite(hit, 0, std::string(size, '\0'));
+    if (part == "-wal" && many > 1000 && way == 1) {
+        // What stands there was written into the file before, and the log begun again.
+        store.commit(load.next(account));
+        store.look(account);
+        return;
+    }
+    INFO(many << " commits, " << hit << " of " << size << " bytes, way " << way);
+    Account changed = account;
+    const auto changes = load.next(changed);
+    CHECK_THAT(error_of<StoreUnavailable>([&] { store.look(account); }),
+               StartsWith(hit.string()) && Contains("cut or overwritten"));
+    CHECK_THAT(error_of<StoreUnavailable>([&] { store.commit(changes); }),
+               Contains("cut or overwritten"));
+    CHECK_THAT(error_of<StoreUnavailable>([&] { store.probe(); }), Contains("cut or overwritten"));
+    // Whoever cut it may put it back.
+    fs::resize_file(hit, size);
+    overwrite(hit, 0, whole);
+    store.look(account);
+    store.commit(changes);
+    CHECK(text_of(store.load()) == text_of(changed));
+}
+
+TEST_CASE("S8 an older log that is copied over the one that is served is found out") {
+    const Folder folder;
+    const auto file = folder / "state.sqlite";
+    const fs::path log = file.string() + "-wal";
+    SqliteStore store(file, SqliteStore::Access::read_write, owner);
+    Account account;
+    Load load(32);
+    for (int i = 0; i < 3; ++i) store.commit(load.next(account));
+    const std::string older = bytes_of(log);
+    for (int i = 0; i < 3; ++i) store.commit(load.next(account));
+    overwrite(log, 0, older);  // the same beginning: nothing is lost
+    store.look(account);
+    fs::resize_file(log, older.size());
+    CHECK_THAT(error_of<StoreUnavailable>([&] { store.look(account); }), Contains("cut"));
+}
+
+TEST_CASE("S8 what reads a state that is served, copies or checkpoints it, is no damage") {
+    const Folder folder;
+    const auto file = folder / "state.sqlite";
+    Account account;
+    {
+        SqliteStore store(file, SqliteStore::Access::read_write, owner);
+        Load load(33);
+        const auto go_on = [&] {
+            for (int i = 0; i < 3; ++i) {
+                store.look(account);
+                store.commit(load.next(account));
+            }
+            store.look(account);
+        };
+        go_on();
+        Foreign other(file);
+        for (const char* kind : {"PASSIVE", "FULL", "RESTART", "TRUNCATE"}) {
+            INFO(kind);
+            other.run(std::string("PRAGMA wal_checkpoint(") + kind + ")");
+            go_on();
+        }
+        other.run("BEGIN; SELECT count(*) FROM objects");
+        go_on();
+        other.run("COMMIT; CREATE TABLE theirs (a); INSERT INTO theirs VALUES (1)");
+        go_on();
+        back_up(file, folder / "copy", false);
+        go_on();
+    }
+    CHECK(text_of(open(file).load()) == text_of(account));
+}
+
+TEST_CASE("S8 another program's change of what a served state holds is found out, and its end") {
+    const auto [change, back] = GENERATE(table<std::string, std::string>({
+        {"UPDATE objects SET body = replace(body, 'a', 'b')", "UPDATE objects SET body = was"},
+        {"UPDATE objects SET kind = 3 - kind", "UPDATE objects SET kind = 3 - kind"},
+        {"DELETE FROM objects WHERE sequence = (SELECT min(sequence) FROM objects)", ""},
+        {"INSERT INTO objects (sequence, id, kind, body) VALUES (4000, 'tmf-1', 1, "
+         "'{\"amazon_dns\":true}')",
+         "DELETE FROM objects WHERE sequence = 4000"},
+        {"INSERT INTO tokens VALUES ('a', 'b', 'c', 'd', 5)",
+         "DELETE FROM tokens WHERE action = 'a'"},
+        {"UPDATE tokens SET seconds = seconds + 1", "UPDATE tokens SET seconds = seconds - 1"},
+    }));
+    INFO(change);
+    const Folder folder;
+    const auto file = folder / "state.sqlite";
+    SqliteStore store(file, SqliteStore::Access::read_write, owner);
+    Account account;
+    Load load(34);
+    while (account.tokens().empty() || account.filters().size() < 3)
+        store.commit(load.next(account));
+    Foreign other(file);
+    other.run("ALTER TABLE objects ADD COLUMN was");
+    other.run("UPDATE objects SET was = body");
+    store.look(account);
+    other.run(change);
+    Account changed = account;
+    const auto changes = load.next(changed);
+    CHECK_THAT(error_of<StoreUnavailable>([&] { store.look(account); }),
+               Contains("another program has changed"));
+    CHECK_THAT(error_of<StoreUnavailable>([&] { store.commit(changes); }), Contains("restart"));
+    if (back.empty()) return;
+    other.run(back);
+    store.look(account);
+    other.run("ALTER TABLE objects DROP COLUMN was");
+    store.commit(changes);
+    store.look(changed);
+}
+
+TEST_CASE("S7 another program's lock is waited for once, and for no more than a moment") {
+    const Folder folder;
+    const auto file = folder / "state.sqlite";
+    auto store = std::make_unique<SqliteStore>(file, SqliteStore::Access::read_write, owner);
+    Account account;
+    Load load(35);
+    store->commit(load.next(account));
+    Foreign other(file);
+    other.run(GENERATE("BEGIN IMMEDIATE", "BEGIN EXCLUSIVE"));
+    Account changed = account;
+    const auto changes = load.next(changed);
+    using Clock = std::chrono::steady_clock;
+    const auto began = Clock::now();
+    for (int i = 0; i < 20; ++i)
+        CHECK_THAT(error_of<StoreUnavailable>([&] { store->commit(changes); }),
+                   Contains("locked by another program"));
+    store->look(account);
+    CHECK(Clock::now() - began < std::chrono::milliseconds(600));
+    SECTION("it ends") {
+        other.run("COMMIT");
+        store->commit(changes);
+        CHECK(text_of(store->load()) == text_of(changed));
+    }
+    SECTION("the service ends first") {
+        const auto stopped = Clock::now();
+        store.reset();
+        CHECK(Clock::now() - stopped < std::chrono::milliseconds(600));
+        other.run("COMMIT");
+        CHECK(text_of(open(file).load()) == text_of(account));
+    }
+}
+
+TEST_CASE("S7 a file that may not grow further is unavailable, and says why") {
+    const Folder folder;
+    const auto file = folder / "state.sqlite";
+    auto store = open(file);
+    Account account;
+    Load load(36);
+    store.commit(load.next(account));
+    const auto size = fs::file_size(file.string() + "-wal");
+    const auto more = GENERATE(0, 1, 5000);
+    Account changed = account;
+    std::string why;
+    {
+        const LargestFile limit(size + more);
+        for (int i = 0; i < 9 && why.empty(); ++i) {
+            const auto changes = load.next(changed);
+            try {
+                store.commit(changes);
+                account = changed;
+            } catch (const StoreUnavailable& error) {
+                why = error.what();
+            }
+        }
+    }
+    CHECK_THAT(why, StartsWith(file.string()) && Contains("File too large"));
+    CHECK(text_of(store.load()) == text_of(account));
+    store.commit(load.next(account));
+    CHECK(text_of(store.load()) == text_of(account));
 }
 
 TEST_CASE("a probe says whether a change can be kept now, at once") {
