@@ -45,7 +45,7 @@ module cocotb_top;
         .m_axis_forward_tlast(), .m_axis_forward_tuser(),
         .m_axis_mirror_tvalid(m_axis_mirror_tvalid), .m_axis_mirror_tready(m_axis_mirror_tready),
         .m_axis_mirror_tdata(m_axis_mirror_tdata), .m_axis_mirror_tkeep(m_axis_mirror_tkeep),
-        .m_axis_mirror_tlast(m_axis_mirror_tlast), .mirror_room(mirror_room), .m_decision_valid(), .m_decision(),
+        .m_axis_mirror_tlast(m_axis_mirror_tlast), .m_axis_mirror_tuser(), .m_axis_mirror_tdest(), .mirror_room(mirror_room), .m_decision_valid(), .m_decision(),
         .s_axil_awaddr(s_axil_awaddr), .s_axil_awvalid(s_axil_awvalid), .s_axil_awready(s_axil_awready),
         .s_axil_wdata(s_axil_wdata), .s_axil_wstrb(s_axil_wstrb), .s_axil_wvalid(s_axil_wvalid),
         .s_axil_wready(s_axil_wready), .s_axil_bresp(s_axil_bresp), .s_axil_bvalid(s_axil_bvalid),

@@ -155,6 +155,7 @@ private:
             PORT(m_axis_mirror_tvalid);
         PORT(m_axis_mirror_tready), PORT(m_axis_mirror_tdata), PORT(m_axis_mirror_tkeep),
             PORT(m_axis_mirror_tlast);
+        PORT(m_axis_mirror_tuser), PORT(m_axis_mirror_tdest);
         PORT(mirror_room), PORT(m_decision_valid), PORT(m_decision), PORT(s_axil_awaddr),
             PORT(s_axil_awvalid);
         PORT(s_axil_awready), PORT(s_axil_wdata), PORT(s_axil_wstrb), PORT(s_axil_wvalid),
@@ -177,7 +178,7 @@ private:
         s_axil_arready, s_axil_rvalid, s_axil_rready, s_line_valid, s_line_ready, irq, idle;
     sc_core::sc_signal<std::uint32_t> s_axis_tuser, m_axis_forward_tuser, s_axil_awaddr,
         s_axil_wdata, s_axil_wstrb, s_axil_bresp, s_axil_araddr, s_axil_rdata, s_axil_rresp,
-        s_line_address;
+        s_line_address, m_axis_mirror_tuser, m_axis_mirror_tdest;
     sc_core::sc_signal<std::uint64_t> s_axis_tkeep, m_axis_forward_tkeep, m_axis_mirror_tkeep,
         m_decision, s_line_strobes;
     sc_core::sc_signal<sc_dt::sc_bv<512>> s_axis_tdata, m_axis_forward_tdata, m_axis_mirror_tdata,

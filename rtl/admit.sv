@@ -25,6 +25,7 @@ module admit (
     output logic                          out_commit,
     output logic [offload::LengthWidth-1:0] out_kept,
     output logic [15:0]                   out_source_port,
+    output logic [offload::SessionBits-1:0] out_session,
     output logic                          end_valid,
     output offload::ending_t              ending,
     output offload::decision_t            decision,
@@ -49,6 +50,7 @@ module admit (
     assign kept     = cut ? verdict.limit : (in_beat.first ? '0 : saved_kept) + offload::LengthWidth'(in_beat.bytes);
     assign bytes    = (in_beat.first ? '0 : saved_bytes) + offload::FrameWidth'(in_beat.bytes);
     assign covered  = cut || in_beat.last;
+    assign out_session = saved.session;
 
     // A mark counts against the copy up to the beat with its last byte, and against any frame without a copy.
     assign counts    = !selected || left != '0;

@@ -7,9 +7,10 @@ module checksum (
     input  logic                            clk,
     input  logic                            rst,
     input  logic                            in_start,        // a selected frame begins
-    input  offload::outer_t                 in_outer,        // with in_start, as the sum and the source port
+    input  offload::outer_t                 in_outer,        // with in_start, as the sum, the source port and the session
     input  logic [offload::SumWidth-1:0]    in_sum,
     input  logic [15:0]                     in_source_port,
+    input  logic [offload::SessionBits-1:0] in_session,
     input  logic                            in_keep,
     input  logic [offload::BeatWidth-1:0]   in_data,
     input  logic                            in_commit,
@@ -23,6 +24,7 @@ module checksum (
     logic [43:0] sum;
     offload::outer_t outer1, outer2;
     logic [15:0] port1, port2;
+    logic [offload::SessionBits-1:0] session1, session2;
     logic [offload::SumWidth-1:0] header1;
     logic [offload::LengthWidth-1:0] kept1, kept2;
     logic [21:0] header2;
@@ -59,13 +61,15 @@ module checksum (
         end
 
         if (in_start) begin
-            outer1  <= in_outer;
-            port1   <= in_source_port;
-            header1 <= in_sum;
+            outer1   <= in_outer;
+            port1    <= in_source_port;
+            session1 <= in_session;
+            header1  <= in_sum;
         end
         if (start1) begin
-            outer2 <= outer1;
-            port2  <= port1;
+            outer2   <= outer1;
+            port2    <= port1;
+            session2 <= session1;
         end
         if (in_commit) kept1 <= in_kept;
         if (commit1) begin
@@ -95,6 +99,7 @@ module checksum (
             carries3 = carry_words(sums2, carries2, carries);
             plain    = 17'(sums3) + 17'(carries3);
             plus     = 17'(({1'b0, sums3, 1'b1} + {1'b0, carries3, 1'b1}) >> 1);   // in one chain
+            out_copy.session     = session2;
             out_copy.outer       = outer2;
             out_copy.kept        = kept2;
             out_copy.source_port = port2;

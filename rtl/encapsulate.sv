@@ -19,6 +19,7 @@ module encapsulate (
     output logic [offload::BeatWidth-1:0] m_axis_mirror_tdata,
     output logic [offload::BeatBytes-1:0] m_axis_mirror_tkeep,
     output logic                          m_axis_mirror_tlast,
+    output offload::copy_user_t           m_axis_mirror_tuser,
     output logic                          fate_valid,   // a copy has left, or was thrown away
     output logic                          fate_reset
 );
@@ -35,6 +36,7 @@ module encapsulate (
     logic [8*Header4-1:0] header4;
     logic [offload::BeatWidth-1:0] header6, carried, taken, data;
     logic [offload::BeatBytes-1:0] keep;
+    offload::copy_user_t user;
 
     // Lanes carry the first byte lowest.
     function automatic logic [8*Header4-1:0] to_lanes4(input logic [8*Header4-1:0] bytes);
@@ -79,6 +81,10 @@ module encapsulate (
                                     copy.outer.vni[23:16], 16'd0};
         else                data = {taken[8*58-1:0], carried[511:8*58]};
     end
+    assign user.session = copy.session;
+    assign user.bytes   = copy.outer.v6 ? copy.kept + offload::LengthWidth'(Header6)
+                          : copy.kept < offload::LengthWidth'(Shortest - Header4) ? offload::LengthWidth'(Shortest)
+                                                                                  : copy.kept + offload::LengthWidth'(Header4);
     assign keep = last ? ~({offload::BeatBytes{1'b1}} << lanes) : '1;
 
     always_ff @(posedge clk) begin
@@ -95,11 +101,11 @@ module encapsulate (
     end
 
     stream_register #(
-        .Width(offload::BeatWidth + offload::BeatBytes + 1)
+        .Width($bits(user) + offload::BeatWidth + offload::BeatBytes + 1)
     ) out (
         .clk, .rst,
-        .in_valid(emit && !throw), .in_ready(sink_ready), .in_beat({last, keep, data}),
+        .in_valid(emit && !throw), .in_ready(sink_ready), .in_beat({user, last, keep, data}),
         .out_valid(m_axis_mirror_tvalid), .out_ready(m_axis_mirror_tready),
-        .out_beat({m_axis_mirror_tlast, m_axis_mirror_tkeep, m_axis_mirror_tdata})
+        .out_beat({m_axis_mirror_tuser, m_axis_mirror_tlast, m_axis_mirror_tkeep, m_axis_mirror_tdata})
     );
 endmodule

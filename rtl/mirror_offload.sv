@@ -30,6 +30,8 @@ module mirror_offload (
     output logic [offload::BeatWidth-1:0] m_axis_mirror_tdata,
     output logic [offload::BeatBytes-1:0] m_axis_mirror_tkeep,
     output logic                          m_axis_mirror_tlast,
+    output offload::copy_user_t           m_axis_mirror_tuser,  // the session entry and the copy's bytes, with every beat
+    output logic [offload::PortWidth-1:0] m_axis_mirror_tdest,  // the output port: 0
     output logic                          mirror_room,          // I4
     // One record a pass, in order (I5); offload::decision_t.
     output logic                          m_decision_valid,
@@ -163,6 +165,7 @@ module mirror_offload (
     logic [offload::BeatWidth-1:0] kept_data;
     logic [offload::LengthWidth-1:0] kept_bytes;
     logic [15:0] kept_source_port;
+    logic [offload::SessionBits-1:0] kept_session;
     offload::ending_t ending;
     offload::decision_t decision;
     admit admit (
@@ -170,7 +173,7 @@ module mirror_offload (
         .in_valid(beat_valid), .in_beat(beat), .in_verdict(verdict), .in_source_port(source_port), .room, .resetting,
         .keep, .commit, .cancel,
         .out_start(start), .out_keep(kept_valid), .out_data(kept_data), .out_commit(committed), .out_kept(kept_bytes),
-        .out_source_port(kept_source_port), .end_valid, .ending, .decision, .between_frames
+        .out_source_port(kept_source_port), .out_session(kept_session), .end_valid, .ending, .decision, .between_frames
     );
     assign m_decision_valid = end_valid;
     assign m_decision       = decision;
@@ -180,7 +183,8 @@ module mirror_offload (
     logic [offload::BeatWidth-1:0] held;
     checksum checksum (
         .clk, .rst,
-        .in_start(start), .in_outer(outer), .in_sum(header_sum), .in_source_port(kept_source_port), .in_keep(kept_valid),
+        .in_start(start), .in_outer(outer), .in_sum(header_sum), .in_source_port(kept_source_port),
+        .in_session(kept_session), .in_keep(kept_valid),
         .in_data(kept_data), .in_commit(committed), .in_kept(kept_bytes),
         .out_valid(copy_ready), .out_copy(completed), .busy(checksum_busy)
     );
@@ -198,12 +202,13 @@ module mirror_offload (
         .corrected(corrected[2])
     );
 
+    assign m_axis_mirror_tdest = '0;
     logic fate_valid, fate_reset;
     encapsulate encapsulate (
         .clk, .rst, .resetting,
         .copy_valid, .copy_pop, .copy, .beat_valid(held_valid), .beat_pop(held_pop), .beat(held),
         .m_axis_mirror_tvalid, .m_axis_mirror_tready, .m_axis_mirror_tdata, .m_axis_mirror_tkeep, .m_axis_mirror_tlast,
-        .fate_valid, .fate_reset
+        .m_axis_mirror_tuser, .fate_valid, .fate_reset
     );
 
     // P25: a reset of the mirror lasts until no copy is left inside.

@@ -10,6 +10,7 @@ package offload;
     localparam int BeatWidth = 512;
     localparam int IndexWidth = 16;       // interface index in tuser
     localparam int UserWidth = IndexWidth + 3;
+    localparam int PortWidth = 4;         // a copy's output port in tdest
     localparam int MaxCopy = 9216;        // bytes of a frame that a copy can hold (P14)
     localparam int LengthWidth = 14;      // holds MaxCopy
     localparam int FrameWidth = 32;       // bytes of a frame of any length (P2)
@@ -238,6 +239,12 @@ package offload;
         logic [BeatWidth-1:0] data;
     } beat_t;
 
+    // tuser of a copy (I3), the same with every beat.
+    typedef struct packed {
+        logic [SessionBits-1:0] session;  // its session entry
+        logic [LengthWidth-1:0] bytes;    // of the copy as it is sent, padding included
+    } copy_user_t;
+
     // How a pass ended.
     typedef struct packed {
         logic [1:0] outcome;
@@ -251,6 +258,7 @@ package offload;
 
     // A copy that waits for the output.
     typedef struct packed {
+        logic [SessionBits-1:0] session;
         outer_t outer;
         logic [LengthWidth-1:0] kept;
         logic [15:0] source_port;

@@ -26,6 +26,7 @@ namespace {
 
 constexpr std::size_t beat_bytes = 64;
 constexpr unsigned quantum = 256;                // cycles between yields
+constexpr unsigned length_bits = 14;             // of a copy, at the bottom of its tuser (I3)
 constexpr unsigned register_patience = 200'000;  // cycles that an access may take
 
 static_assert(registers::sizes::slots == DecisionRecord::slots && registers::sizes::rules == 16,
@@ -115,6 +116,7 @@ struct Offload::Outgoing {
     tlm::tlm_generic_payload payload;
     bool waiting = false, in_frame = false;
     std::uint64_t keep = 0;
+    std::uint32_t user = 0;
     bool last = false;
     std::uint8_t beat[beat_bytes];
 
@@ -407,7 +409,11 @@ void Offload::step() {
     }
     if (top.m_axis_mirror_tvalid || mirrored_->waiting || mirrored_->in_frame) {
         collect(*mirrored_, top.m_axis_mirror_tvalid, top.m_axis_mirror_tready,
-                top.m_axis_mirror_tlast, top.m_axis_mirror_tkeep, &top.m_axis_mirror_tdata, 0);
+                top.m_axis_mirror_tlast, top.m_axis_mirror_tkeep, &top.m_axis_mirror_tdata,
+                top.m_axis_mirror_tuser);
+        if (top.m_axis_mirror_tdest != 0)
+            throw SimulationError("m_axis_mirror_tdest is not 0 at cycle " +
+                                  std::to_string(cycle_));
     }
     if (top.m_decision_valid) decide();
     const bool frame_done = taken && top.s_axis_tlast;
@@ -430,7 +436,7 @@ void Offload::collect(Outgoing& out, bool valid, bool ready, bool last, std::uin
         throw SimulationError(std::string(out.name) + " broke the stream contract at cycle " +
                               std::to_string(cycle_) + ": " + what);
     };
-    if (out.waiting && (!valid || keep != out.keep || last != out.last ||
+    if (out.waiting && (!valid || keep != out.keep || last != out.last || user != out.user ||
                         std::memcmp(data, out.beat, beat_bytes) != 0)) {
         broken("a beat changed while it waited for tready");
     }
@@ -441,6 +447,8 @@ void Offload::collect(Outgoing& out, bool valid, bool ready, bool last, std::uin
     if (out.is_copy && (last ? (keep & (keep + 1)) != 0 || keep == 0 : keep != ~std::uint64_t{0})) {
         broken("tkeep is not as I1 wants it");
     }
+    if (out.is_copy && out.in_frame && user != out.user) broken("tuser changed inside a copy (I3)");
+    out.user = user;
     if (!out.in_frame && !out.waiting) {
         out.size = 0;
         out.transfer.error = false;
@@ -462,10 +470,16 @@ void Offload::collect(Outgoing& out, bool valid, bool ready, bool last, std::uin
             if (keep >> i & 1) out.data[out.size++] = static_cast<const std::uint8_t*>(data)[i];
         }
     }
-    out.transfer.error |= (user & 1) != 0;
-    out.transfer.index = user >> 1 & 0xffff;
-    out.transfer.egress = (user >> 17 & 1) != 0;
-    out.transfer.tap = (user >> 18 & 1) != 0;
+    if (out.is_copy) {
+        out.transfer.session = user >> length_bits;
+        if (last && (user & ((1u << length_bits) - 1)) != out.size)
+            broken("tuser does not hold the bytes of the copy (I3)");
+    } else {
+        out.transfer.error |= (user & 1) != 0;
+        out.transfer.index = user >> 1 & 0xffff;
+        out.transfer.egress = (user >> 17 & 1) != 0;
+        out.transfer.tap = (user >> 18 & 1) != 0;
+    }
     out.in_frame = !last;
     if (last) {
         out.transfer.last_cycle = cycle_;

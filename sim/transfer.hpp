@@ -37,6 +37,7 @@ struct Transfer : tlm::tlm_extension<Transfer> {
             ///< its last byte and the beat that completes the window to its first beat; 0
             ///< when more than 8,192 beats were fed in between;
             ///< of a forwarded frame: of its first or last beat, whichever took longer
+    std::uint32_t session = 0;  ///< of a copy: its session entry (I3)
     bool error = false;  ///< some beat was marked bad; tap, egress and index are as they left too
 
     tlm_extension_base* clone() const override { return new Transfer(*this); }

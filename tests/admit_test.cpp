@@ -193,6 +193,7 @@ public:
             }
             next_.start = i == 0 && select;
             if (next_.start) next_.port = port;
+            if (next_.start) next_.session = pass.verdict.session;
             if (word.last) {
                 // Whole or absent: nothing is left of what was not committed.
                 REQUIRE(pending == 0);
@@ -214,7 +215,7 @@ private:
     struct Next {
         bool start = false, keep = false;
         Lanes data{};
-        std::uint64_t port = 0;
+        std::uint64_t port = 0, session = 0;
         std::optional<std::uint64_t> kept;
         std::optional<std::pair<Pass, Expected>> end;
     };
@@ -231,6 +232,7 @@ private:
         REQUIRE(bool(stage_->out_commit) == seen.kept.has_value());
         REQUIRE(bool(stage_->end_valid) == seen.end.has_value());
         if (seen.start) REQUIRE(stage_->out_source_port == seen.port);
+        if (seen.start) REQUIRE(stage_->out_session == seen.session);
         if (seen.kept) REQUIRE(stage_->out_kept == *seen.kept);
         if (seen.keep) {
             const Bits data = sample(stage_->out_data, 512);

@@ -20,7 +20,7 @@ constexpr std::uint64_t Latency =
 
 struct Copy {
     OuterWord outer;
-    std::uint64_t source_port = 0;
+    std::uint64_t source_port = 0, session = 0;
     Bytes kept;
 };
 
@@ -71,6 +71,7 @@ Copy random_copy(StageRandom& random, bool v6, std::size_t length) {
                   random.address(v6),
                   random.address(v6)};
     copy.source_port = random.below(65536);
+    copy.session = random.below(sizes::sessions);
     copy.kept = random.bytes(length);
     return copy;
 }
@@ -152,6 +153,7 @@ private:
         stage_->in_commit = 1;
         stage_->in_kept = std::uint16_t(copy.kept.size());
         CopyWord word;
+        word.session = copy.session;
         word.outer = copy.outer;
         word.kept = copy.kept.size();
         word.source_port = copy.source_port;
@@ -167,6 +169,7 @@ private:
                 drive(stage_->in_outer, copy.outer);
                 stage_->in_sum = std::uint32_t(header_sum_.of(copy.outer));
                 stage_->in_source_port = std::uint16_t(copy.source_port);
+                stage_->in_session = std::uint16_t(copy.session);
             }
             Bits data(512);  // zero behind the last byte
             for (std::size_t j = i; j < std::min(i + 64, copy.kept.size()); ++j)
@@ -183,6 +186,7 @@ private:
             drive(stage_->in_outer, random_.bits(OuterWord::width));
             stage_->in_sum = std::uint32_t(random_.below(1 << SumWidth));
             stage_->in_source_port = std::uint16_t(random_.below(65536));
+            stage_->in_session = std::uint16_t(random_.below(sizes::sessions));
         }
         stage_.tick();
         ++now_;

@@ -76,6 +76,7 @@ Copy random_copy(StageRandom& random, bool v6, std::size_t length) {
                        random.below(std::uint64_t{1} << 48),
                        random.address(v6),
                        random.address(v6)};
+    copy.word.session = random.below(sizes::sessions);
     copy.word.kept = length;
     copy.word.source_port = random.below(65536);
     copy.word.checksum = random.below(65536);
@@ -137,6 +138,9 @@ public:
                 ++thrown_;
             } else {
                 expected_.push_back(frame_of(copies_.front()));
+                // I3: the session entry and the bytes of the copy as it is sent.
+                expected_users_.push_back(copies_.front().word.session << 14 |
+                                          expected_.back().size());
             }
             copies_.pop_front();
             copy_offered_ = false;
@@ -163,6 +167,7 @@ public:
         for (std::size_t i = 0; i < received_.size(); ++i) {
             INFO("copy " << i << " of " << expected_[i].size() << " bytes");
             REQUIRE(received_[i] == expected_[i]);
+            REQUIRE(received_users_[i] == expected_users_[i]);
         }
     }
 
@@ -183,12 +188,16 @@ private:
         REQUIRE(bytes > 0);
         REQUIRE(keep == (bytes == 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << bytes) - 1));
         REQUIRE((last || bytes == 64));
+        const std::uint64_t user = stage_->m_axis_mirror_tuser;
+        if (!current_.empty()) REQUIRE(user == user_);
+        user_ = user;
         for (int i = 0; i < bytes; ++i) current_.push_back(std::uint8_t(data.get(8 * i, 8)));
         inside_copy_ = !last;
         ++received_beats_;
         last_beat_cycle_ = cycles_;
         if (last) {
             received_.push_back(current_);
+            received_users_.push_back(user);
             current_.clear();
         }
     }
@@ -197,6 +206,8 @@ private:
     std::deque<Copy> copies_;
     std::deque<Lanes> beats_;
     std::vector<Bytes> expected_, received_;
+    std::vector<std::uint64_t> expected_users_, received_users_;
+    std::uint64_t user_ = 0;
     Bytes current_;
     std::optional<Bits> held_;
     bool copy_offered_ = false, beat_offered_ = false, inside_copy_ = false, steady_ = false;

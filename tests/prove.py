@@ -509,7 +509,7 @@ PROOFS = [
           [("row 7 is not corrected", "correct", "if (wrong[Columns+i]) grid", "if (wrong[Columns+i] && i != 7) grid"),
            ("flipped check bits are not seen", "correct", "assign flipped = wrong != '0;",
             "assign flipped = wrong[Columns-1:0] != '0;")],
-          reduced="none: 512, 523, 423, 398, 64 and 1 bits", before="strash; collapse; strash", seconds=120, reach=0),
+          reduced="none: 512, 523, 433, 398, 64 and 1 bits", before="strash; collapse; strash", seconds=120, reach=0),
     Proof("lookup", "T2",
           "verdict, version, source port and outer header are those of the tables as they were in the cycle of the "
           "frame's window, where a commit changes all tables at once (a filter's egress list a cycle later, with its "
@@ -617,10 +617,12 @@ PROOFS = [
           edits=[("checksum", "    output logic                            busy\n",
                   "    output logic busy,\n    output logic held_start,\n    output offload::outer_t held_outer1,\n"
                   "    output offload::outer_t held_outer2,\n    output logic [15:0] held_port1,\n"
-                  "    output logic [15:0] held_port2\n"),
+                  "    output logic [15:0] held_port2,\n    output logic [offload::SessionBits-1:0] held_session1,\n"
+                  "    output logic [offload::SessionBits-1:0] held_session2\n"),
                  ("checksum", "    assign busy =",
                   "    assign held_start  = start1;\n    assign held_outer1 = outer1;\n    assign held_outer2 = outer2;\n"
-                  "    assign held_port1  = port1;\n    assign held_port2  = port2;\n    assign busy =")],
+                  "    assign held_port1  = port1;\n    assign held_port2  = port2;\n"
+                  "    assign held_session1 = session1;\n    assign held_session2 = session2;\n    assign busy =")],
           reduced="none; not the checksum's value", steps=4),
     Proof("conservation", "P23",
           "in every cycle, in passes and bytes, live and in a snapshot: received = not eligible + not accepted + "
@@ -651,6 +653,8 @@ PROOFS = [
            ("a last beat of one byte is left behind", "encapsulate", ": Width'(Header4));",
             ": Width'(Header4 + 1));"),
            ("a full last beat has no tkeep", "encapsulate", "left[6:0]", "left[5:0]"),
+           ("the bytes of a copy leave out its header", "encapsulate", ": copy.kept + offload::LengthWidth'(Header4)",
+            ": copy.kept"),
            ("a short copy is sent without padding", "encapsulate", "< 4'(Shortest - Header4) ?", "< 4'd1 ?"),
            ("the time to live is 64", "encapsulate", "16'hff11", "16'h4011"),
            ("over IPv6 the VNI stands the wrong way round", "encapsulate",

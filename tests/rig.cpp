@@ -56,8 +56,8 @@ std::shared_ptr<Rig::Version> Rig::translate(const TableState& state) const {
 void Rig::run(const std::function<void()>& body) {
     board_.on_forward = [this](const Received& received) { forwarded(received); };
     board_.on_copy = [this](const Received& received) {
-        arrived_.push_back(
-            {Bytes(received.data, received.data + received.size), received.transfer.tag});
+        arrived_.push_back({Bytes(received.data, received.data + received.size),
+                            received.transfer.tag, received.transfer.session});
         if (disturb_copy) disturb_copy(arrived_.back().data);
         if (on_copy) on_copy(received);
         if (!mirror_reset_) {
@@ -432,9 +432,13 @@ void Rig::judge(const DecisionRecord& record) {
         }
     }
     if (expected.outcome == reference::Outcome::selected) {
-        const Expected selected{sent.tag, pass, expected,
-                                version.sessions.at(*interface).at(expected.session),
-                                record.version};
+        const Expected selected{
+            sent.tag,
+            pass,
+            expected,
+            version.sessions.at(*interface).at(expected.session),
+            record.version,
+            version.placement->interfaces[sent.index]->slots.at(expected.session).session_index};
         if (record.outcome == Outcome::dropped) {
             settle(selected, record.cause == Cause::reset           ? reference::Drop::reset
                              : record.cause == Cause::session_fault ? reference::Drop::table
@@ -497,6 +501,9 @@ void Rig::compare_copies() {
         }
         expect(mirror_reset_ || arrived_.front().tag == expected.tag,
                "P21 a copy came out of order");
+        expect(mirror_reset_ || arrived_.front().session_entry == expected.session_entry,
+               "I3 the copy of pass ", expected.tag, " names session entry ",
+               arrived_.front().session_entry, ", its session has ", expected.session_entry);
         settle(expected, {});
         last_copy_ = std::move(arrived_.front().data);
         expected_.pop_front();

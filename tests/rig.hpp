@@ -149,10 +149,12 @@ private:
         reference::Decision decision;
         std::string session;
         std::uint16_t version;
+        std::uint32_t session_entry;
     };
     struct Copy {
         Bytes data;
         std::uint64_t tag;
+        std::uint32_t session_entry;
     };
     void forwarded(const Received& received);
     void decided(const DecisionRecord& record);

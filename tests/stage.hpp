@@ -551,12 +551,14 @@ struct EndingWord {
 };
 
 struct CopyWord {
-    static constexpr int width = OuterWord::width + 46;
+    static constexpr int width = SessionBits + OuterWord::width + 46;
+    Number session = 0;
     OuterWord outer;
     Number kept = 0, source_port = 0, checksum = 0;
 
     template <class Visitor>
     void members(Visitor& visit) {
+        visit(session, SessionBits);
         visit.nested(outer);
         visit(kept, 14);
         visit(source_port, 16);

@@ -43,8 +43,8 @@ MEMORIES = {
     ("delay", "ring", 8, corrected(512 + 7 + 4)): 1,
     # Beats of copies.
     ("hold_buffer", "memory", 512, corrected(512)): 1,
-    # Copies that wait: outer header, kept length, source port, checksum.
-    ("fifo", "memory", 512, corrected(OUTER + 14 + 16 + 16)): 1,
+    # Copies that wait: session entry, outer header, kept length, source port, checksum.
+    ("fifo", "memory", 512, corrected(10 + OUTER + 14 + 16 + 16)): 1,
     # Endings of passes with a copy: outcome, cause, session, version, bytes, kept, late_bad. And fates.
     ("fifo", "memory", 1024, corrected(2 + 4 + 10 + 1 + 32 + 14 + 1, 8)): 1,
     ("fifo", "memory", 4, corrected(1, 1)): 1,
@@ -66,10 +66,10 @@ UNCLOCKED = {("filter_staging", "rules"), ("match_services", "copies"), ("delay"
 
 # Bits of flip-flops of a module (of each of its parameterizations), without the output registers of its memories.
 FLIP_FLOPS = {
-    "stream_register": [2 * 577 + 2, 2 * 596 + 2],              # two entries and their valid bits: mirror, forward
+    "stream_register": [2 * 596 + 2, 2 * (577 + 10 + 14) + 2],              # two entries and their valid bits: mirror, forward
     "protect": [0] * 9, "correct": [0] * 6, "column_parity": [0] * 2,
     # Written, fetched, two valid bits; the word that leaves.
-    "fifo": [2 * 3 + 2 + 1, 2 * 10 + 2 + OUTER + 46, 2 * 11 + 2 + 64],
+    "fifo": [2 * 3 + 2 + 1, 2 * 10 + 2 + 10 + OUTER + 46, 2 * 11 + 2 + 64],
     "tap": [2 * BEAT + 19 + 32 + 4],                            # two beats, tuser, bytes before, four flags
     "parse": [1199 + 7 + KEY + 2],                              # walk_t without its constant bits, second length, key, two valid bits
     "extension_header": 2 * [1024 + 8 + 1 + 1 + 10 + KEY + 1],   # walk_t, valid
@@ -93,8 +93,8 @@ FLIP_FLOPS = {
     # Four pointers, place, write, two valid bits, mirror_room; the beat that leaves.
     "hold_buffer": [5 * 10 + 9 + 4 + 512],
     "header_sum": [3 * 19 + SUM],                               # of either address and the rest, of all
-    # Outer header, port and length in two stages; a beat's four partial sums, a copy's; header sums; four strobes.
-    "checksum": [2 * (OUTER + 16 + 14) + 4 * 34 + 44 + SUM + 22 + 4],
+    # Outer header, port, session entry and length in two stages; a beat's four partial sums, a copy's; header sums; four strobes.
+    "checksum": [2 * (OUTER + 16 + 10 + 14) + 4 * 34 + 44 + SUM + 22 + 4],
     "faults": [14 + 8 + 3 * 8 + 4 + 4 * 10 + 1 + 19 + 16],       # what is found, its indices; found; the first; count
     "encapsulate": [512 + 15 + 5],                              # carried, what is left, first, second, throwing, last, needs a beat
     "settle": [3 * 16 + 2 * 8 + 8 + 1],                         # counts of copies, of commits, undrained, tracking

@@ -34,6 +34,7 @@ module proof (
     logic [offload::BeatWidth-1:0] out_data;
     logic [offload::LengthWidth-1:0] out_kept;
     logic [15:0] out_source_port;
+    logic [offload::SessionBits-1:0] out_session;
     offload::beat_t in_beat;
     offload::ending_t ending;
     offload::decision_t decision;
@@ -169,6 +170,7 @@ module proof (
         each_byte:     assert (!out_keep || out_data == was_cut);
         its_length:    assert (!out_commit || out_kept == was_ending.kept);
         its_port:      assert (!out_start || out_source_port == was_source_port);
+        its_session:   assert (!out_start || out_session == was_verdict.session);
         // What is said of a pass.
         as_ruled:      assert (!end_valid || (ending.outcome == was_ending.outcome && ending.cause == was_ending.cause));
         its_cause:     assert (!end_valid || cause_suits);

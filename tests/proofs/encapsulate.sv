@@ -37,6 +37,7 @@ module proof (
     logic copy_pop, beat_pop, m_axis_mirror_tvalid, m_axis_mirror_tlast, fate_valid, fate_reset;
     logic [offload::BeatWidth-1:0] m_axis_mirror_tdata;
     logic [offload::BeatBytes-1:0] m_axis_mirror_tkeep;
+    offload::copy_user_t m_axis_mirror_tuser;
     offload::copy_t copy;
     logic [offload::BeatWidth-1:0] beat;
     encapsulate dut (.*);
@@ -47,20 +48,23 @@ module proof (
             beat[8*i +: 8] = {taken, 6'(i)} < Bits'(copy.kept) ? new_beat[8*i +: 8] : 8'd0;
     end
 
-    // A copy's length and IP version hold still until it is popped, the rest of its description may change, for nothing of it
+    // A copy's length, session and IP version hold still until it is popped, the rest of its description may change, for nothing of it
     // is kept; and behind its first beat all its beats are there.
     logic started = 1'b0, held = 1'b0, held_v6, begun = 1'b0;
+    logic [offload::SessionBits-1:0] held_session;
     logic [offload::LengthWidth-1:0] held_kept;
     always_comb begin
         copy = new_copy;
         if (held) copy.kept     = held_kept;
         if (held) copy.outer.v6 = held_v6;
+        if (held) copy.session  = held_session;
     end
     always_ff @(posedge clk) begin
         started   <= 1'b1;
         held      <= copy_valid && !copy_pop && !rst;
         held_kept <= copy.kept;
         held_v6   <= copy.outer.v6;
+        held_session <= copy.session;
         assume (started || rst);
         assume (copy_valid || !held);
         assume (copy.kept != '0);
@@ -124,6 +128,8 @@ module proof (
             right_keep:   assert (m_axis_mirror_tkeep[lane] == (place < padded));
             zeros_behind: assert (place < length || place >= padded || byte_out == 8'd0);
             right_last:   assert (m_axis_mirror_tlast == ({sent, 6'd63} + 1'b1 >= length));
+            right_user:   assert (m_axis_mirror_tuser.session == copy.session &&
+                                  m_axis_mirror_tuser.bytes == padded[offload::LengthWidth-1:0]);
             ends_once:    assert (m_axis_mirror_tlast == copy_pop);
         end
         all_taken: assert (!copy_pop || {total, 6'd0} >= Bits'(copy.kept));

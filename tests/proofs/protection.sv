@@ -41,7 +41,7 @@ module proof (
 );
     one_width #(.Width(512)) beat (.word(word[511:0]), .place);
     one_width #(.Width(523)) delayed (.word(word[522:0]), .place);
-    one_width #(.Width(423)) copy (.word(word[422:0]), .place);
+    one_width #(.Width(433)) copy (.word(word[432:0]), .place);
     one_width #(.Width(398)) outer (.word(word[397:0]), .place);
     one_width #(.Width(64), .Columns(8)) ending (.word(word[63:0]), .place);
     one_width #(.Width(1), .Columns(1)) fate (.word(word[0]), .place);
