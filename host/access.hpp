@@ -30,7 +30,7 @@ struct HttpRequest {
 
 /// The request is not let in. what() is the reason, for the log alone: one line, no secret in it.
 struct AccessDenied : std::runtime_error {
-    enum class Code { auth_failure, request_expired, unauthorized };
+    enum class Code { auth_failure, request_expired };
     Code code;
     AccessDenied(Code why, const std::string& reason) : std::runtime_error(reason), code(why) {}
 };

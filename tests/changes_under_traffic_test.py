@@ -19,6 +19,7 @@ import unittest
 from pathlib import Path
 from urllib.parse import urlencode
 
+import environment
 import service
 from service import FORM, VERSION, Service, parse
 
@@ -298,4 +299,4 @@ class Changes(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main(verbosity=2)
+    environment.main()

@@ -15,6 +15,8 @@ import time
 import unittest
 from pathlib import Path
 
+import environment
+
 TESTS = Path(__file__).resolve().parent
 MIRRORNIC = os.environ["MIRRORNIC"]
 CAPTURES = sorted(p for p in (TESTS / "captures").iterdir() if p.suffix in (".pcap", ".pcapng"))
@@ -637,4 +639,4 @@ class Command(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main(verbosity=2)
+    environment.main()

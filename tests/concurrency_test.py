@@ -20,6 +20,8 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from urllib.parse import urlencode
 
+import environment
+
 MIRRORNIC = os.environ["MIRRORNIC"]
 SEED = int(os.environ.get("MIRRORNIC_SEED", random.randrange(1 << 32)))
 WRITERS, READERS = 28, 4
@@ -302,4 +304,4 @@ class Concurrency(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main(verbosity=2)
+    environment.main()

@@ -12,6 +12,7 @@ import time
 import unittest
 from pathlib import Path
 
+import environment
 import service
 from service import FORM, VERSION, Service
 
@@ -277,4 +278,4 @@ class Tls(Folder):
 
 
 if __name__ == "__main__":
-    unittest.main(verbosity=2)
+    environment.main()

@@ -9,6 +9,7 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import coverage  # noqa: E402
+import environment  # noqa: E402
 
 SOURCE = """int f(int x) {
     if (x)
@@ -61,4 +62,4 @@ class Sums(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main(verbosity=2)
+    environment.main()

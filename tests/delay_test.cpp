@@ -117,6 +117,7 @@ TEST_CASE("P25 a reset forgets what is inside") {
     stage->in_valid = 1;
     for (unsigned i = 0; i < 6; ++i) stage.tick();
     stage->in_valid = 0;
+    CHECK(stage->busy);
     stage.reset();
     CHECK_FALSE(stage->busy);
     for (unsigned i = 0; i < 20; ++i) {

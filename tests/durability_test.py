@@ -19,6 +19,8 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from urllib.parse import urlencode
 
+import environment
+
 MIRRORNIC = os.environ["MIRRORNIC"]
 CRASH_HOST = os.environ["CRASH_HOST"]
 SEED = int(os.environ.get("MIRRORNIC_SEED", random.randrange(1 << 32)))
@@ -409,4 +411,4 @@ class Worker:
 
 
 if __name__ == "__main__":
-    unittest.main(verbosity=2)
+    environment.main()

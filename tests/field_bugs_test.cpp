@@ -203,6 +203,7 @@ TEST_CASE(
     "P1 P10 T1 nothing waits for what is switched off: no session, no rule, no tap (corundum "
     "106)") {
     Rig rig;
+    rig.expect_no_copy();
     rig.run([&] {
         std::uint32_t fill = 0;
         const auto traffic = [&] {
@@ -221,7 +222,6 @@ TEST_CASE(
         rig.apply({});  // everything gone again
         traffic();
     });
-    CHECK(rig.copies() == 0);
 }
 
 TEST_CASE(

@@ -184,6 +184,7 @@ TEST_CASE(
 
 TEST_CASE("T4 P7 P6 a pass that is not IP is left out for that, whatever is faulty") {
     Rig rig;
+    rig.expect_no_copy();
     rig.run([&] {
         Bench bench(rig);
         rig.offload().flip(Memory::interfaces, 0, bench.places->a, 3);

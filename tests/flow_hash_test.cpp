@@ -3,6 +3,7 @@
 #include <Vflow_hash.h>
 
 #include <deque>
+#include <set>
 
 #include "reference_model.hpp"
 #include "stage.hpp"
@@ -92,9 +93,11 @@ TEST_CASE("P20 both directions of a flow have one port, and a fragment's ports d
     StageRandom random;
     Stage<Vflow_hash> stage;
     const SourcePorts ports{7, 65408};
+    std::set<std::uint16_t> seen;  // of all 128
     for (unsigned i = 0; i < 2000; ++i) {
         Key key = random_key(random);
         const auto port = source_port(stage, key, ports);
+        seen.insert(port);
         std::swap(key.source, key.destination);
         std::swap(key.source_port, key.destination_port);
         REQUIRE(source_port(stage, key, ports) == port);
@@ -104,6 +107,7 @@ TEST_CASE("P20 both directions of a flow have one port, and a fragment's ports d
         key.source_port = random.below(65536);
         REQUIRE(source_port(stage, key, ports) == fragment);
     }
+    CHECK(seen.size() > 120);
 }
 
 TEST_CASE("T2 a change of base and bits holds for the key that is a cycle ahead of it") {

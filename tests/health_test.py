@@ -13,6 +13,7 @@ import time
 import unittest
 from pathlib import Path
 
+import environment
 import service
 from serve_test import network, objects
 from service import Service, await_until
@@ -308,4 +309,4 @@ class Health(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    environment.main()

@@ -60,7 +60,10 @@ public:
             visible_.push_back(committed_.front());
             committed_.pop_front();
         }
-        if (pop) visible_.pop_front();
+        if (pop) {
+            visible_.pop_front();
+            ++popped_;
+        }
         // A beat goes from the memory to the output in two steps, each when the next place is free.
         const bool take = raw_ && (!shown_ || pop);
         const bool fetch = in_memory_ > 0 && (!raw_ || take);
@@ -90,6 +93,7 @@ public:
     }
     unsigned width() { return stage_.width("hold_buffer", "memory"); }
     unsigned corrected() const { return corrected_; }
+    unsigned popped() const { return popped_; }  ///< beats that were compared and taken
     std::uint32_t next_beat() const { return next_beat_; }
 
     void wait(unsigned cycles, bool pop = false) {
@@ -146,7 +150,7 @@ private:
     std::set<std::uint32_t> flipped_;
     std::size_t in_memory_ = 0;  ///< visible beats that are not fetched yet
     bool raw_ = false, shown_ = false;
-    unsigned corrected_ = 0;
+    unsigned corrected_ = 0, popped_ = 0;
 };
 
 }  // namespace
@@ -218,6 +222,7 @@ TEST_CASE("P22 copies of one beat, one a cycle, and a cancel between them") {
         request.pop = true;
         buffer.cycle(request);
     }
+    CHECK(buffer.popped() > 140);
 }
 
 TEST_CASE("a copy is not seen before it is released, nor more of it than it has") {
@@ -310,6 +315,7 @@ TEST_CASE("P22 random copies, cancels, releases and pops") {
         }
         buffer.cycle(request);
     }
+    CHECK(buffer.popped() > 10000);
 }
 
 TEST_CASE("T4 every flipped bit of a kept beat is corrected and shown, its neighbours not") {

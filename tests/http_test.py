@@ -15,6 +15,7 @@ import unittest
 from pathlib import Path
 from urllib.parse import quote
 
+import environment
 import service
 from service import FORM, KEY, SECRET, VERSION, policy, signed
 
@@ -491,4 +492,4 @@ class Local(Http):
 
 
 if __name__ == "__main__":
-    unittest.main(verbosity=2)
+    environment.main()

@@ -12,6 +12,7 @@ import time
 import unittest
 from pathlib import Path
 
+import environment
 from serve_test import HEADER, copies, frame, network, objects, record
 from service import MIRRORNIC, Service, await_until
 
@@ -212,4 +213,4 @@ class Input(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    environment.main()

@@ -11,6 +11,8 @@ import tempfile
 import unittest
 from pathlib import Path
 
+import environment
+
 BUILD = Path(sys.argv.pop(1)).resolve()
 
 
@@ -66,4 +68,4 @@ class Installed(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    environment.main()

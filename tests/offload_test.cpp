@@ -447,6 +447,7 @@ TEST_CASE("P1 P2 production goes on unchanged for ever while the mirror output n
 
 TEST_CASE("P2 a frame of 1 to 13 bytes is forwarded and is at no tap") {
     Rig rig;
+    rig.expect_no_copy();
     rig.run([&] {
         rig.apply(simple_state(false));
         for (std::size_t size = 1; size < 20; ++size) rig.send(plain_frame(size), egress);

@@ -16,6 +16,7 @@ import unittest
 import zlib
 from pathlib import Path
 
+import environment
 from command_test import config, read_pcap, udp, write_pcap
 from service import (MIRRORNIC, Service, await_until, disk_of, fill, make_certificate, small_disk,
                      write_credentials)
@@ -601,4 +602,4 @@ class Shards(Outputs):
 
 if __name__ == "__main__":
     os.umask(0o77)
-    unittest.main(verbosity=2)
+    environment.main()

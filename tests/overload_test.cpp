@@ -141,9 +141,11 @@ TEST_CASE("I4 room is for 9216 bytes more than all that is on its way already") 
                 rig.offload().wait_cycles(1500);
                 rig.offload().mirror_pattern = nullptr;
                 rig.wait();
+                CHECK(rig.copies() == fill);
             }
         }
     });
+    CHECK(rig.drops() == 0);
 }
 
 TEST_CASE("P23 every snapshot closes its sums while one session is hit on every cycle") {

@@ -61,7 +61,11 @@ public:
     void drain() {
         for (int i = 0; i < Latency; ++i) gap();
         CHECK(waiting_.empty());
+        CHECK(ip_ > 0);  // of what is not IP nothing else is compared
     }
+
+    unsigned ip() const { return ip_; }        ///< keys that were compared whole
+    unsigned ports() const { return ports_; }  ///< of them, those with ports
 
 private:
     void cycle(const std::optional<Bytes>& frame) {
@@ -83,12 +87,15 @@ private:
             }
             FAIL("frame of " << sent.size() << " bytes: " << text);
         }
+        ip_ += unsigned(wanted.ip);
+        ports_ += unsigned(wanted.has_ports);
         waiting_.pop_front();
     }
 
     StageRandom& random_;
     Stage<Vparse> stage_;
     std::uint64_t now_ = 0;
+    unsigned ip_ = 0, ports_ = 0;
     std::deque<std::pair<std::uint64_t, Bytes>> waiting_;
 };
 
@@ -176,6 +183,10 @@ TEST_CASE("P3 P5 every IHL, tags and cut of an IPv4 frame, one frame a cycle") {
         }
     }
     parser.drain();
+    // Of 4 * 11 * 6 * 4 whole frames with an IHL of 5 and more, half have no offset and half of
+    // those ports.
+    CHECK(parser.ip() > 4 * 11 * 6 * 4 - 1);
+    CHECK(parser.ports() > 4 * 11 * 3 * 2 - 1);
 }
 
 TEST_CASE("P3 an EtherType or IP version that is not the other's is not IP") {
@@ -192,6 +203,7 @@ TEST_CASE("P3 an EtherType or IP version that is not the other's is not IP") {
         }
     }
     parser.drain();
+    CHECK(parser.ip() == 3 * 2);  // by version 4 and 6, behind up to two tags
 }
 
 TEST_CASE("P4 P5 every list of up to five extension headers, cut at every length") {
@@ -217,6 +229,8 @@ TEST_CASE("P4 P5 every list of up to five extension headers, cut at every length
         }
     }
     parser.drain();
+    CHECK(parser.ip() > 3906);
+    CHECK(parser.ports() > 500);
 }
 
 TEST_CASE("P5 the walk goes on past headers of every length, wherever they end") {
@@ -232,6 +246,8 @@ TEST_CASE("P5 the walk goes on past headers of every length, wherever they end")
         }
     }
     parser.drain();
+    CHECK(parser.ip() == 4 * 256 * 3);
+    CHECK(parser.ports() > 10);
 }
 
 TEST_CASE("P5 P20 a fragment header with an offset ends the walk, whatever follows") {
@@ -253,6 +269,8 @@ TEST_CASE("P5 P20 a fragment header with an offset ends the walk, whatever follo
         }
     }
     parser.drain();
+    CHECK(parser.ip() > 7 * 8 * 5);
+    CHECK(parser.ports() > 10);
 }
 
 TEST_CASE("P3 P4 P5 P24 random frames with gaps are parsed as the model says") {
@@ -282,4 +300,6 @@ TEST_CASE("P3 P4 P5 P24 random frames with gaps are parsed as the model says") {
         if (random.chance(20)) parser.gap();
     }
     parser.drain();
+    CHECK(parser.ip() > 15000);
+    CHECK(parser.ports() > 3000);
 }

@@ -11,6 +11,7 @@ import time
 import unittest
 from pathlib import Path
 
+import environment
 import service
 from service import FORM, VERSION
 
@@ -524,4 +525,4 @@ class Raw(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main(verbosity=2)
+    environment.main()

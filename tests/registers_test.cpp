@@ -415,6 +415,7 @@ TEST_CASE(
 
 TEST_CASE("P25 a commit that comes before ready waits, and is done") {
     Rig rig;
+    rig.expect_no_copy();
     rig.run([&] {
         rig.reset();
         auto& registers = rig.registers();

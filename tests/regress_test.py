@@ -12,6 +12,8 @@ import sys
 import tempfile
 import unittest
 
+import environment
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 REGRESS = os.environ.get("REGRESS", str(ROOT / "build/tests/regress"))
 MIRRORNIC = os.environ.get("MIRRORNIC", str(ROOT / "build/host/mirrornic"))
@@ -89,4 +91,4 @@ class Regress(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main(verbosity=2)
+    environment.main()

@@ -74,6 +74,8 @@ void Rig::run(const std::function<void()>& body) {
         wait();
         check_counters();
     });
+    expect(no_copy_ == (copies_ == 0), no_copy_ ? "a copy came out of a run that has none"
+                                                : "the run mirrored nothing, so it shows nothing");
 }
 
 void Rig::open() {

@@ -42,7 +42,11 @@ public:
     explicit Rig(const Board::Options& options = {});
 
     /// Runs the test's body with an open device, waits until all is out, and compares the counters.
+    /// A run in which no copy was compared has shown nothing of the mirror: it fails, unless the
+    /// test has said that this is right.
     void run(const std::function<void()>& body);
+    /// That this test is about passes without a copy; then a copy fails the run.
+    void expect_no_copy() { no_copy_ = true; }
 
     bool has_device() const { return device_ != nullptr; }  ///< not from `reset` to `open`
     MirrorDevice& device() { return *device_; }
@@ -188,7 +192,7 @@ private:
                   outcomes_[4] = {};
     Bytes last_copy_;
     std::uint64_t latency_minimum_ = UINT64_MAX, latency_maximum_ = 0;
-    bool drops_allowed_ = false, faults_allowed_ = false;
+    bool no_copy_ = false, drops_allowed_ = false, faults_allowed_ = false;
     std::uint64_t faulty_passes_ = 0;
     bool rest_comes_ = false;    ///< the next pass is the first since a reset of the offload alone
     bool sweeping_ = false;      ///< since `rst`: no pass was looked up yet

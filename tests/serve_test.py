@@ -18,6 +18,7 @@ import unittest
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
+import environment
 import service
 from service import MIRRORNIC, Service, await_until
 
@@ -884,4 +885,4 @@ class Serve(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main(verbosity=2)
+    environment.main()

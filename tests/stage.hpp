@@ -67,6 +67,7 @@ public:
     void eval() { model_->eval(); }
 
     void tick() {
+        if (idle() && !in_reset(*model_, 0)) return model_->eval();
         model_->eval();
         model_->clk = 1;
         model_->eval();
@@ -101,6 +102,21 @@ public:
     }
 
 private:
+    /// MIRRORNIC_IDLE_STAGES stops the clock of every stage outside of its reset, so that it does
+    /// nothing: each test must then fail (tests/idle_stages_test.py).
+    static bool idle() {
+        static const bool set = std::getenv("MIRRORNIC_IDLE_STAGES") != nullptr;
+        return set;
+    }
+    template <class Module>
+    static auto in_reset(const Module& module, int) -> decltype(module.rst, bool()) {
+        return module.rst;
+    }
+    template <class Module>
+    static bool in_reset(const Module&, long) {
+        return false;
+    }
+
     /// A combinational module has no clock.
     template <class Module>
     static auto start_clock(Module& module, int) -> decltype(module.clk, void()) {

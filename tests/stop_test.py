@@ -19,6 +19,7 @@ import unittest
 from pathlib import Path
 from urllib.parse import urlencode
 
+import environment
 import service
 from serve_test import HEADER, frame, network, record
 from service import FORM, VERSION, Service, parse
@@ -327,4 +328,4 @@ class Stop(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main(verbosity=2)
+    environment.main()

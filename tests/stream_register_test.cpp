@@ -30,8 +30,8 @@ public:
 
         const bool valid = stage_->out_valid;
         const std::uint32_t beat = stage_->out_beat;
+        REQUIRE(valid == !queue_.empty());
         if (valid) {
-            REQUIRE(!queue_.empty());
             REQUIRE(beat == queue_.front());
             if (ready) queue_.pop_front();
         }

@@ -15,6 +15,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
+import environment
 import service
 
 PROVIDER = "registry.terraform.io/hashicorp/aws"
@@ -292,4 +293,4 @@ if __name__ == "__main__":
     if not shutil.which("terraform"):
         skip("there is no terraform on this machine")
     cli_configuration()
-    unittest.main(verbosity=2)
+    environment.main()

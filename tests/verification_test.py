@@ -7,6 +7,8 @@ import pathlib
 import re
 import unittest
 
+import environment
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 RULE = re.compile(r"\b([PITSH])(\d+)(?:(?: to |\.\.)[PITSH](\d+))?\b")
 
@@ -76,7 +78,8 @@ class Verification(unittest.TestCase):
         named |= {file for file in self.tests if f"/{file}.py" in self.built}
         for words in re.findall(r"foreach\(name ([^)]*)\)\n +stage_test\(", self.built):
             named |= {f"{stage}_test" for stage in words.split()}
-        for words in re.findall(r"foreach\(name ([^)]*)\)\n +add_test\(", self.built):
+        named |= {f"{name}_test" for name in re.findall(r"\bpython_test\((\w+)", self.built)}
+        for words in re.findall(r"foreach\(name ([^)]*)\)\n +python_test\(", self.built):
             named |= {f"{name}_test" for name in words.split()}
         self.assertEqual(sorted(set(self.tests) - named), [], "tests/CMakeLists.txt has lost these")
 
@@ -114,4 +117,4 @@ class Verification(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main(verbosity=2)
+    environment.main()
