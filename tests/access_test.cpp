@@ -1160,7 +1160,7 @@ TEST_CASE("S7 a credentials file that is not one is refused, and no secret is sh
          "keys.json: line 2, column 44: is not JSON"},
         {"{\"SecretAccessKey\": TOP-SECRET}", "is not JSON"},
         {"{\"SecretAccessKey\": \"TOP-SECRET\n\"}", "is not JSON"},
-        {"{\"SecretAccessKey\": 9e999999}", "keys.json: is not JSON"},
+        {"{\"SecretAccessKey\": 9e999999}", "keys.json: SecretAccessKey: the number"},
         {"\"TOP-SECRET\"", "keys.json: is not an object"},
         {"[\"TOP-SECRET\"]", "keys.json: is not an object"},
         {"{}", "keys.json: has no Credentials"},

@@ -99,6 +99,6 @@ TEST_CASE("T4 what a table entry does not use is not read from its words") {
     CHECK(encoding::encode(encoding::decode_filter(of_filter)) == encoding::encode(filter()));
 }
 
-TEST_CASE("T5 a session entry's source MAC is found by its number") {
+TEST_CASE("T3 a session entry's source MAC is found by its number") {
     CHECK(encoding::source_mac(encoding::encode(session())) == 0x021122334455);
 }

@@ -97,7 +97,7 @@ TEST_CASE("S7 a query has at most 20,000 parameters") {
     CHECK(code(form + "&X-Amz-Date=1") == "MalformedQueryString");
 }
 
-TEST_CASE("S9 as many filters and values as are allowed fit into one query") {
+TEST_CASE("S7 as many filters and values as are allowed fit into one query") {
     std::string form = query("DescribeTrafficMirrorSessions", "NextToken=x&MaxResults=5&DryRun=no");
     for (int filter = 1; filter <= 50; ++filter) {
         const std::string name = "&Filter." + std::to_string(filter);

@@ -1065,7 +1065,7 @@ TEST_CASE("S7 tags have limits and codes of their own") {
           "InvalidParameterValue");
 }
 
-TEST_CASE("S10 tags are created, overwritten, described and deleted") {
+TEST_CASE("S1 tags are created, overwritten, described and deleted") {
     Bench b;
     const auto target = b.target(), filter = b.filter(), rule = b.create_rule(filter, 1);
     const auto session = b.create_session("eni-1", target, filter, 1,
@@ -1102,7 +1102,7 @@ TEST_CASE("S10 tags are created, overwritten, described and deleted") {
     CHECK(count(filters("resource-id", {session, rule})) == 0);
 }
 
-TEST_CASE("S9 filters compare what is shown, all of them, with wildcards") {
+TEST_CASE("S1 filters compare what is shown, all of them, with wildcards") {
     Bench b;
     const auto target = b.target({{"NetworkInterfaceId", "eni-0"}, {"Description", "a*b"}});
     const auto balancer = b.target({{"NetworkLoadBalancerArn", nlb}, {"Description", "axb"}});
