@@ -2,12 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """`mirrornic serve --admin`: health, counters and metrics on an address of their own, without credentials. The argument is
 the folder of what tests fetch. MIRRORNIC names the command."""
-import http.client
 import json
 import re
 import shutil
 import socket
-import ssl
 import subprocess
 import sys
 import tempfile

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import environment
 import service
-from service import FORM, VERSION, Service
+from service import FORM, Service
 
 CONFIG = Path(__file__).resolve().parent / "clients/config.json"
 GET = b"GET /health HTTP/1.1\r\nHost: localhost\r\n"

@@ -138,8 +138,7 @@ int run(const std::uint8_t* data, std::size_t size) {
         std::abort();
     }
     for (std::size_t i = 0; i < point_count; ++i)
-        reached[i] =
-            std::uint8_t(std::min<std::uint64_t>(255, coverage.counts()[i] - before[i]));
+        reached[i] = std::uint8_t(std::min<std::uint64_t>(255, coverage.counts()[i] - before[i]));
     return 0;
 }
 

@@ -8,7 +8,6 @@ import concurrent.futures
 import os
 import subprocess
 import sys
-import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 SECONDS = 10  # a test that waits for what never comes has not passed

@@ -14,7 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "bench"))
-import peers
+import peers  # noqa: E402
 
 COMMAND = [sys.executable, ROOT / "bench/peers.py", "--rounds", "1", "--seconds", "0.05", "--length", "512"]
 skipped = []

@@ -201,7 +201,8 @@ TEST_CASE("P23 counters of any value go on, and are read, as 64 bits") {
     }
 }
 
-TEST_CASE("P23 an entry that is cleared starts at 0, and one that is hit again holds the new hits") {
+TEST_CASE(
+    "P23 an entry that is cleared starts at 0, and one that is hit again holds the new hits") {
     SessionCounters counters;
     for (const bool hit_before_snapshot : {true, false}) {
         for (unsigned i = 0; i < 10; ++i) counters.add(6, 1, 5);
