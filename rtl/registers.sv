@@ -156,10 +156,13 @@ module registers (
 
     // 0 in a hole is no error, and 0 in a read-only register of a posted line is none where the line has a writable one.
     logic padded, has_registers;
-    logic [15:0] writable;
+    logic [15:0] writable, empty;         // of each register: it can be written; its word is 0
+    logic [3*16-1:0] alone;               // why each would be refused by itself
     always_comb begin
         writable = '0;
         refusals = '0;
+        alone    = '0;
+        empty    = '0;
         if (state == Check) begin
             for (int i = 0; i < 16; i++) writable[i] = map::writable({address[12:6], 4'(i), 2'd0});
         end
@@ -167,17 +170,19 @@ module registers (
         has_registers = map::has_registers(address[12:6]) && address[1:0] == '0;
         if (state == Check) begin
             for (int i = 0; i < 16; i++) begin
-                if (words[i]) refusals[3*i +: 3] = 3'(map::refusal({address[12:6], 4'(i), address[1:0]}, line[32*i +: 32]));
-                if (line[32*i +: 32] == '0 && ((padded && !writable[i]) ||
-                                               (has_registers && refusals[3*i +: 3] == 3'(map::ReasonUnmapped))))
-                    refusals[3*i +: 3] = '0;
+                empty[i] = line[32*i +: 32] == '0;
+                if (words[i]) alone[3*i +: 3] = 3'(map::refusal({address[12:6], 4'(i), address[1:0]}, line[32*i +: 32]));
+                if (!(empty[i] && ((padded && !writable[i]) ||
+                                   (has_registers && alone[3*i +: 3] == 3'(map::ReasonUnmapped)))))
+                    refusals[3*i +: 3] = alone[3*i +: 3];
                 if (parts[i]) refusals[3*i +: 3] = 3'(map::ReasonPartialStrobes);
             end
-            if (hits(map::ACommit) && refusals[3*CommitWord +: 3] == '0) begin
+            // COMMIT and FETCH are no holes, so that these do not wait for what is decided above.
+            if (hits(map::ACommit) && alone[3*CommitWord +: 3] == '0 && !parts[CommitWord]) begin
                 if (error_reason != '0) refusals[3*CommitWord +: 3] = 3'(map::ReasonPendingError);
                 else if (inconsistent_commit) refusals[3*CommitWord +: 3] = 3'(map::ReasonInconsistent);
             end
-            if (refusals[3*FetchWord +: 3] == '0 && inconsistent_fetch)
+            if (alone[3*FetchWord +: 3] == '0 && !parts[FetchWord] && inconsistent_fetch)
                 refusals[3*FetchWord +: 3] = 3'(map::ReasonInconsistent);
         end
     end
