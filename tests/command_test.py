@@ -215,6 +215,51 @@ class Command(unittest.TestCase):
                 self.script("kernel_vxlan_test.sh", self.folder / "mirror.pcap", expected, 77, *addresses,
                             "02:00:00:00:00:0c")
 
+    def test_decisions_say_why(self):
+        """I5 P8 P10 P12 each session that was tried says why it rejected, and the one that accepts by what rule or service."""
+        block = {"SourceCidrBlock": "0.0.0.0/0", "DestinationCidrBlock": "0.0.0.0/0"}
+
+        def rule(name, action, port=None):
+            ports = {"Protocol": 17, "DestinationPortRange": {"FromPort": port, "ToPort": port}} if port else {}
+            return {"TrafficMirrorFilterRuleId": name, "TrafficDirection": "egress", "RuleNumber": 1, "RuleAction": action,
+                    **block, **ports}
+
+        def decoded(port):  # the UDP destination port
+            frame = bytearray(udp(100))
+            frame[36:38] = struct.pack(">H", port)
+            return bytes(frame)
+        whole = config()
+        first = {"TrafficMirrorFilterId": "tmf-none", "EgressFilterRules": []}
+        second = {"TrafficMirrorFilterId": "tmf-reject", "EgressFilterRules": [rule("tmfr-reject", "reject")]}
+        third = {"TrafficMirrorFilterId": "tmf-accept", "NetworkServices": ["amazon-dns"],
+                 "EgressFilterRules": [rule("tmfr-accept", "accept", 5000)]}
+        for filter_ in (first, second, third):
+            filter_.setdefault("IngressFilterRules", [])
+            for one in filter_["EgressFilterRules"]:
+                one["TrafficMirrorFilterId"] = filter_["TrafficMirrorFilterId"]
+        whole["TrafficMirrorFilters"] = [first, second, third]
+        session = whole["TrafficMirrorSessions"][0]
+        whole["TrafficMirrorSessions"] = [
+            {**session, "TrafficMirrorSessionId": f"tms-{number}", "SessionNumber": number, "PacketLength": 60,
+             "VirtualNetworkId": number, "TrafficMirrorFilterId": filter_["TrafficMirrorFilterId"]}
+            for number, filter_ in enumerate((first, second, third), 1)]
+        dns = bytearray(decoded(53))
+        dns[30:34] = bytes([169, 254, 169, 253])
+        capture = self.folder / "why.pcap"
+        write_pcap(capture, [(10**9 + i, frame) for i, frame in enumerate((decoded(5000), decoded(5001), bytes(dns)))])
+        decisions = self.run_capture(capture, configuration=whole)[4]
+        none = {"TrafficMirrorSessionId": "tms-1", "Why": "no rule"}
+        rejected = {"TrafficMirrorSessionId": "tms-2", "Why": "rejected by rule", "TrafficMirrorFilterRuleId": "tmfr-reject"}
+        tap = {"Length": 100, "NetworkInterfaceId": "eni-a", "Direction": "egress"}
+        accepted = {**tap, "Outcome": "mirrored", "TrafficMirrorSessionId": "tms-3", "Kept": 60}
+        off = [{"TrafficMirrorSessionId": f"tms-{number}", "Why": "amazon-dns is off"} for number in (1, 2)]
+        # LateBad is in none of them: nothing in a capture marks a frame bad.
+        self.assertEqual(decisions, [
+            {"Frame": 1, **accepted, "TrafficMirrorFilterRuleId": "tmfr-accept", "Rejected": [none, rejected]},
+            {"Frame": 2, **tap, "Outcome": "not accepted",
+             "Rejected": [none, rejected, {"TrafficMirrorSessionId": "tms-3", "Why": "no rule"}]},
+            {"Frame": 3, **accepted, "NetworkService": "amazon-dns", "Rejected": off}])
+
     def script(self, name, *arguments):
         done = subprocess.run([TESTS / name, *map(str, arguments)], capture_output=True, timeout=120)
         if done.returncode == 77:
