@@ -704,18 +704,26 @@ bool HttpServer::State::make_room(const std::string& network, bool scarce) {
     return place;
 }
 
-/// Null: all are at work. Where descriptors are scarce, who has had its replies goes before who is
-/// about to ask, and whose socket is closed has none to give.
+/// Null: all are at work. Where descriptors are scarce, whose socket is closed has none to give,
+/// and of the idle and the unfinished the one goes that has waited longer: a client that pauses
+/// between two requests stays before one that never asks.
 Place* HttpServer::State::first_to_go(bool scarce) {
-    const Phase before = scarce ? Phase::idle : Phase::fresh;
-    const Phase after = scarce ? Phase::fresh : Phase::idle;
-    for (const Phase phase : {Phase::closing, before, after, Phase::reading, Phase::writing})
+    const auto first = [&](Phase phase) -> Place* {
         for (Place* place : in(phase)) {
             if (scarce && !place->holds_socket()) continue;
             if (phase == Phase::writing && Clock::now() - place->since() < stalled) break;
             return place;
         }
-    return nullptr;
+        return nullptr;
+    };
+    if (Place* const closing = first(Phase::closing)) return closing;
+    Place* const fresh = first(Phase::fresh);
+    Place* const idle = first(Phase::idle);
+    if (fresh && idle && scarce) return idle->since() < fresh->since() ? idle : fresh;
+    if (fresh) return fresh;
+    if (idle) return idle;
+    if (Place* const reading = first(Phase::reading)) return reading;
+    return first(Phase::writing);
 }
 
 /// Closes a connection without waiting for its peer, so that its descriptor is free.

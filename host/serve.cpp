@@ -38,7 +38,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr unsigned frames_between_polls = 64;   // so many frames a request may wait for its turn
-constexpr rlim_t least_descriptors = 20;        // for its own files, and a connection
+constexpr rlim_t least_descriptors = 24;        // for its own files, and a connection
 constexpr off_t statistics_room = 256 << 10;    // bytes on the disk, from the start on
 constexpr std::size_t sessions_a_portion = 32;  // of the counters that are read between requests
 

@@ -412,6 +412,7 @@ SqliteStore::SqliteStore(const std::filesystem::path& file, Access access,
         if (access == Access::read_write) {
             version_ = data_version();
             size_ = 1;  // looked at from now on
+            check_place();
             patience_ = patience_of_a_change;
         }
     } catch (...) {

@@ -102,7 +102,7 @@ class Slow(Folder):
     def test_descriptors(self):
         """C17 where descriptors run out, idle connections make room, the longest waiting first: each new client is served
         at once, the log says so once, the process keeps what it needs for a reload, does not spin, and is well again."""
-        for limit in (20, 24, 40, 64):
+        for limit in (24, 28, 40, 64):
             with self.subTest(limit=limit):
                 served = self.serve(state=f"state-{limit}", launcher=["prlimit", f"--nofile={limit}"])
                 files = Path(f"/proc/{served.process.pid}/fd")
