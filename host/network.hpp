@@ -96,8 +96,8 @@ template <class T>
 class Listed {
 public:
     Listed() = default;
-    Listed(Listed&&) = default;
-    Listed& operator=(Listed&&) = default;
+    Listed(Listed&&) noexcept = default;
+    Listed& operator=(Listed&&) noexcept = default;
 
     /// The object with this id, added if it is not there; its id must stay as it is.
     T& of(const std::string& id) {
