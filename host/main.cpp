@@ -14,6 +14,7 @@
 #include <cstring>
 #include <fstream>
 #include <iostream>
+#include <sstream>
 #include <systemc>
 
 #include "../driver/mapped_registers.hpp"
@@ -210,7 +211,9 @@ std::optional<po::variables_map> parse(const std::vector<std::string>& arguments
         throw UsageError(error.what());
     }
     if (values["help"].as<bool>()) {
-        std::cout << "usage: mirrornic " << synopsis << "\n\n" << options;
+        std::ostringstream text;
+        text << "usage: mirrornic " << synopsis << "\n\n" << options;
+        print(text.str());
         return {};
     }
     return values;
@@ -474,9 +477,9 @@ int check(const std::vector<std::string>& arguments) {
         std::cerr << "mirrornic: warning: " << warning << '\n';
     const Json description = description_of(configuration.account, built_for_sizes());
     if ((*values)["json"].as<bool>()) {
-        std::cout << to_text(description, 2) << '\n';
+        print(to_text(description, 2) + '\n');
     } else {
-        std::cout << description_text(description);
+        print(description_text(description));
     }
     return 0;
 }
@@ -498,12 +501,14 @@ void print_version() {
     const TableSizes sizes = built_for_sizes();
     char hash[9];
     std::snprintf(hash, sizeof hash, "%08x", built_for_map_hash());
-    std::cout << "mirrornic " MIRRORNIC_VERSION "\n"
-              << "tables: " << sizes.interfaces << " interfaces of " << sizes.slots << " sessions, "
-              << sizes.filters << " filters of " << sizes.rules_per_direction << " ingress and "
-              << sizes.rules_per_direction << " egress rules, " << sizes.sessions
-              << " session entries, " << sizes.services << " service entries\n"
-              << "register map " << hash << '\n';
+    std::ostringstream text;
+    text << "mirrornic " MIRRORNIC_VERSION "\n"
+         << "tables: " << sizes.interfaces << " interfaces of " << sizes.slots << " sessions, "
+         << sizes.filters << " filters of " << sizes.rules_per_direction << " ingress and "
+         << sizes.rules_per_direction << " egress rules, " << sizes.sessions << " session entries, "
+         << sizes.services << " service entries\n"
+         << "register map " << hash << '\n';
+    print(text.str());
 }
 
 int command(const std::vector<std::string>& arguments) {
@@ -520,7 +525,7 @@ int command(const std::vector<std::string>& arguments) {
         return 0;
     }
     if (arguments[0] == "--help" || arguments[0] == "help") {
-        std::cout << usage;
+        print(usage);
         return 0;
     }
     throw UsageError("there is no command " + arguments[0]);

@@ -10,7 +10,6 @@
 #include <climits>
 #include <cstdio>
 #include <cstring>
-#include <iostream>
 
 namespace mirrornic {
 namespace {
@@ -30,11 +29,14 @@ void open_missing_streams() {
     }
 }
 
+void print(const std::string& text) {
+    errno = 0;
+    if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size()) fail(errno);
+}
+
 void finish_standard_output() {
     errno = 0;
-    std::cout.flush();
-    const bool flushed = std::fflush(stdout) == 0;
-    if (!flushed || std::ferror(stdout) != 0 || !std::cout) fail(errno);
+    if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) fail(errno);
     // What a file system says only when a file is closed.
     const int copy = ::dup(STDOUT_FILENO);
     if (copy >= 0 && ::close(copy) != 0) fail(errno);
