@@ -231,7 +231,7 @@ class Client(threading.Thread):
                         time.sleep(0.2)  # a stop that is under way, or a crash, is known by then
                         if not world.alive():
                             world.up.wait(0.5)
-                        elif str(gone) == "closed" and "crowd" in world.trouble:
+                        elif "in time" not in str(gone) and "crowd" in world.trouble:
                             pass  # it was idle for a moment, and made room
                         elif self.generation == world.generation and world.up.is_set():
                             world.finding("hang" if "in time" in str(gone) else "connection",
