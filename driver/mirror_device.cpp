@@ -336,6 +336,7 @@ struct MirrorDevice::State {
         if (entries.empty()) return;
         snapshot();
         std::vector<std::pair<std::string, SessionCounters>> all;
+        all.reserve(entries.size());
         for (const std::uint32_t entry : entries)
             all.emplace_back(ended.at(entry), session_counters(entry));
         throw_if_refused();

@@ -209,6 +209,7 @@ std::vector<std::string> in_order(const Waiting& waiting, const Account& account
     }
     std::sort(found.begin(), found.end());
     std::vector<std::string> out;
+    out.reserve(found.size());
     for (auto& [_, id] : found) out.push_back(std::move(id));
     return out;
 }
