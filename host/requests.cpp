@@ -348,8 +348,8 @@ std::vector<DisabledSession> Requests::disabled() const {
     if (disabled_count() == 0) return out;
     for (const auto& [_, session] : account_.sessions()) {
         if (tables_.sessions.count(session.id) != 0) continue;
-        auto why = why_no_route(account_, session);
-        out.push_back({session.id, why ? std::move(*why) : waiting_.at(session.interface_id)});
+        const auto why = why_no_route(account_, session);
+        out.push_back({session.id, why ? *why : waiting_.at(session.interface_id)});
     }
     return out;
 }

@@ -344,6 +344,7 @@ public:
             if (session.queued != 0) add(sessions[id], session.counters);
         }
         std::vector<std::string> ids;
+        ids.reserve(order.size());
         for (auto& [number, id] : order) ids.push_back(std::move(id));
         return ids;
     }
@@ -507,7 +508,7 @@ struct Traffic::Parts {
     std::uint64_t snapped = 0, skipped = 0;  ///< in earlier rounds
 };
 
-Traffic::Traffic(const TrafficOptions& options, std::shared_ptr<const Network> network)
+Traffic::Traffic(const TrafficOptions& options, const std::shared_ptr<const Network>& network)
     : parts_(std::make_unique<Parts>(options, network)) {
     const auto& tap = options.default_tap;
     if (tap && !network->interfaces().find(tap->interface))

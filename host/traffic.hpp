@@ -101,7 +101,7 @@ OrderedJson statistics_of(const Counters& counters, const std::vector<std::strin
 class Traffic {
 public:
     /// Opens the files. @throws CaptureError, std::invalid_argument.
-    Traffic(const TrafficOptions& options, std::shared_ptr<const Network> network);
+    Traffic(const TrafficOptions& options, const std::shared_ptr<const Network>& network);
     ~Traffic();
 
     Board& board();
