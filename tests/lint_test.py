@@ -18,7 +18,8 @@ sys.dont_write_bytecode = True
 import environment  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
-RTL = HERE.parent / "rtl"
+ROOT = HERE.parent
+RTL = ROOT / "rtl"
 TOP = "mirror_offload"
 EARLY = "module {top} (input logic a, output logic b);\n    assign b = c;\n    logic c;\n    assign c = a;\nendmodule\n"
 
@@ -62,18 +63,20 @@ TOOLS = {"slang": slang, "verilator": verilator, "yosys": yosys, "debian-yosys":
 
 def read(command, more, include, files):
     if Path(command[0]).name.endswith("yosys"):
+        # The one from PyPI has a /tmp of its own, where the project may stand; it sees the folder that it is started in.
+        include, *files = (os.path.relpath(path, ROOT) for path in (include, *files))
         command = [*command, "-q", "-p", f"read_verilog -sv -I{include} {' '.join(map(str, files))}; "
                    f"hierarchy -check -top {TOP}"]
     else:
         command = [*command, f"-I{include}", *files]
-    return subprocess.run(list(map(str, command)), cwd=RTL, env={**os.environ, **more}, stdout=subprocess.PIPE,
+    return subprocess.run(list(map(str, command)), cwd=ROOT, env={**os.environ, **more}, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, text=True)
 
 
 def main():
     name, map_sv, folder = sys.argv[1], Path(sys.argv[2]).resolve(), Path(sys.argv[3]).resolve()
     command, more = TOOLS[name](folder / ("yosys" if name == "yosys" else "readers"))
-    files = [map_sv, *(RTL / "filelist.f").read_text().split()]
+    files = [map_sv, *(RTL / each for each in (RTL / "filelist.f").read_text().split())]
     for option in ([], ["-DFORMAL"]) if name == "slang" else ([],):  # the modules' own assertions, too
         done = read(command + option, more, map_sv.parent, files)
         print(done.stdout, end="")
