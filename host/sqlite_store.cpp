@@ -571,15 +571,17 @@ void SqliteStore::check_place() {
 
 /// The log has the last changes until SQLite writes them into the file. When it is shorter than its
 /// index says, or ends otherwise, they and the next ones would be lost with the process.
-void SqliteStore::check_log(const std::string& log) {
+void SqliteStore::check_log(const char* log) {
     const auto open = [](Descriptor& file, const std::string& name) {
         if (file.fd < 0) file.fd = ::open(name.c_str(), O_RDONLY | O_CLOEXEC);
         return file.fd >= 0;
     };
-    const std::string index = log.substr(0, log.size() - std::strlen("-wal")) + "-shm";
-    if (!open(log_file_, log) || !open(index_file_, index)) {
-        if (errno == ENOENT) return;
-        throw StoreUnavailable(log + ": " + std::strerror(errno));
+    if (index_file_.fd < 0) {
+        const std::string name = log, base = name.substr(0, name.size() - std::strlen("-wal"));
+        if (!open(log_file_, name) || !open(index_file_, base + "-shm")) {
+            if (errno == ENOENT) return;
+            throw StoreUnavailable(name + ": " + std::strerror(errno));
+        }
     }
     // Another program may write at this moment.
     constexpr int tries = 3;
@@ -588,7 +590,7 @@ void SqliteStore::check_log(const std::string& log) {
         if (read_at(index_file_.fd, &header, sizeof header, 0) && agrees(log_file_.fd, header))
             return;
     }
-    throw StoreUnavailable(log +
+    throw StoreUnavailable(std::string(log) +
                            ": the file's log was cut or overwritten while it is served; what "
                            "was changed last may be lost: stop the service, look at what it "
                            "holds when it is started again, or restore a backup");

@@ -78,7 +78,7 @@ private:
     };
     std::string immutable_uri() const;
     void check_place();
-    void check_log(const std::string& log);
+    void check_log(const char* log);
     bool holds(const Account& account);
     std::int64_t data_version();
     void open(Access access, const std::optional<Owner>& owner);

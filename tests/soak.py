@@ -184,8 +184,9 @@ class World:
             if self.requests >= self.options.most:
                 self.over.set()
 
-    def wire(self):
-        return Wire(self.port, self.options.patience, self.tls)
+    def wire(self, admin=False):
+        """A new connection."""
+        return Wire(self.admin, self.options.patience) if admin else Wire(self.port, self.options.patience, self.tls)
 
     def explained(self):
         return bool(self.trouble) or time.monotonic() < self.quiet_since + 3 or not self.up.is_set()
@@ -241,9 +242,9 @@ class Client(threading.Thread):
             import traceback
             world.finding("client", f"{self.name}: {error!r}\n{traceback.format_exc()}")
 
-    def connect(self):
+    def connect(self, admin=False):
         try:
-            return self.world.wire()
+            return self.world.wire(admin)
         except OSError as error:
             raise Gone(f"cannot connect: {error}") from error
 
@@ -550,10 +551,7 @@ class Client(threading.Thread):
         if self.chance.random() < 0.5:
             status, body = self.exchange(b"", "GET", path)
         else:
-            try:
-                wire = Wire(self.world.admin, self.world.options.patience)
-            except OSError as error:
-                raise Gone(f"cannot connect: {error}") from error
+            wire = self.connect(admin=True)
             try:
                 status, body = wire.ask(b"", "GET", path)
             finally:

@@ -683,6 +683,30 @@ TEST_CASE("a state file can be read while it is written, and is not changed by t
                     StoreError);
 }
 
+namespace {
+
+/// Another program's SQLite.
+class Foreign {
+public:
+    explicit Foreign(const fs::path& file) {
+        REQUIRE(sqlite3_open(file.c_str(), &database_) == SQLITE_OK);
+        sqlite3_busy_timeout(database_, 1000);
+    }
+    ~Foreign() { sqlite3_close(database_); }
+    Foreign(const Foreign&) = delete;
+    void run(const std::string& sql) {
+        char* why = nullptr;
+        const int code = sqlite3_exec(database_, sql.c_str(), nullptr, nullptr, &why);
+        INFO(sql << ": " << (why ? why : ""));
+        REQUIRE(code == SQLITE_OK);
+    }
+
+private:
+    sqlite3* database_ = nullptr;
+};
+
+}  // namespace
+
 TEST_CASE("S7 a state file that another process writes for long is unavailable") {
     const Folder folder;
     const Disk disk;  // its sleeps take no time
@@ -692,14 +716,12 @@ TEST_CASE("S7 a state file that another process writes for long is unavailable")
     Load load(5);
     store.commit(load.next(account));
     const Account before = account;
-    sqlite3* other = nullptr;
-    REQUIRE(sqlite3_open(file.c_str(), &other) == SQLITE_OK);
-    REQUIRE(sqlite3_exec(other, "BEGIN IMMEDIATE", nullptr, nullptr, nullptr) == SQLITE_OK);
+    Foreign other(file);
+    other.run("BEGIN IMMEDIATE");
     const auto changes = load.next(account);
     CHECK_THAT(error_of<StoreUnavailable>([&] { store.commit(changes); }), Contains("locked"));
     CHECK(text_of(store.load()) == text_of(before));
-    REQUIRE(sqlite3_exec(other, "COMMIT", nullptr, nullptr, nullptr) == SQLITE_OK);
-    sqlite3_close(other);
+    other.run("COMMIT");
     store.commit(changes);
     CHECK(text_of(store.load()) == text_of(account));
 }
@@ -978,26 +1000,6 @@ TEST_CASE("S8 a file that is deleted or replaced while it is served takes no cha
 
 namespace {
 
-/// Another program's SQLite.
-class Foreign {
-public:
-    explicit Foreign(const fs::path& file) {
-        REQUIRE(sqlite3_open(file.c_str(), &database_) == SQLITE_OK);
-        sqlite3_busy_timeout(database_, 1000);
-    }
-    ~Foreign() { sqlite3_close(database_); }
-    Foreign(const Foreign&) = delete;
-    void run(const std::string& sql) {
-        char* why = nullptr;
-        const int code = sqlite3_exec(database_, sql.c_str(), nullptr, nullptr, &why);
-        INFO(sql << ": " << (why ? why : ""));
-        REQUIRE(code == SQLITE_OK);
-    }
-
-private:
-    sqlite3* database_ = nullptr;
-};
-
 /// No file can grow beyond this meanwhile.
 class LargestFile {
 public:
@@ -1226,12 +1228,10 @@ TEST_CASE("a probe says whether a change can be kept now, at once") {
     disk.good_syncs = 0;
     CHECK_THAT(error_of<std::runtime_error>([&] { store.probe(); }), Contains("I/O error"));
     disk.good_syncs = -1;
-    sqlite3* other = nullptr;
-    REQUIRE(sqlite3_open(file.c_str(), &other) == SQLITE_OK);
-    REQUIRE(sqlite3_exec(other, "BEGIN IMMEDIATE", nullptr, nullptr, nullptr) == SQLITE_OK);
+    Foreign other(file);
+    other.run("BEGIN IMMEDIATE");
     CHECK_THAT(error_of<StoreUnavailable>([&] { store.probe(); }), Contains("locked"));
-    REQUIRE(sqlite3_exec(other, "COMMIT", nullptr, nullptr, nullptr) == SQLITE_OK);
-    sqlite3_close(other);
+    other.run("COMMIT");
     store.probe();
     CHECK(text_of(store.load()) == text_of(account));
 }
