@@ -295,6 +295,18 @@ bool agrees(int log, const IndexHeader& index) {
            big_endian(frame + 20) == index.checksum_of_last_frame[1];
 }
 
+/// What check_place() asks of a file; false: nothing is there. Times are not asked for: a kernel
+/// that is asked for them gives the next write a new one (multigrain timestamps, Linux 6.13), which
+/// fdatasync() then has to write too.
+bool place_of(int folder, const char* name, int flags, struct statx& place) {
+    return ::statx(folder, name, flags, STATX_TYPE | STATX_INO | STATX_SIZE, &place) == 0;
+}
+
+bool same(const struct statx& a, const struct statx& b) {
+    return a.stx_dev_major == b.stx_dev_major && a.stx_dev_minor == b.stx_dev_minor &&
+           a.stx_ino == b.stx_ino;
+}
+
 bool same(const struct stat& a, const struct stat& b) {
     return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }
@@ -543,29 +555,30 @@ void SqliteStore::execute(const char* sql) {
 /// What is written to a file that has lost its name is lost with the process.
 void SqliteStore::check_place() {
     if (file_.fd < 0) return;
-    struct stat mine {
+    struct statx mine {
     }, there{};
-    if (::fstat(file_.fd, &mine) != 0 || ::stat(name_.c_str(), &there) != 0 || !same(mine, there))
+    if (!place_of(file_.fd, "", AT_EMPTY_PATH, mine) ||
+        !place_of(AT_FDCWD, name_.c_str(), 0, there) || !same(mine, there))
         throw StoreUnavailable(
             name_ +
             ": the file was deleted or replaced while it is served; move it back "
             "to its place, or restart with a backup");
     const char* log = sqlite3_filename_wal(sqlite3_db_filename(database_, "main"));
-    const bool found = ::stat(log, &there) == 0;
-    if (found && log_ == 0) log_ = there.st_ino;
-    if (log_ != 0 && (!found || log_ != there.st_ino))
+    const bool found = place_of(AT_FDCWD, log, 0, there);
+    if (found && log_ == 0) log_ = there.stx_ino;
+    if (log_ != 0 && (!found || log_ != there.stx_ino))
         throw StoreUnavailable(std::string(log) +
                                ": the file's log was deleted or replaced while it is served; stop "
                                "the service, which writes what the log holds into the file, and "
                                "start it again");
     if (size_ == 0) return;
     char magic[16];
-    if (mine.st_size < size_ || !read_at(file_.fd, magic, sizeof magic, 0) ||
+    if (std::int64_t(mine.stx_size) < size_ || !read_at(file_.fd, magic, sizeof magic, 0) ||
         std::memcmp(magic, "SQLite format 3", sizeof magic) != 0)
         throw StoreUnavailable(name_ +
                                ": the file was cut or overwritten while it is served; stop "
                                "the service, and restore the file from a backup");
-    size_ = mine.st_size;
+    size_ = std::int64_t(mine.stx_size);
     if (found) check_log(log);
 }
 
