@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Puts faults into the RTL and the driver's encoding, one at a time, and sees whether the tests find them.
+"""Puts faults into the RTL, the driver, the host software and the simulation, one at a time, and sees whether the tests
+find them.
 
 RTL: Yosys inverts a bit of a cell's port or makes it constant. All mutants of a stage are in one build of its test
 (build-mutate), where the environment variable MUTANT chooses one; those of the top module are in the whole offload, which
-random cases and the system tests run. Driver: an operator, a number or a statement of the source is changed, and the
-tests of the driver are built and run again.
+random cases and the system tests run. C++: tests/mutate_cpp.py.
 
 Mutants of the RTL that are proved to do the same are not tried. What is left fails this command, unless tests/mutants.txt
 says why no test can find it.
@@ -15,8 +15,6 @@ import concurrent.futures
 import json
 import os
 import re
-import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -27,30 +25,27 @@ from dataclasses import dataclass
 from pathlib import Path
 
 sys.dont_write_bytecode = True
+import mutate_cpp  # noqa: E402
 import yosys  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 BUILD = ROOT / "build-mutate"
+RELEASE = ROOT / "build"
 EXPLAINED = HERE / "mutants.txt"
 PROVED = "proved equivalent: "
 TOP = "mirror_offload"
-DRIVER = "driver"
 # Yosys makes sixteen registers of the service entries, in which that test finds no memory.
 LEFT_OUT = {"services_test": ["~T4 a flipped bit of any entry*"]}
-DRIVER_SOURCES = ("encoding",)
-SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
-DRIVER_TESTS = ("encoding_test", "mirror_device_test", "register_file_test")
 
 
 @dataclass
 class Mutant:
-    part: str      # a stage, or the driver
+    part: str      # a stage, mirror_offload, or a C++ file
     number: int
     place: str     # file:line
     change: str
     source: str    # the line
-    edited: str = ""    # the driver's: the whole file with the fault
     found_by: str = ""  # "" while it lives
     why: str = ""       # no test can find it: how that was proved, or a reason of mutants.txt
 
@@ -68,10 +63,11 @@ class Failed(Exception):
     pass
 
 
-def succeeds(command, seconds, mutant=0):
+def succeeds(command, seconds, mutant=0, folder=BUILD):
     """Whether it ends well in time. Random cases have failed when they say so, before they are made small."""
-    process = subprocess.Popen(command, env={**os.environ, "MUTANT": str(mutant), "MIRRORNIC_SEED": "1"}, cwd=BUILD, text=True, errors="replace",
-                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True)
+    process = subprocess.Popen(command, env={**os.environ, "MUTANT": str(mutant), "MIRRORNIC_SEED": "1"}, cwd=folder,
+                               text=True, errors="replace", stdout=subprocess.PIPE,
+                               stderr=subprocess.DEVNULL, start_new_session=True)
     timer = threading.Timer(seconds, os.killpg, (process.pid, signal.SIGKILL))
     timer.start()
     try:
@@ -151,93 +147,40 @@ def try_rtl(part, mutants, jobs, progress):
         prove("sequential", circuits.never_differs)
 
 
-# ---- Driver ----
+# ---- C++ ----
 
-# (what is replaced, by what): one mutant for each place.
-OPERATORS = [
-    (r" << ", (" >> ",)), (r" >> ", (" << ",)), (r" \| ", (" & ",)), (r" & ", (" | ",)), (r" && ", (" || ",)),
-    (r" \|\| ", (" && ",)), (r" == ", (" != ",)), (r" != ", (" == ",)), (r" < ", (" <= ", " > ")), (r" <= ", (" < ",)),
-    (r" > ", (" >= ", " < ")), (r" >= ", (" > ",)), (r" \+ ", (" - ",)), (r" - ", (" + ",)), (r" \* ", (" + ",)),
-    (r"\+\+(?=i\b)", ("i += 2, (void)",)), (r"\btrue\b", ("false",)), (r"\bfalse\b", ("true",)), (r"(?<=[( ])!(?=\w)", ("",)),
-    (r" \+= ", (" -= ",)), (r" \|= ", (" &= ",)), (r" &= ", (" |= ",)),
-    (r"(?<![\w.\"'])(?:0x[0-9a-f]+|\d+)(?![\w.\"'])(?!_t)", None),
-]
+def try_cpp(file, mutants, jobs, progress):
+    """All faults of the file are in one build of its tests (tests/mutate_cpp.py)."""
+    with tempfile.TemporaryDirectory() as folder, concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+        commands = []
+        for binary in file.build(RELEASE, folder):
+            start = time.monotonic()
+            if not succeeds([binary, "--abort"], 600, folder=folder):
+                raise Failed(f"{binary.name} fails without a mutant of {file.name}")
+            commands.append((binary, 20 * (time.monotonic() - start) + 5))
 
-
-def code_of(line):
-    """The part of a line that is code of its own: no comment, no text."""
-    return re.sub(r'"(?:[^"\\]|\\.)*"', lambda text: '"' + " " * (len(text[0]) - 2) + '"', line.split("//")[0])
-
-
-def driver_mutants():
-    listed = []
-
-    def add(path, lines, i, edited, change):
-        text = "\n".join(lines[:i] + [edited] + lines[i + 1:]) + "\n"
-        listed.append(Mutant(DRIVER, len(listed) + 1, f"{path.name}:{i + 1}", change, lines[i].strip(), text))
-
-    for name in DRIVER_SOURCES:
-        path = ROOT / "driver" / f"{name}.cpp"
-        lines = path.read_text().splitlines()
-        for i, line in enumerate(lines):
-            code = code_of(line)
-            if re.match(r"\s*(#|namespace\b|static_assert|using\b|template\b)", code):
-                continue
-            for pattern, instead in OPERATORS:
-                for found in re.finditer(pattern, code):
-                    values = instead if instead is not None else (str(int(found[0], 0) + 1),)
-                    for value in values:
-                        add(path, lines, i, line[:found.start()] + value + line[found.end():],
-                            f"column {found.start() + 1}: '{found[0]}' becomes '{value}'")
-            # A statement of one line that is no declaration.
-            if re.fullmatch(r"\s+(?:if \(.*\) |for \(.*\) )?[\w.\[\]]+(?:\[[^=]*\])?(?: [|&+-]?= .*|\(.*\));", code) and \
-                    not re.match(r"\s+return\b", code):
-                add(path, lines, i, re.sub(r"\S.*", ";", line), "the statement is gone")
-    return listed
-
-
-def try_driver(part, mutants, jobs, progress):
-    commands = {name: next(shlex.split(line) for line in reversed(subprocess.run(
-        ["ninja", "-t", "commands", f"tests/{name}"], cwd=BUILD, capture_output=True, text=True,
-        check=True).stdout.splitlines()) if " -o " in line) for name in DRIVER_TESTS}
-    compiled = {Path(entry["file"]).stem: entry for entry in json.loads((BUILD / "compile_commands.json").read_text())
-                if Path(entry["file"]).parent == ROOT / "driver"}
-    for test in DRIVER_TESTS:
-        if not succeeds([f"tests/{test}", "--abort"], 600):
-            raise Failed(f"{test} fails without a mutant")
-
-    def attempt(mutant):
-        name = mutant.place.split(".")[0]
-        with tempfile.TemporaryDirectory() as folder:
-            folder = Path(folder)
-            (folder / f"{name}.cpp").write_text(mutant.edited)
-            arguments = shlex.split(compiled[name]["command"])
-            if "ccache" in arguments[0]:
-                arguments.pop(0)
-            arguments = [argument for argument in arguments if argument != "-Werror"]
-            arguments[arguments.index("-o") + 1] = str(folder / f"{name}.cpp.o")
-            arguments[arguments.index("-c") + 1] = str(folder / f"{name}.cpp")
-            arguments += ["-w", "-O0", "-D_GLIBCXX_ASSERTIONS", *SANITIZERS, f"-I{ROOT}/driver"]
-            if subprocess.run(arguments, cwd=compiled[name]["directory"], capture_output=True).returncode != 0:
-                mutant.found_by = "the compiler"
-                return progress(mutant)
-            shutil.copy(BUILD / "driver/libdriver.a", folder)
-            subprocess.run(["ar", "r", folder / "libdriver.a", folder / f"{name}.cpp.o"], check=True, capture_output=True)
-            for test, command in commands.items():
-                linked = " ".join(shlex.quote(word) for word in command)
-                linked = linked.replace("driver/libdriver.a", str(folder / "libdriver.a")).replace(
-                    f"-o tests/{test}", f"-o {folder}/{test}")
-                linked = " ".join([linked.replace("'&&'", "&&").split("&&")[1], *SANITIZERS])
-                done = subprocess.run(linked, shell=True, cwd=BUILD, capture_output=True, text=True)
-                if done.returncode != 0:
-                    raise Failed(f"{test} does not link: {done.stderr[-300:]}")
-                if not succeeds([folder / test, "--abort"], 120):
-                    mutant.found_by = test
+        def attempt(mutant):
+            for binary, seconds in commands:
+                if not succeeds([binary, "--abort"], seconds, mutant.number, folder):
+                    mutant.found_by = binary.name
                     break
-        progress(mutant)
+            progress(mutant)
 
-    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
         list(pool.map(attempt, filter(Mutant.alive, mutants)))
+
+
+def name_of(file, fault):
+    return f"{file.path.name} | {file.lines[fault.site.first].strip()} | {fault.change}"
+
+
+def cpp_mutants(files, options):
+    """By file: drawn by the seed, as many as its share of all faults, of those that compile."""
+    every = mutate_cpp.total(ROOT)
+    return {file.name: [Mutant(file.name, number, f"{file.path.name}:{fault.site.first + 1}", fault.change,
+                               file.lines[fault.site.first].strip())
+                        for number, fault in file.draw(RELEASE, max(4, -(-options.mutants * len(file.every) // every)),
+                                                       options.seed).items()]
+            for file in files.values()}
 
 
 # ---- What no test can find ----
@@ -260,7 +203,7 @@ def explained():
 
 
 def row(*cells):
-    print(f"{cells[0]:<18}" + "".join(f"{cell:>{width}}" for cell, width in zip(cells[1:], (9, 7, 19, 11, 7))), flush=True)
+    print(f"{cells[0]:<28}" + "".join(f"{cell:>{width}}" for cell, width in zip(cells[1:], (9, 7, 19, 11, 7))), flush=True)
 
 
 def counts(mutants):
@@ -270,20 +213,34 @@ def counts(mutants):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", nargs="*", help=f"stages, {TOP} or {DRIVER}; all of them unless named")
+    parser.add_argument("part", nargs="*", help=f"stages, {TOP}, driver, host, sim, or files of these; all unless named")
+    parser.add_argument("--mutants", type=int, default=400, metavar="N", help="of the C++, about so many; default: 400")
+    parser.add_argument("--seed", default="1", help="which of the C++ are drawn; default: 1")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), metavar="J", help="mutants at a time; default: one a core")
     parser.add_argument("--again", action="store_true", help="only those that lived in the run that FILE tells of")
     parser.add_argument("--json", default=ROOT / "out/mutate.json", type=Path, metavar="FILE")
+    parser.add_argument("--needs", action="store_true", help="only print which builds the parts need: presets, and their targets")
     options = parser.parse_args()
-    parts = {**rtl_mutants(), DRIVER: driver_mutants()}
+    folders = {name.split("/")[0] for name in mutate_cpp.UNITS}
+    chosen = [name for name in mutate_cpp.UNITS if not options.part or {name, name.split("/")[0]} & set(options.part)]
+    with_rtl = not options.part or any(part not in (*mutate_cpp.UNITS, *folders) for part in options.part)
+    if options.needs:
+        if with_rtl:
+            print("mutate")
+        if chosen:
+            print("release", *sorted({test for name in chosen for test in mutate_cpp.UNITS[name]}))
+        return 0
+    rtl = rtl_mutants() if with_rtl else {}
     for part in options.part:
-        if part not in parts:
-            parser.error(f"there is no part {part}: {', '.join(parts)}")
-    parts = {part: mutants for part, mutants in parts.items() if not options.part or part in options.part}
+        if part not in (*rtl, *folders, *mutate_cpp.UNITS):
+            parser.error(f"there is no part {part}: {', '.join([*rtl, *sorted(folders)])}, or a file of these")
+    files = {name: mutate_cpp.File(ROOT, name) for name in chosen}
+    parts = {part: mutants for part, mutants in rtl.items() if not options.part or part in options.part}
+    parts.update(cpp_mutants(files, options))
     if options.again:
-        before = {(m["part"], m["number"], m["change"]): m for m in json.loads(options.json.read_text())["mutants"]}
+        before = {(m["part"], m["number"], m["source"], m["change"]): m for m in json.loads(options.json.read_text())["mutants"]}
         for mutant in (mutant for mutants in parts.values() for mutant in mutants):
-            was = before.get((mutant.part, mutant.number, mutant.change), {})
+            was = before.get((mutant.part, mutant.number, mutant.source, mutant.change), {})
             mutant.found_by = was.get("found_by", "")
             mutant.why = was.get("why", "") if was.get("why", "").startswith(PROVED) else ""
     reasons = explained()
@@ -299,7 +256,10 @@ def main():
 
     row("part", "mutants", "found", "proved equivalent", "explained", "alive")
     for part, mutants in parts.items():
-        (try_driver if part == DRIVER else try_rtl)(part, mutants, options.jobs, progress)
+        if part in files:
+            try_cpp(files[part], mutants, options.jobs, progress)
+        else:
+            try_rtl(part, mutants, options.jobs, progress)
         for mutant in mutants:
             if mutant.alive():
                 mutant.why = reasons.get(mutant.name(), "")
@@ -317,6 +277,9 @@ def main():
          "found_by": m.found_by, "why": m.why} for m in every]}, indent=1) + "\n")
     print(f"written: {options.json}")
     living = {mutant.name() for mutant in every if not mutant.found_by and not mutant.proved()}
+    tried = {mutant.name() for mutant in every}
+    # Another seed, or more mutants, may try what this run did not.
+    living |= {name_of(file, fault) for file in files.values() for fault in file.every} - tried
     useless = [] if options.part else [name for name in reasons if name not in living]
     for name in useless:
         print(f"{EXPLAINED.name} explains what does not live: {name}", file=sys.stderr)

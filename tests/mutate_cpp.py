@@ -1,0 +1,283 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Faults in the C++ of driver, host and sim, for ./dev mutate.
+
+The faults of a file are written into one copy of it, beside the original text, and the environment variable MUTANT chooses
+one when a test runs: the file is compiled once, and linked once into each test of its unit. A fault is a comparison, a
+logical or an arithmetic operator that is another, a number that is one more, a condition that is the opposite, a return of
+the opposite, or a statement that is gone. A seed draws which of them are tried. The draw goes by a fault's text: a line
+that is added elsewhere in the file changes none of those that are drawn.
+"""
+import collections
+import hashlib
+import json
+import re
+import shlex
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+# The tests that must find the faults of a file. Left out is what no test of a unit reaches: host's log, main, replay, serve,
+# shards and standard_output, which are the command, and sim's board and offload, which are around the verilated circuit.
+UNITS = {
+    "driver/encoding.cpp": ["encoding_test", "mirror_device_test", "register_file_test"],
+    "driver/file_lock.cpp": ["mapped_registers_test"],
+    "driver/mapped_registers.cpp": ["mapped_registers_test"],
+    "driver/mirror_device.cpp": ["mirror_device_test"],
+    "driver/plan.cpp": ["mirror_device_test"],
+    "driver/tables.cpp": ["tables_test", "configuration_test"],
+    "host/access.cpp": ["access_test"],
+    "host/account_check.cpp": ["configuration_test", "requests_test", "sqlite_store_test"],
+    "host/actions.cpp": ["requests_test"],
+    "host/api.cpp": ["api_test"],
+    "host/configuration.cpp": ["configuration_test"],
+    "host/data_plane.cpp": ["requests_test", "holes_test"],
+    "host/describe.cpp": ["requests_test", "filter_values_test"],
+    "host/description.cpp": ["configuration_test", "requests_test"],
+    "host/filter_values.cpp": ["filter_values_test"],
+    "host/handlers.cpp": ["requests_test"],
+    "host/http_head.cpp": ["http_head_test", "http_server_test", "api_test"],
+    "host/http_server.cpp": ["http_server_test", "api_test"],
+    "host/json_text.cpp": ["request_file_test", "configuration_test", "requests_test"],
+    "host/metrics.cpp": ["metrics_test"],
+    "host/model.cpp": ["requests_test"],
+    "host/named_files.cpp": ["named_files_test"],
+    "host/network.cpp": ["requests_test", "configuration_test"],
+    "host/query.cpp": ["query_test"],
+    "host/replies.cpp": ["requests_test"],
+    "host/request_error.cpp": ["query_test", "requests_test"],
+    "host/request_file.cpp": ["request_file_test"],
+    "host/requests.cpp": ["requests_test"],
+    "host/sqlite_store.cpp": ["sqlite_store_test"],
+    "host/traffic.cpp": ["traffic_test"],
+    "sim/capture_file.cpp": ["capture_file_test"],
+    "sim/live_writer.cpp": ["live_writer_test"],
+    "sim/output_file.cpp": ["capture_file_test", "live_writer_test"],
+    "sim/output_sink.cpp": ["capture_file_test", "live_writer_test"],
+    "sim/reference_model.cpp": ["reference_model_test"],
+    "sim/register_file.cpp": ["register_file_test"],
+    "sim/register_model.cpp": ["mirror_device_test"],
+}
+OPERATORS = [
+    (r" == ", (" != ",)), (r" != ", (" == ",)), (r" && ", (" || ",)), (r" \|\| ", (" && ",)),
+    (r" < ", (" <= ", " >= ")), (r" <= ", (" < ", " > ")), (r" > ", (" >= ", " <= ")), (r" >= ", (" > ", " < ")),
+    (r" \+ ", (" - ",)), (r" - ", (" + ",)), (r" \+= ", (" -= ",)), (r" -= ", (" += ",)), (r" \|= ", (" &= ",)),
+    (r"\btrue\b", ("false",)), (r"\bfalse\b", ("true",)), (r"(?<=[( ])!(?=[\w(])", ("",)),
+    (r"(?<![\w.\"'])(?:0x[0-9a-f]+|\d+)(?![\w.\"'])", None),
+]
+NOT_STATEMENTS = re.compile(
+    r"\s*(#|namespace\b|static_assert|using\b|template\b|struct\b|class\b|enum\b|case\b|default\b|public:|private:|friend\b|"
+    r"constexpr\b|static\b|inline\b|typedef\b|extern\b|[}\]],?;?$|break;|continue;|else\b|do\b|goto\b)")
+DECLARATION = re.compile(
+    r"\s*(const\b|auto\b|unsigned\b|int\b|bool\b|char\b|long\b|double\b|struct\b|[\w:]+(<.*>)?[ &*]+(?!=)[&*]?\w+(\(|\{|;| = |,))")
+CHOICE = 'extern "C" int mirrornic_mutant();'
+# Of the test: which fault it runs with.
+CHOOSER = """#include <cstdlib>
+extern "C" int mirrornic_mutant() {
+    static const int chosen = [] {
+        const char* text = std::getenv("MUTANT");
+        return text ? std::atoi(text) : 0;
+    }();
+    return chosen;
+}
+"""
+
+
+@dataclass
+class Site:
+    """A statement, or the condition of an `if`, `while` or `for`, from line `first` to line `last` of a file (from 0)."""
+    first: int
+    last: int
+    before: str     # the text in front of what is changed
+    text: str       # what is changed
+    after: str
+    condition: bool
+
+
+@dataclass
+class Fault:
+    site: Site
+    edited: str
+    change: str
+
+
+def code_of(text):
+    """The text with comments and the inside of strings blanked, column for column."""
+    return re.sub(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)\'|//[^\n]*',
+                  lambda found: found[0][0] + " " * (len(found[0]) - 2) + (found[0][-1] if found[0][0] != "/" else " "), text)
+
+
+def sites(lines):
+    """The places of a file that can be changed, each on lines of its own, and inside of a function by their indent."""
+    i = 0
+    while i < len(lines):
+        first = i
+        code = code_of(lines[i])
+        if 'R"' in lines[i] or not lines[i].startswith("    ") or not code.strip() or NOT_STATEMENTS.match(code):
+            i += 1
+            continue
+        # Lines that belong together end when parentheses are closed, with `;` or `{`.
+        text = lines[i]
+        while not re.search(r"[;{}]$", code_of(text).rstrip()) and i + 1 < len(lines) and i - first < 6:
+            i += 1
+            text += "\n" + lines[i]
+        code = code_of(text)
+        i += 1
+        if code.count("(") != code.count(")") or "[&" in code or "[=" in code or "[this" in code or "R\"" in text:
+            continue
+        found = re.match(r"(\s*(?:if|while) \()", code)
+        if found:
+            # As far as the parenthesis that closes the condition.
+            depth, end = 1, found.end()
+            while depth and end < len(code):
+                depth += {"(": 1, ")": -1}.get(code[end], 0)
+                end += 1
+            condition = text[found.end():end - 1]
+            # A declaration in a condition stays; so does `else` on the same line.
+            if ";" not in condition and not re.match(r"(const|auto|\w+ \w+ =)", condition) and " = " not in condition:
+                yield Site(first, i - 1, text[:found.end()], condition, text[end - 1:], True)
+            continue
+        found = re.match(r"(\s*for \([^;]*; )([^;]+)(; )", code)
+        if found:
+            yield Site(first, i - 1, text[:found.end(1)], text[found.start(2):found.end(2)], text[found.start(3):], True)
+            continue
+        if re.match(r"\s*(for|switch|try|catch)\b", code) or not code.rstrip().endswith(";"):
+            continue
+        depths = [code[:at].count("{") - code[:at].count("}") for at in range(len(code) + 1)]
+        if min(depths) < 0 or depths[-1] != 0:
+            continue
+        if DECLARATION.match(code) and not re.match(r"\s*(return|throw|delete)\b", code):
+            continue
+        indent = re.match(r"\s*", text)[0]
+        yield Site(first, i - 1, indent, text[len(indent):].rstrip(), "", False)
+
+
+def faults_of(lines):
+    """All faults of a file, site by site."""
+    for site in sites(lines):
+        code = code_of(site.text)
+        line = lambda at: site.first + 1 + (site.before + site.text[:at]).count("\n")
+        for pattern, instead in OPERATORS:
+            for found in re.finditer(pattern, code):
+                values = instead if instead is not None else (found[0] + " + 1",)
+                for value in values:
+                    yield Fault(site, site.text[:found.start()] + value + site.text[found.end():],
+                                f"'{found[0]}' becomes '{value}'" + (f" in line {line(found.start()) - site.first}"
+                                                                    if site.last > site.first else ""))
+        if site.condition:
+            yield Fault(site, f"!({site.text})", "the condition is the opposite")
+        elif not re.match(r"(return|throw)\b", code):
+            yield Fault(site, ";", "the statement is gone")
+        elif re.match(r"return [^{};]+;", code):
+            yield Fault(site, re.sub(r"^return ", "return !(", site.text)[:-1] + ");", "the opposite is returned")
+
+
+def with_faults(lines, chosen):
+    """The file with the faults of {number: Fault} beside the original."""
+    lines = list(lines)
+    by_site = {}
+    for number, fault in chosen.items():
+        by_site.setdefault(fault.site.first, []).append((number, fault))
+    for first, faults in by_site.items():
+        site = faults[0][1].site
+        if site.condition:
+            text = "".join(f"mirrornic_mutant() == {number} ? bool({fault.edited}) : " for number, fault in faults)
+            text = f"{site.before}{text}bool({site.text}){site.after}"
+        else:
+            text = site.before + "".join(f"if (mirrornic_mutant() == {number}) {{ {fault.edited} }} else "
+                                         for number, fault in faults) + f"{{ {site.text} }}"
+        # Each line keeps its number, for what the compiler says.
+        lines[site.first] = " ".join(part.strip() for part in text.split("\n"))
+        for i in range(site.first + 1, site.last + 1):
+            lines[i] = ""
+    return f'{CHOICE}\n#line 1 "mutated.cpp"\n' + "\n".join(lines) + "\n"
+
+
+def total(root):
+    """How many faults all files have."""
+    return sum(len(list(faults_of((root / name).read_text().splitlines()))) for name in UNITS)
+
+
+class File:
+    """A file with some of its faults."""
+
+    def __init__(self, root, name):
+        self.path, self.name = root / name, name
+        self.lines = self.path.read_text().splitlines()
+        self.every = list(faults_of(self.lines))
+
+    def draw(self, build, count, seed):
+        """{number: Fault}: so many of those that compile, or all. What does not compile is no fault."""
+        alike = collections.Counter()
+
+        def rank(fault):
+            text = f"{seed} {self.name} {fault.site.text} {fault.change}"
+            alike[text] += 1
+            return hashlib.sha256(f"{text} {alike[text]}".encode()).digest()
+
+        order = sorted(self.every, key=rank)
+        self.chosen, spare = dict(enumerate(order[:count], 1)), order[count:]
+        with tempfile.TemporaryDirectory() as folder:
+            while True:
+                wrong, said = self.compile(build, Path(folder), ["-fsyntax-only"])
+                if not wrong and not said:
+                    return self.chosen
+                bad = [number for number, fault in self.chosen.items()
+                       if any(fault.site.first <= line <= fault.site.last for line in wrong)]
+                if not bad:  # what a fault leaves open is found elsewhere
+                    bad = [number for number, fault in self.chosen.items()
+                           if fault.site.last > fault.site.first or fault.site.condition]
+                if not bad:
+                    raise RuntimeError(f"{self.name} does not compile: {said}")
+                for number in bad:
+                    site = self.chosen.pop(number).site.first
+                    spare = [fault for fault in spare if fault.site.first != site]
+                    if spare:
+                        self.chosen[number] = spare.pop(0)
+
+    def compile(self, build, folder, options=()):
+        """The lines, from 0, that the compiler refuses, and what it says."""
+        entry = next(entry for entry in json.loads((build / "compile_commands.json").read_text())
+                     if Path(entry["file"]) == self.path)
+        source = folder / "mutated.cpp"
+        source.write_text(with_faults(self.lines, self.chosen))
+        arguments = shlex.split(entry["command"])
+        if "ccache" in arguments[0]:
+            arguments.pop(0)
+        arguments = [word for word in arguments if word not in ("-Werror", "-g") and not word.startswith(("-flto", "-fno-fat"))]
+        arguments[arguments.index("-o") + 1] = str(folder / "mutated.o")
+        arguments[arguments.index("-c") + 1] = str(source)
+        done = subprocess.run([*arguments, "-w", "-O0", "-D_GLIBCXX_ASSERTIONS", "-fmax-errors=0", f"-I{self.path.parent}", *options],
+                              cwd=entry["directory"], capture_output=True, text=True, check=False)
+        if done.returncode == 0:
+            return [], ""
+        errors = re.findall(r"mutated\.cpp:(\d+):\d+: (?:fatal )?error", done.stderr)
+        return ({int(line) - 1 for line in errors or re.findall(r"mutated\.cpp:(\d+):", done.stderr)}, done.stderr[-2000:])
+
+    def build(self, build, folder):
+        """The tests of the file, with its faults in them, in a folder."""
+        folder = Path(folder)
+        _, said = self.compile(build, folder)
+        if said:
+            raise RuntimeError(f"{self.name} does not compile: {said}")
+        (folder / "chooser.cpp").write_text(CHOOSER)
+        subprocess.run(["g++", "-c", folder / "chooser.cpp", "-o", folder / "chooser.o"], check=True)
+        binaries = []
+        for test in UNITS[self.name]:
+            command = next(line for line in reversed(subprocess.run(
+                ["ninja", "-t", "commands", f"tests/{test}"], cwd=build, capture_output=True, text=True,
+                check=True).stdout.splitlines()) if f" -o tests/{test} " in line)
+            # Cmake writes `: && g++ ... && what finds the tests`.
+            command = command.split("&&")[1].strip()
+            objects = [word for word in command.split() if word.endswith(".o")]
+            own = next(word for word in objects if word.endswith(f"/{test}.cpp.o"))
+            for same in (word for word in objects if word.endswith(f"/{self.name}.o")):
+                command = command.replace(f" {same} ", " ")
+            # In front of the libraries, so that the file in them is not taken.
+            command = command.replace(own, f"{own} {folder}/mutated.o {folder}/chooser.o", 1)
+            command = command.replace(f" -o tests/{test} ", f" -o {folder}/{test} ")
+            done = subprocess.run(command, shell=True, cwd=build, capture_output=True, text=True, check=False)
+            if done.returncode != 0:
+                raise RuntimeError(f"{test} does not link with faults in {self.name}: {done.stderr[-500:]}")
+            binaries.append(folder / test)
+        return binaries
