@@ -7,11 +7,13 @@ Times may be FACTOR times the goal, for the machines that run tests are shared; 
 printed (docs/performance.md); --whole takes interfaces with all members that AWS prints.
 """
 import argparse
+import contextlib
 import http.client
 import json
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -229,6 +231,43 @@ class Scale(unittest.TestCase):
                 ids = [each.text for each in root.iter("networkInterfaceId")]
                 self.assertEqual(ids, [f"eni-{i:017x}" for i in range(20000)])
                 served.stop()
+
+    def test_expired_client_tokens(self):
+        """S5: 200,000 tokens of two days ago cost no request more than a bounded portion of them."""
+        expired, creates = 200000, 100
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            write_configuration(folder / "config.json", 1, False)
+            device = ("--device", f"file:{folder}/device", "--quota", "filters=1000")
+            create = {"Action": "CreateTrafficMirrorFilter", "Version": VERSION}
+            with Service(folder, folder / "config.json", *device) as served:
+                self.assertEqual(served.form({**create, "ClientToken": "the-pattern"})[0], 200)
+                served.stop()
+            with contextlib.closing(sqlite3.connect(folder / "state.sqlite")) as file, file:
+                row = file.execute("SELECT action, parameters, reply, seconds FROM tokens").fetchone()
+                file.executemany("INSERT INTO tokens (action, token, parameters, reply, seconds) VALUES (?, ?, ?, ?, ?)", (
+                    (row[0], f"old-{i}", *(text.replace("the-pattern", f"old-{i}") for text in row[1:3]),
+                     row[3] - 2 * 86400) for i in range(expired)))
+            start = time.monotonic()
+            with Service(folder, folder / "config.json", *device) as served:
+                figures = {"tokens_start_s": time.monotonic() - start}
+                probe = Probe(served.port)
+                figures["tokens_describe_ms"] = 1e3 * probe.until(lambda: len(probe.times) >= 200)
+                times = []
+                for i in range(creates):
+                    start = time.monotonic()
+                    self.assertEqual(served.form({**create, "ClientToken": f"new-{i}"})[0], 200)
+                    times.append(time.monotonic() - start)
+                figures["tokens_create_ms"] = 1e3 * max(times)
+                served.stop()
+            with contextlib.closing(sqlite3.connect(folder / "state.sqlite")) as file:
+                left, = file.execute("SELECT count(*) FROM tokens WHERE token LIKE 'old-%'").fetchone()
+        print(json.dumps({name: round(value, 3) for name, value in figures.items()}), file=sys.stderr)
+        for wait in ("tokens_describe_ms", "tokens_create_ms"):
+            self.assertLess(figures[wait], 1e3 * WAIT * FACTOR, wait)
+        # All go in time: each create takes more with it than it brings.
+        self.assertLessEqual(left, expired - 2 * creates)
+        self.assertGreater(left, expired - 1000 * creates)
 
 
 if __name__ == "__main__":
