@@ -267,7 +267,6 @@ struct MirrorDevice::State {
                        hex(address) + "): " + reason_text(refused.reason) +
                        "; refused accesses: " + std::to_string(map::error_reason::count.of(error));
         registers.write(map::control::address(), map::control::clear_error(1));
-        forget_staged();
         return refused;
     }
 
@@ -868,7 +867,6 @@ std::optional<std::string> MirrorDevice::repair() {
                    " had a flipped bit and was written again";
         });
         ++state.faults.rewritten;
-        ++state.generation;
     }
     // Behind the entry: what is found from here on is another one.
     state.registers.write(map::control::address(), map::control::clear_fault(1));
@@ -880,7 +878,6 @@ void MirrorDevice::probe() {
     State& state = *state_;
     state.ensure_current();
     state.commit_same([&] { state.rewrite(map::Fault::interface, 0); });
-    ++state.generation;
 }
 
 TableFaults MirrorDevice::table_faults() const { return state_->faults; }

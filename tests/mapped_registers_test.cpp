@@ -6,10 +6,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
+#include <deque>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <stdexcept>
 
 #include "../driver/mirror_device.hpp"
@@ -165,6 +168,36 @@ TEST_CASE("a file that cannot be a device is refused with a reason") {
     REQUIRE_THROWS_AS(MirrorDevice(registers), UnknownDevice);
 }
 
+TEST_CASE("V2 a device more than can be mapped is refused, and nothing of it stays") {
+    const Folder folder;
+    const auto entries = [](const char* list) {  // lines of a file, or files of a folder
+        if (std::filesystem::is_directory(list))
+            return std::distance(std::filesystem::directory_iterator(list), {});
+        std::ifstream file(list);
+        const std::string text(std::istreambuf_iterator<char>(file), {});
+        return std::count(text.begin(), text.end(), '\n');
+    };
+    std::deque<MappedRegisters> held;  // does not move what it holds
+    std::string error;
+    for (int i = 0; error.empty() && i < 1000; ++i) {
+        const auto path = folder.file(std::to_string(i), map::end_address);
+        try {
+            held.emplace_back(path);
+        } catch (const std::runtime_error& thrown) {
+            error = thrown.what();
+        }
+    }
+    REQUIRE_THAT(error, Contains("too many devices are mapped"));
+    REQUIRE(held.size() == 64);
+    const auto other = folder.file("other", map::end_address);
+    const auto mappings = entries("/proc/self/maps"), files = entries("/proc/self/fd");
+    for (int i = 0; i < 10; ++i) REQUIRE_THAT(error_of(other), Contains("too many devices"));
+    REQUIRE(entries("/proc/self/maps") - mappings < 10);
+    REQUIRE(entries("/proc/self/fd") == files);
+    held.pop_back();
+    REQUIRE(error_of(other) == "nothing was thrown");
+}
+
 TEST_CASE("a device is driven by one user at a time, who is named") {
     const Folder folder;
     const auto path = folder.file("bar", map::end_address);
@@ -235,6 +268,13 @@ TEST_CASE("a PCI function is found by its address, when its memory is enabled") 
     REQUIRE_THAT(error("0000:04:00.0"), Contains("no PCI device 0000:04:00.0"));
     REQUIRE_THAT(error("03:00.0"), Contains("no PCI address"));
     REQUIRE_THAT(error("../../etc"), Contains("no PCI address"));
+    for (const std::size_t digit : {0, 5, 8, 11}) {
+        std::string address = "0000:03:00.0";
+        for (const char other : {'g', ':', '.', '/', '\xff'}) {
+            address[digit] = other;
+            REQUIRE_THAT(error(address), Contains("no PCI address"));
+        }
+    }
 }
 
 TEST_CASE("V2 the registers are in any BAR of a PCI function, from any line on") {

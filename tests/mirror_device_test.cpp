@@ -440,6 +440,23 @@ TEST_CASE("values that no table can hold are refused before anything changes") {
     REQUIRE(registers.writes == writes);
 }
 
+TEST_CASE("values at the ends of what a table can hold are taken") {
+    FakeRegisters registers;
+    MirrorDevice device(registers);
+    TableState state = small_state();
+    auto& session = state.sessions["tms-0"];
+    SECTION("session number 1") { session.number = 1; }
+    SECTION("session number 32766") { session.number = 32766; }
+    SECTION("VNI 0") { session.vni = 0; }
+    SECTION("VNI of 24 bits") { session.vni = (1u << 24) - 1; }
+    SECTION("packet length 1") { session.packet_length = std::uint16_t(1); }
+    SECTION("packet length 9215") { session.packet_length = std::uint16_t(9215); }
+    SECTION("MTU 576") { session.mtu = 576; }
+    SECTION("MTU 9216") { session.mtu = 9216; }
+    device.apply(state);
+    check_holds(registers.dump(), device, state);
+}
+
 TEST_CASE("S3 a full table is named before anything changes") {
     FakeRegisters registers(FakeRegisters::Sizes{2, 3, 8});
     MirrorDevice device(registers);
@@ -521,6 +538,27 @@ TEST_CASE("T2 with the filter table full, what can be atomic is done and the res
         MirrorDevice restarted(registers);  // has to get there all the same
         restarted.apply(state);
         check_holds(registers.dump(), restarted, state);
+    }
+    SECTION("nor another filter and another resolver") {
+        state.interfaces["eni-0"].resolver = ipv4(10, 0, 0, 3);
+        REQUIRE_THROWS_AS(device.plan(state), TableFull);
+    }
+    SECTION("nor so while another interface has sessions, which stay as they are") {
+        TableState other = small_state();
+        other.sessions.erase("tms-1");
+        other.sessions.erase("tms-3");
+        other.sessions["tms-2"].filter = "tmf-1";
+        device.apply(other);
+        other.filters["tmf-2"] = numbered_filter(2);
+        other.sessions["tms-0"].filter = "tmf-2";
+        other.sessions["tms-0"].vni ^= 1;
+        REQUIRE_THROWS_AS(device.plan(other), TableFull);
+    }
+    SECTION("nor a filter for the first session of an interface") {
+        session.filter = "tmf-0";
+        state.sessions["tms-2"] = small_state().sessions["tms-2"];
+        state.sessions["tms-2"].filter = "tmf-2";
+        REQUIRE_THROWS_AS(device.plan(state), TableFull);
     }
     SECTION("a filter that another session uses too cannot be written over") {
         TableState shared = state;
@@ -774,6 +812,23 @@ TEST_CASE("a plan is worth nothing after another was committed") {
     REQUIRE(registers.dump().interfaces.empty());
 }
 
+TEST_CASE("T4 a plan from before an entry was written again can be committed") {
+    FakeRegisters registers;
+    MirrorDevice device(registers);
+    TableState state = small_state();
+    device.apply(state);
+    state.sessions["tms-0"].vni ^= 1;
+    const auto plan = device.plan(state);
+    SECTION("after a repair") {
+        registers.fault = map::fault::place(std::uint32_t(map::Fault::interface));
+        REQUIRE(device.repair().has_value());
+    }
+    SECTION("after a probe") { device.probe(); }
+    device.commit(plan);
+    check_holds(registers.dump(), device, state);
+    REQUIRE(device.verify().empty());
+}
+
 TEST_CASE("P23 a session entry is not used again before its copies have left") {
     FakeRegisters registers(FakeRegisters::Sizes{4, 4, 6});
     MirrorDevice device(registers);
@@ -957,6 +1012,25 @@ TEST_CASE(
     CHECK(told == expected);
     device.take_ended();
     CHECK(told == expected);
+}
+
+TEST_CASE("P23 the counters of a session that is gone are not told when they could not be read") {
+    FakeRegisters registers;
+    MirrorDevice device(registers);
+    std::map<std::string, std::uint64_t> told;
+    device.on_session_end([&told](const std::string& session, const SessionCounters& counters) {
+        told[session] = counters.mirrored.frames;
+    });
+    TableState state = small_state();
+    device.apply(state);
+    for (auto& counters : registers.session_counters) counters.fill(5);
+    state.sessions.erase("tms-2");
+    device.apply(state);
+    registers.refused_writes.insert(map::session_counter_index::address());
+    REQUIRE_THROWS_AS(device.take_ended(), DeviceError);
+    REQUIRE(told.empty());
+    device.take_ended();
+    REQUIRE(told == std::map<std::string, std::uint64_t>{{"tms-2", 5}});
 }
 
 TEST_CASE("P23 each counter is read from its place, 64 bits wide") {
@@ -1315,6 +1389,21 @@ TEST_CASE("T5 whatever access fails in whatever change, the next change gets the
     }
     REQUIRE(failures > 0);
 }
+TEST_CASE("a restart tells interfaces of one MAC address apart by their sessions") {
+    FakeRegisters registers;
+    TableState state = small_state();
+    state.sessions["tms-2"].source_mac = state.sessions["tms-3"].source_mac =
+        state.sessions["tms-0"].source_mac = state.sessions["tms-1"].source_mac;
+    MirrorDevice device(registers);
+    device.apply(state);
+    const auto commits = registers.commits;
+    MirrorDevice restarted(registers);
+    restarted.apply(state);
+    CHECK(registers.commits == commits);
+    for (const char* id : {"eni-0", "eni-1"})
+        CHECK(restarted.interface_index(id) == device.interface_index(id));
+}
+
 TEST_CASE("a restart tells filters of one content apart by the sessions that keep theirs") {
     RandomStates random(5);
     FakeRegisters registers;
