@@ -204,6 +204,18 @@ TEST_CASE("S1 a member that is null is absent, at every level") {
     }
 }
 
+TEST_CASE("P8 a configured filter lets Amazon DNS through when its list of services says so") {
+    for (const auto& [services, holds] :
+         {std::pair(R"(["amazon-dns"])", true), std::pair("[]", false), std::pair("null", false)}) {
+        CAPTURE(services);
+        const auto account = parse(std::string(R"({"TrafficMirrorFilters": [
+            {"TrafficMirrorFilterId": "tmf-1", "NetworkServices": )") +
+                                   services + "}]}")
+                                 .account;
+        CHECK(account.filters().find("tmf-1")->amazon_dns == holds);
+    }
+}
+
 TEST_CASE("S1 an element that is null is an error, in every list that is read") {
     const std::string eni =
         R"({"NetworkInterfaceId": "eni-1", "MacAddress": "02:00:00:00:00:01", )";
@@ -384,6 +396,14 @@ TEST_CASE("S1 describe-instances and run-instances hold interfaces too") {
         CHECK(eni.ipv4->to_string() == "10.0.0.1");
         CHECK(eni.ipv6.front().to_string() == "2001:db8::1");
         CHECK(eni.availability_zone == "us-east-1a");  // of its instance
+        Json attachment = Json::parse(eni.shown)["Attachment"];
+        // Who started the instance owns it; run-instances has no owner here.
+        CHECK(attachment["InstanceOwnerId"] ==
+              (text.find("111122223333") != std::string::npos ? Json("111122223333") : Json()));
+        attachment.erase("InstanceOwnerId");
+        CHECK(attachment ==
+              Json{{"AttachmentId", "eni-attach-1"}, {"DeviceIndex", 0}, {"InstanceId", "i-0a1"}});
+        CHECK(Json::parse(interfaces.find("eni-3")->shown)["Attachment"]["InstanceId"] == "i-0a2");
         CHECK(interfaces.find("eni-2")->availability_zone == "us-east-1a");
         CHECK(interfaces.find("eni-3")->availability_zone.empty());
     }

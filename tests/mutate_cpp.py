@@ -31,7 +31,7 @@ UNITS = {
     "host/actions.cpp": ["requests_test"],
     "host/api.cpp": ["api_test"],
     "host/configuration.cpp": ["configuration_test"],
-    "host/data_plane.cpp": ["requests_test", "holes_test"],
+    "host/data_plane.cpp": ["configuration_test", "requests_test", "holes_test"],
     "host/describe.cpp": ["requests_test", "filter_values_test"],
     "host/description.cpp": ["configuration_test", "requests_test"],
     "host/filter_values.cpp": ["filter_values_test"],

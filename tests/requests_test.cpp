@@ -1048,6 +1048,9 @@ TEST_CASE("S7 tags have limits and codes of their own") {
     for (const std::string& key :
          {std::string(128, 'k'), std::string("aws:x"), std::string("AWS:x"), std::string()})
         CHECK(create({{key, "v"}}) == "InvalidTagKey.Malformed");
+    const auto other = b.filter();
+    for (const std::string& key : {std::string(127, 'k'), std::string("k"), std::string("aws")})
+        b.ask("CreateTags", {{"Resources", {other}}, {"Tags", tags({{key, "v"}})}});
     CHECK(create({{"k0", std::string(257, 'v')}}) == "InvalidParameterValue");
     b.ask("CreateTags", {{"Resources", {filter}}, {"Tags", tags({{"k0", std::string(256, 'v')}})}});
     CHECK(b.error("CreateTrafficMirrorFilter",
