@@ -769,6 +769,70 @@ TEST_CASE("P14 a description names the longest copy of each session, and what is
     CHECK_THAT(text, Contains("sessions: 4 of 1024"));
 }
 
+TEST_CASE("S1 a description as text says of each object what it is and what uses it") {
+    const auto account =
+        parse(R"({"Vpcs": [{"VpcId": "vpc-1", "CidrBlock": "10.0.0.0/16"}],
+        "NetworkInterfaces": [
+          {"NetworkInterfaceId": "eni-1", "MacAddress": "02:00:00:00:00:01", "VpcId": "vpc-1",
+           "PrivateIpAddress": "10.0.0.1", "Ipv6Addresses": [{"Ipv6Address": "2001:db8::1"}]},
+          {"NetworkInterfaceId": "eni-2", "MacAddress": "02:00:00:00:00:02", "Mtu": 1500,
+           "PrivateIpAddress": "10.0.0.2"},
+          {"NetworkInterfaceId": "eni-3", "MacAddress": "02:00:00:00:00:03"}],
+        "TrafficMirrorTargets": [
+          {"TrafficMirrorTargetId": "tmt-1", "NetworkInterfaceId": "eni-2"},
+          {"TrafficMirrorTargetId": "tmt-2",
+           "GatewayLoadBalancerEndpointId": "vpce-0123456789abcdef0"}],
+        "TrafficMirrorFilters": [
+          {"TrafficMirrorFilterId": "tmf-1", "NetworkServices": ["amazon-dns"],
+           "IngressFilterRules": [
+             {"TrafficMirrorFilterRuleId": "tmfr-2", "RuleNumber": 200, "RuleAction": "reject",
+              "SourceCidrBlock": "::/0", "DestinationCidrBlock": "2001:db8::/32"},
+             {"TrafficMirrorFilterRuleId": "tmfr-1", "RuleNumber": 100, "RuleAction": "accept",
+              "SourceCidrBlock": "0.0.0.0/0", "DestinationCidrBlock": "10.0.0.0/8", "Protocol": 6,
+              "SourcePortRange": {"FromPort": 1024, "ToPort": 65535},
+              "DestinationPortRange": {"FromPort": 80, "ToPort": 80}}]},
+          {"TrafficMirrorFilterId": "tmf-2", "EgressFilterRules": [
+             {"TrafficMirrorFilterRuleId": "tmfr-3", "RuleNumber": 1, "RuleAction": "accept",
+              "SourceCidrBlock": "0.0.0.0/0", "DestinationCidrBlock": "0.0.0.0/0",
+              "Protocol": 89}]}],
+        "TrafficMirrorSessions": [)" +
+              session("tms-2", "eni-1", "tmt-1", 7) + "," +
+              session("tms-1", "eni-1", "tmt-1", 3, R"(, "PacketLength": 64)") + "]}")
+            .account;
+    TableSizes sizes{};
+    sizes.interfaces = 1;
+    sizes.slots = 1;
+    sizes.filters = sizes.rules_per_direction = sizes.sessions = 2;
+    const auto description = description_of(account, sizes);
+    CHECK(description["Fits"] == false);
+    CHECK(description_text(description) == R"(Interfaces
+  eni-1 02:00:00:00:00:01 10.0.0.1 2001:db8::1, MTU 9001, resolver 10.0.0.2
+    session 3 tms-1: what tmf-1 accepts goes to tmt-1 with VNI 7, from 10.0.0.1 to 10.0.0.2 (eni-2 02:00:00:00:00:02), at most 64 bytes of a frame, PacketLength 64, MTU 1500
+    session 7 tms-2: what tmf-1 accepts goes to tmt-1 with VNI 7, from 10.0.0.1 to 10.0.0.2 (eni-2 02:00:00:00:00:02), at most 1464 bytes of a frame, MTU 1500
+  eni-2 02:00:00:00:00:02 10.0.0.2, MTU 1500, resolver not known, target tmt-1
+  1 more, neither source nor target
+Filters
+  tmf-1, used by 2 sessions, Amazon DNS accepted
+    ingress 100 accept TCP from 0.0.0.0/0 port 1024-65535 to 10.0.0.0/8 port 80 (tmfr-1)
+    ingress 200 reject any protocol from ::/0 to 2001:db8::/32 (tmfr-2)
+    egress rejects everything else
+  tmf-2, used by 0 sessions, Amazon DNS rejected
+    ingress rejects everything else
+    egress 1 accept protocol 89 from 0.0.0.0/0 to 0.0.0.0/0 (tmfr-3)
+Targets
+  tmt-1 = eni-2, used by 2 sessions, interfaces eni-2
+  tmt-2 = vpce-0123456789abcdef0, used by 0 sessions, interfaces none that is configured
+Tables
+  interfaces with a session: 1 of 1
+  sessions of one interface: 2 of 1, more than the device holds
+  filters in use: 1 of 2
+  rules of one direction of a filter: 2 of 2
+  sessions: 2 of 2
+)");
+    sizes.slots = 2;
+    CHECK(description_of(account, sizes)["Fits"] == true);
+}
+
 TEST_CASE("S1 a file is read one element at a time: messages name the path, wherever they stop") {
     const auto message = [](const std::string& text) -> std::string {
         try {
