@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
@@ -237,4 +238,19 @@ TEST_CASE("a commit that the register file cannot write is not done, and can be 
     std::signal(SIGXFSZ, former);
     device.apply(after);
     check_holds(device.dump(), device, after);
+}
+
+TEST_CASE("an error number that an earlier call left is none of the register file's") {
+    const Folder folder;
+    const auto path = folder.file("device");
+    RandomStates random(9);
+    const TableState state = random.state();
+    for (int i = 0; i < 2; ++i) {
+        errno = EINTR;
+        RegisterFile registers(path);
+        MirrorDevice device(registers);
+        errno = EINTR;
+        device.apply(state);
+        check_holds(device.dump(), device, state);
+    }
 }
