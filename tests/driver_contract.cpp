@@ -417,6 +417,59 @@ void check_register_map(RegisterAccess& registers) {
     registers.write(map::service_ports::address(),
                     map::service_ports::from(2) | map::service_ports::to(1));
     refused_commit(map::commit::service(1));
+
+    // Prefixes that no address has are refused when they are written.
+    for (std::uint32_t direction = 0; direction < 2; ++direction)
+        for (const std::uint32_t n : {0u, map::sizes::rules - 1})
+            for (const bool source : {false, true}) {
+                namespace r = map::rule;
+                INFO("direction " << direction << ", rule " << n << ", source " << source);
+                const auto field = source ? r::source_prefix : r::destination_prefix;
+                for (const std::uint32_t bits : {129u, 255u}) {
+                    registers.write(r::address(direction, n), r::v6(1) | field(bits));
+                    REQUIRE(error_of(registers).reason == std::uint32_t(Reason::out_of_range));
+                    clear_error(registers);
+                }
+            }
+
+    // What is just not contradictory is taken.
+    std::uint32_t commits = before;
+    const auto taken_commit = [&](std::uint32_t bits) {
+        registers.write(map::commit::address(), bits);
+        REQUIRE(error_of(registers).reason == 0);
+        REQUIRE(sequence() == ++commits);
+    };
+    registers.write(map::filter_index::address(), 0);
+    for (std::uint32_t direction = 0; direction < 2; ++direction)
+        for (const std::uint32_t n : {0u, map::sizes::rules - 1}) {
+            namespace r = map::rule;
+            registers.write(map::rule_source_ports::address(direction, n),
+                            map::rule_source_ports::from(80) | map::rule_source_ports::to(80));
+            registers.write(
+                map::rule_destination_ports::address(direction, n),
+                map::rule_destination_ports::from(65535) | map::rule_destination_ports::to(65535));
+            const auto ports = r::valid(1) | r::has_source_ports(1) | r::has_destination_ports(1);
+            for (const std::uint32_t rule :
+                 {ports | r::source_prefix(32) | r::destination_prefix(32),
+                  ports | r::v6(1) | r::source_prefix(128) | r::destination_prefix(128)}) {
+                registers.write(r::address(direction, n), rule);
+                taken_commit(map::commit::filter(1));
+            }
+        }
+    clear_filter();
+    taken_commit(map::commit::filter(1));
+    registers.write(map::source_ports::address(),
+                    map::source_ports::base(0xff80) | map::source_ports::bits(7));
+    taken_commit(map::commit::source_ports(1));
+    registers.write(map::source_ports::address(), map::source_ports::reset);
+    taken_commit(map::commit::source_ports(1));
+    registers.write(map::service_index::address(), 0);
+    registers.write(s::address(), s::valid(1) | s::has_ports(1));
+    registers.write(map::service_ports::address(),
+                    map::service_ports::from(7) | map::service_ports::to(7));
+    taken_commit(map::commit::service(1));
+    registers.write(s::address(), 0);
+    taken_commit(map::commit::service(1));
 }
 
 // The driver.

@@ -153,16 +153,16 @@ def try_cpp(file, mutants, jobs, progress):
     """All faults of the file are in one build of its tests (tests/mutate_cpp.py)."""
     with tempfile.TemporaryDirectory() as folder, concurrent.futures.ThreadPoolExecutor(jobs) as pool:
         commands = []
-        for binary in file.build(RELEASE, folder):
+        for command in file.build(RELEASE, folder):
             start = time.monotonic()
-            if not succeeds([binary, "--abort"], 600, folder=folder):
-                raise Failed(f"{binary.name} fails without a mutant of {file.name}")
-            commands.append((binary, 20 * (time.monotonic() - start) + 5))
+            if not succeeds([*command, "--abort"], 600, folder=folder):
+                raise Failed(f"{command[0].name} fails without a mutant of {file.name}")
+            commands.append((command, 20 * (time.monotonic() - start) + 5))
 
         def attempt(mutant):
-            for binary, seconds in commands:
-                if not succeeds([binary, "--abort"], seconds, mutant.number, folder):
-                    mutant.found_by = binary.name
+            for command, seconds in commands:
+                if not succeeds([*command, "--abort"], seconds, mutant.number, folder):
+                    mutant.found_by = command[0].name
                     break
             progress(mutant)
 

@@ -10,6 +10,7 @@ that is added elsewhere in the file changes none of those that are drawn.
 import collections
 import hashlib
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -125,21 +126,23 @@ def sites(lines):
         i += 1
         if code.count("(") != code.count(")") or "[&" in code or "[=" in code or "[this" in code or "R\"" in text:
             continue
-        found = re.match(r"(\s*(?:if|while) \()", code)
+        found = re.match(r"\s*(if|while|for) \(", code)
         if found:
-            # As far as the parenthesis that closes the condition.
-            depth, end = 1, found.end()
+            # As far as the parenthesis that closes it.
+            depth, start, end = 1, found.end(), found.end()
             while depth and end < len(code):
                 depth += {"(": 1, ")": -1}.get(code[end], 0)
                 end += 1
-            condition = text[found.end():end - 1]
-            # A declaration in a condition stays; so does `else` on the same line.
-            if ";" not in condition and not re.match(r"(const|auto|\w+ \w+ =)", condition) and " = " not in condition:
-                yield Site(first, i - 1, text[:found.end()], condition, text[end - 1:], True)
-            continue
-        found = re.match(r"(\s*for \([^;]*; )([^;]+)(; )", code)
-        if found:
-            yield Site(first, i - 1, text[:found.end(1)], text[found.start(2):found.end(2)], text[found.start(3):], True)
+            end -= 1
+            parts = code[start:end].split(";")
+            if found[1] == "for" and len(parts) == 3:
+                start, end = code.index(parts[1].strip(), start + len(parts[0])), end - len(parts[2]) - 1
+            elif found[1] == "for" or len(parts) > 1:
+                continue
+            condition = text[start:end]
+            # A declaration in a condition stays.
+            if not re.match(r"(const|auto|\w+ \w+ =)", condition) and " = " not in condition:
+                yield Site(first, i - 1, text[:start], condition, text[end:], True)
             continue
         if re.match(r"\s*(for|switch|try|catch)\b", code) or not code.rstrip().endswith(";"):
             continue
@@ -191,6 +194,15 @@ def with_faults(lines, chosen):
         for i in range(site.first + 1, site.last + 1):
             lines[i] = ""
     return f'{CHOICE}\n#line 1 "mutated.cpp"\n' + "\n".join(lines) + "\n"
+
+
+def cases_of(binary):
+    """The cases of a test that are run by one process each: all, or one where the simulated board is in it."""
+    if binary.name != "traffic_test":
+        return [[]]
+    names = subprocess.run([binary, "--list-test-names-only"], capture_output=True, text=True, check=False,
+                           env={**os.environ, "SYSTEMC_DISABLE_COPYRIGHT_MESSAGE": "1"}).stdout.splitlines()
+    return [[re.sub(r"([\[\],\\])", r"\\\1", name)] for name in names]
 
 
 def total(root):
@@ -255,14 +267,14 @@ class File:
         return ({int(line) - 1 for line in errors or re.findall(r"mutated\.cpp:(\d+):", done.stderr)}, done.stderr[-2000:])
 
     def build(self, build, folder):
-        """The tests of the file, with its faults in them, in a folder."""
+        """The commands that run the file's tests, which are made in a folder, with its faults in them."""
         folder = Path(folder)
         _, said = self.compile(build, folder)
         if said:
             raise RuntimeError(f"{self.name} does not compile: {said}")
         (folder / "chooser.cpp").write_text(CHOOSER)
         subprocess.run(["g++", "-c", folder / "chooser.cpp", "-o", folder / "chooser.o"], check=True)
-        binaries = []
+        commands = []
         for test in UNITS[self.name]:
             command = next(line for line in reversed(subprocess.run(
                 ["ninja", "-t", "commands", f"tests/{test}"], cwd=build, capture_output=True, text=True,
@@ -279,5 +291,5 @@ class File:
             done = subprocess.run(command, shell=True, cwd=build, capture_output=True, text=True, check=False)
             if done.returncode != 0:
                 raise RuntimeError(f"{test} does not link with faults in {self.name}: {done.stderr[-500:]}")
-            binaries.append(folder / test)
-        return binaries
+            commands += [[folder / test, *cases] for cases in cases_of(folder / test)]
+        return commands
