@@ -175,7 +175,7 @@ def skip(reason):
 def cli_configuration():
     """The CLI configuration that names a mirror with the provider."""
     file = Path(os.environ.get("TF_CLI_CONFIG_FILE", ""))
-    mirrors = re.findall(r'^\s*path\s*=\s*"([^"]*)"', file.read_text(), re.MULTILINE) if file.is_file() else []
+    mirrors = re.findall(r'\bpath\s*=\s*"([^"]*)"', file.read_text(), re.MULTILINE) if file.is_file() else []
     if not any((Path(mirror) / PROVIDER).is_dir() for mirror in mirrors):
         skip(f"TF_CLI_CONFIG_FILE names no file with a filesystem_mirror of {PROVIDER}")
     return str(file)

@@ -4,6 +4,9 @@
 #include "traffic.hpp"
 
 #include <unistd.h>
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+#endif
 
 #include <cstdlib>
 #include <fstream>
@@ -200,6 +203,27 @@ TEST_CASE(
     CHECK(earlier_in_the_end["mirrored"] == all);
     CHECK(after - before < 2500);
 }
+
+#ifdef __SANITIZE_ADDRESS__
+namespace {
+const char* below;  ///< a byte beside a local of what has thrown
+
+[[gnu::noinline]] void throws() {
+    volatile char local[64] = {};
+    below = const_cast<const char*>(local) - 1;
+    throw std::runtime_error("as any error after the run");
+}
+}  // namespace
+
+TEST_CASE("after a run AddressSanitizer knows the stack that it is on") {
+    TrafficOptions options;
+    options.out = "/dev/null";
+    Traffic traffic(options, network());
+    traffic.board().run([&] { traffic.open(); });
+    REQUIRE_THROWS(throws());
+    CHECK(__asan_address_is_poisoned(below) == 0);
+}
+#endif
 
 TEST_CASE("a model that fails throws what stopped it into all who wait, feed or read") {
     struct Broken : std::runtime_error {
