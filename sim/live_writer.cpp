@@ -433,9 +433,17 @@ bool LiveWriter::has_room(const std::function<void()>& wake) {
 
 void LiveWriter::finish(std::chrono::milliseconds within) {
     if (end_) return;
-    start();  // the header and a compressed stream's end are written also when nothing came
-    end_ = Clock::now() + within;
     State& state = *state_;
+    try {
+        start();  // the header and a compressed stream's end are written also when nothing came
+    } catch (const std::exception& error) {  // no memory or no thread is left
+        const std::lock_guard lock(state.mutex);
+        state.trouble = error.what();
+        for (const Batch& batch : state.waiting) state.lost += batch.ends.size();
+        state.waiting.clear();
+        state.finished = true;
+    }
+    end_ = Clock::now() + within;
     const std::lock_guard lock(state.mutex);
     if (state.trouble) end_ = std::min(*end_, Clock::now() + std::chrono::milliseconds(200));
     state.finishing = true;

@@ -398,7 +398,7 @@ class Command(unittest.TestCase):
         serve = ["serve", "--config", network, "--listen", "127.0.0.1:0", "--state", self.folder / "state"]
         run = ["run", "--config", config_file, "--in", capture, "--out", self.folder / "o", "--quiet"]
         enough = 0
-        for limit, sizes in (("nofile", range(5, 25)), ("as", range(38_000_000, 120_000_000, 4_000_000))):
+        for limit, sizes in (("nofile", range(5, 25)), ("as", range(32_000_000, 120_000_000, 3_000_000))):
             for size in sizes:
                 for command in (serve, run):
                     with self.subTest(limit=limit, size=size, command=command[0]):
