@@ -14,6 +14,8 @@
 #include <fstream>
 #include <iterator>
 #include <stdexcept>
+#include <utility>
+#include <vector>
 
 #include "../driver/mirror_device.hpp"
 #include "catch.hpp"
@@ -231,6 +233,37 @@ TEST_CASE("a device is driven by one user at a time, who is named") {
         REQUIRE(status == 0);
         REQUIRE_THAT(error, Contains("in use by process " + std::to_string(child)));
         REQUIRE(error_of(path) == "nothing was thrown");
+    }
+}
+
+TEST_CASE("of several devices each is in use by its own user") {
+    const Folder folder;
+    std::vector<std::pair<std::string, pid_t>> users;
+    int locked[2], done[2];
+    REQUIRE(::pipe(locked) == 0);
+    REQUIRE(::pipe(done) == 0);
+    char byte = 0;
+    for (const char* name : {"a", "b", "c"}) {
+        const auto path = folder.file(name, map::end_address);
+        const pid_t child = ::fork();
+        REQUIRE(child >= 0);
+        if (child == 0) {
+            ::close(done[1]);
+            MappedRegisters registers(path);
+            const bool told = ::write(locked[1], &byte, 1) == 1;
+            ::_exit(told && ::read(done[0], &byte, 1) == 0 ? 0 : 1);
+        }
+        REQUIRE(::read(locked[0], &byte, 1) == 1);
+        users.emplace_back(path, child);
+    }
+    std::vector<std::string> errors;
+    for (const auto& [path, child] : users) errors.push_back(error_of(path));
+    for (const int end : {locked[0], locked[1], done[0], done[1]}) ::close(end);
+    for (std::size_t i = 0; i < users.size(); ++i) {
+        int status = 1;
+        REQUIRE(::waitpid(users[i].second, &status, 0) == users[i].second);
+        CHECK(status == 0);
+        CHECK_THAT(errors[i], Contains("in use by process " + std::to_string(users[i].second)));
     }
 }
 

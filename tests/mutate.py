@@ -157,7 +157,7 @@ def try_cpp(file, mutants, jobs, progress):
             start = time.monotonic()
             if not succeeds([*command, "--abort"], 600, folder=folder):
                 raise Failed(f"{command[0].name} fails without a mutant of {file.name}")
-            commands.append((command, 20 * (time.monotonic() - start) + 5))
+            commands.append((command, 5 * (time.monotonic() - start) + 10))
 
         def attempt(mutant):
             for command, seconds in commands:
