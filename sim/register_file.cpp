@@ -104,7 +104,6 @@ void RegisterFile::open() {
         if (const int error = ::posix_fallocate(file_, 0, off_t(end)); error != 0)
             throw std::runtime_error(name_ + " cannot be made: " + std::strerror(error));
 
-    load_image();
     for (std::uint64_t parity = 0; parity < 2; ++parity) {
         Words record(record_words);
         read_at(record_place(parity), record);

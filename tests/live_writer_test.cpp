@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -330,4 +332,98 @@ TEST_CASE("a live file that cannot be opened is an error at once") {
     CHECK(soon([&] { return full.trouble().has_value(); }));
     full.close();
     CHECK(full.lost() == 1);
+}
+
+TEST_CASE("a record that comes when a live file is about to rest is written without another one") {
+    const Folder folder;
+    const std::string pipe = folder / "pipe";
+    REQUIRE(mkfifo(pipe.c_str(), 0600) == 0);
+    const int reader = ::open(pipe.c_str(), O_RDONLY | O_NONBLOCK);
+    OutputFile file = OutputFile::live(pipe);
+    const auto arrives = [&](char expected) {
+        pollfd waited{reader, POLLIN, 0};
+        return ::poll(&waited, 1, 5000) == 1 && read_some(reader, 2) == std::string(1, expected);
+    };
+    for (int i = 0; i < 200; ++i) {
+        append(file, "a");
+        file.flush();
+        REQUIRE(arrives('a'));
+        append(file, "b");
+        file.flush();
+        REQUIRE(arrives('b'));
+    }
+    ::close(reader);
+}
+
+TEST_CASE("a pipe without a header is no trouble as soon as somebody reads it") {
+    const Folder folder;
+    const std::string pipe = folder / "pipe";
+    REQUIRE(mkfifo(pipe.c_str(), 0600) == 0);
+    OutputFile file = OutputFile::live(pipe);
+    append(file, "first");
+    file.flush();
+    int reader = ::open(pipe.c_str(), O_RDONLY);
+    CHECK(read_some(reader, 10) == "first");
+    for (int i = 0; i < 2; ++i) {
+        CHECK(soon([&] { return !file.trouble(); }));
+        ::close(reader);
+        CHECK(soon([&] { return file.trouble().has_value(); }));
+        reader = ::open(pipe.c_str(), O_RDONLY);  // to which nothing is written
+    }
+    ::close(reader);
+}
+
+TEST_CASE("a descriptor that a live file is given stays open, and so does standard output") {
+    const Folder folder;
+    const std::string path = folder / "a";
+    const int descriptor = ::open(path.c_str(), O_WRONLY | O_CREAT, 0600);
+    {
+        OutputFile file = OutputFile::live(descriptor, "a name", 4);
+        append(file, "one");
+    }
+    CHECK(contents(path) == "one");
+    const int output = ::dup(STDOUT_FILENO);
+    REQUIRE(::dup2(descriptor, STDOUT_FILENO) == STDOUT_FILENO);
+    {
+        OutputFile file = OutputFile::live("-");
+        append(file, "two");
+    }
+    const auto behind = ::write(STDOUT_FILENO, "three", 5);
+    REQUIRE(::dup2(output, STDOUT_FILENO) == STDOUT_FILENO);
+    ::close(output);
+    CHECK(behind == 5);
+    CHECK(::write(descriptor, "four", 4) == 4);
+    ::close(descriptor);
+    CHECK(contents(path) == "onetwothreefour");
+}
+
+TEST_CASE("a write that does not end is trouble, and what it has in hand is lost at the end") {
+    // A terminal that nobody reads takes a part of what a write has, and the write waits. Where it
+    // is full just behind a write, no other begins: then it is done again.
+    bool waits = false;
+    for (int attempt = 0; attempt < 10 && !waits; ++attempt) {
+        const int master = ::posix_openpt(O_RDWR | O_NOCTTY);
+        REQUIRE(master >= 0);
+        REQUIRE((::grantpt(master) == 0 && ::unlockpt(master) == 0));
+        const int terminal = ::open(::ptsname(master), O_RDWR | O_NOCTTY);
+        REQUIRE(terminal >= 0);
+        termios raw{};
+        ::cfmakeraw(&raw);
+        ::tcsetattr(terminal, TCSANOW, &raw);
+        {
+            OutputFile file = OutputFile::live(terminal, "a terminal", 4);
+            for (int i = 0; i < 100; ++i) append(file, std::string(1000, 'x'));
+            file.flush();
+            REQUIRE(soon([&] { return file.trouble().has_value(); }));
+            waits = *file.trouble() == "a write to it does not end";
+            const auto begin = Clock::now();
+            file.close();
+            CHECK(Clock::now() - begin < 1500ms);
+            if (waits) CHECK(file.lost() == 100);
+        }
+        ::close(master);  // now it ends
+        std::this_thread::sleep_for(50ms);
+        ::close(terminal);
+    }
+    CHECK(waits);
 }
