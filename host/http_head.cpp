@@ -124,7 +124,7 @@ bool is_authority(std::string_view text) {
     std::size_t end;
     if (!text.empty() && text[0] == '[') {
         end = text.find(']');
-        if (end == std::string_view::npos || end < 2) return false;
+        if (end == std::string_view::npos) return false;
         const auto address = text.substr(1, end - 1);
         in6_addr ignored;
         if (::inet_pton(AF_INET6, std::string(address).c_str(), &ignored) != 1) return false;
