@@ -65,6 +65,17 @@ TEST_CASE("S1 a filter's value matches what its stars, question marks and backsl
     const std::string longer(200, 'x');
     CHECK(matches("*" + longer + "?", longer + longer + "y"));
     CHECK_FALSE(matches("*" + longer + "y", longer + longer));
+    // Patterns of more than 256 characters, whose first and last ones count as those of short ones do.
+    const std::string much = "a" + std::string(300, 'b') + "c";
+    for (const char* end : {"", "*", "?"}) {
+        const std::string more = *end == '?' ? "?" : "";
+        CAPTURE(end);
+        CHECK(matches(much + "*" + more, much + "x"));
+        CHECK(matches("?" + much + end, "x" + much + std::string(more.size(), 'x')));
+        CHECK_FALSE(matches(much + "*" + end, much.substr(1) + "xx"));
+        CHECK_FALSE(matches("?" + much.substr(1) + end + "*", much.substr(2) + "x"));
+        CHECK_FALSE(matches("?" + much + end, "x" + much.substr(0, much.size() - 1)));
+    }
     const FilterValues several(Json::array({"one", "t*", "thr?e"}));
     CHECK(several.match("one"));
     CHECK(several.match("two"));

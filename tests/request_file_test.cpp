@@ -46,9 +46,11 @@ TEST_CASE("S1 requests of a file refer to earlier replies by name") {
 {"Action": "CreateTrafficMirrorFilter", "As": "f", "Description": "cost: $${5}"}
 {"Action": "CreateTrafficMirrorSession", "NetworkInterfaceId": "eni-1", "SessionNumber": 1, "VirtualNetworkId": 99, "TrafficMirrorTargetId": "${t.TrafficMirrorTarget.TrafficMirrorTargetId}", "TrafficMirrorFilterId": "${f.TrafficMirrorFilter.TrafficMirrorFilterId}", "As": "s"}
 {"Action": "DescribeTrafficMirrorFilters", "As": "all"}
-{"Action": "ModifyTrafficMirrorSession", "TrafficMirrorSessionId": "${s.TrafficMirrorSession.TrafficMirrorSessionId}", "SessionNumber": "${s.TrafficMirrorSession.VirtualNetworkId}", "Description": "${all.TrafficMirrorFilters[0].Description} and ${s.TrafficMirrorSession.SessionNumber}"}
+{"Action": "ModifyTrafficMirrorSession", "TrafficMirrorSessionId": "${s.TrafficMirrorSession.TrafficMirrorSessionId}", "SessionNumber": "${s.TrafficMirrorSession.VirtualNetworkId}", "Description": "${all.TrafficMirrorFilters[0].Description} and ${s.TrafficMirrorSession.SessionNumber}", "As": "m"}
+{"Action": "ModifyTrafficMirrorSession", "TrafficMirrorSessionId": "${m.TrafficMirrorSession.TrafficMirrorSessionId}", "Description": "session ${m.TrafficMirrorSession.SessionNumber}"}
+{"Action": "ModifyTrafficMirrorSession", "TrafficMirrorSessionId": "${m.TrafficMirrorSession.TrafficMirrorSessionId}", "Description": "${m.TrafficMirrorSession.SessionNumber} of ${s.TrafficMirrorSession.SessionNumber}, ${all.TrafficMirrorFilters[0].Tags}"}
 )");
-    REQUIRE(outcomes.size() == 5);
+    REQUIRE(outcomes.size() == 7);
     for (const auto& outcome : outcomes) {
         CHECK(outcome.good);
         CHECK(outcome.complaint.empty());
@@ -56,6 +58,12 @@ TEST_CASE("S1 requests of a file refer to earlier replies by name") {
     const auto& session = outcomes[4].reply.body["TrafficMirrorSession"];
     CHECK(session["SessionNumber"] == 99);  // the reply's type, a number
     CHECK(session["Description"] == "cost: ${5} and 1");
+    // A reference with text before or behind it is text.
+    const auto description = [&](std::size_t i) {
+        return outcomes[i].reply.body["TrafficMirrorSession"]["Description"];
+    };
+    CHECK(description(5) == "session 99");
+    CHECK(description(6) == "99 of 1, []");
     CHECK(outcomes[0].line == 2);
     CHECK(outcomes[4].line == 7);
     CHECK(outcomes[0].record() == Json{{"Line", 2},
@@ -155,6 +163,11 @@ TEST_CASE("S1 a request file is checked as a whole, before anything is performed
          "ExpectError: \"NotFound\" is no error code of this API"},
         {line(R"("ExpectError": null)"), "ExpectError: null"},
         {line(R"("As": "a b")"), "As: \"a b\" is not a name"},
+        {line(R"("As": "")"), "As: \"\" is not a name"},
+        {line(R"("As": "0f")"), "As: \"0f\" is not a name"},
+        {line(R"("As": "9f")"), "As: \"9f\" is not a name"},
+        {line(R"("As": "f.g")"), "As: \"f.g\" is not a name"},
+        {line(R"("As": 7)"), "As: 7 is not a name"},
         {good + "\n" + good, "r.jsonl:2: As: \"f\" is already the name"},
         {line(R"("Description": "${g.x}")"), "${g.x}: no earlier line has \"As\": \"g\""},
         {line(R"("As": "f", "Description": "${f.x}")"), "${f.x}: no earlier line"},

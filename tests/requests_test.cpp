@@ -870,6 +870,15 @@ TEST_CASE("S7 a target is one interface, load balancer or endpoint that is there
           "arn:aws:elasticloadbalancing:us-east-1:1111:loadbalancer/net/m/50dc",
           "arn:aws:elasticloadbalancing:us-east-1:111122223333:loadbalancer/net/m",
           "arn:aws:elasticloadbalancing:us-east-1:111122223333:loadbalancer/net//50dc",
+          "arn:aws:elasticloadbalancing:us-east-1:111122223333:loadbalancer/net/m/",
+          "arn:aws:elasticloadbalancing:us-east-1:111122223333:loadbalancer/net/m/50-dc",
+          "arn:aws:elasticloadbalancing:us-east-1:111122223333:loadbalancer/net/m/50dc/",
+          "arn:aws:elasticloadbalancing:us-east-1:111122223333:loadbalancer/net/m/50dc:x",
+          "arn:aws:elasticloadbalancing:us-east-1:11112222333a:loadbalancer/net/m/50dc",
+          "arn:aws:elasticloadbalancing:us-east-1:1111222233334:loadbalancer/net/m/50dc",
+          "arn:aws:elasticloadbalancing::111122223333:loadbalancer/net/m/50dc",
+          "arn:azure:elasticloadbalancing:us-east-1:111122223333:loadbalancer/net/m/50dc",
+          "urn:aws:elasticloadbalancing:us-east-1:111122223333:loadbalancer/net/m/50dc",
           "arn:aws:ec2:us-east-1:111122223333:loadbalancer/net/m/50dc"})
         CHECK(error({{"NetworkLoadBalancerArn", arn}}) ==
               "InvalidNetworkLoadBalancerArn.Malformed");
