@@ -241,7 +241,7 @@ void LiveWriter::State::reader_gone() {
     std::unique_lock lock(mutex);
     const std::size_t first = written();
     if (!plain) {
-        lost += current.ends.size() - first;
+        lost += current.ends.size();  // none of them is wholly written: else `current` is empty
     } else if (first < current.ends.size()) {
         const std::size_t begin = first == 0 ? 0 : current.ends[first - 1];
         const std::uint8_t* const bytes = current.bytes.data();

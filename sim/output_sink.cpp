@@ -38,14 +38,13 @@ public:
         run(Z_FINISH);  // members one after another are one file
         deflateReset(&stream_);
         file_->end_piece(piece);
-        in_pieces_ = true;
     }
     void flush() override {
-        if (!in_pieces_) run(Z_SYNC_FLUSH);
+        run(Z_SYNC_FLUSH);
         file_->flush();
     }
     void close() override {
-        if (!in_pieces_) run(Z_FINISH);
+        run(Z_FINISH);
         file_->close();
     }
 
@@ -62,7 +61,6 @@ private:
     std::unique_ptr<OutputSink> file_;
     z_stream stream_{};
     std::vector<std::uint8_t> output_ = std::vector<std::uint8_t>(buffer_size);
-    bool in_pieces_ = false;
 };
 
 class ZstdSink : public OutputSink {
@@ -78,14 +76,13 @@ public:
     void end_piece(std::uint64_t piece) override {
         run({nullptr, 0, 0}, ZSTD_e_end);  // frames one after another are one file
         file_->end_piece(piece);
-        in_pieces_ = true;
     }
     void flush() override {
-        if (!in_pieces_) run({nullptr, 0, 0}, ZSTD_e_flush);
+        run({nullptr, 0, 0}, ZSTD_e_flush);
         file_->flush();
     }
     void close() override {
-        if (!in_pieces_) run({nullptr, 0, 0}, ZSTD_e_end);
+        run({nullptr, 0, 0}, ZSTD_e_end);
         file_->close();
     }
 
@@ -107,7 +104,6 @@ private:
     std::unique_ptr<OutputSink> file_;
     std::unique_ptr<ZSTD_CStream, Free> stream_{ZSTD_createCStream()};
     std::vector<std::uint8_t> output_ = std::vector<std::uint8_t>(buffer_size);
-    bool in_pieces_ = false;
 };
 
 }  // namespace

@@ -14,7 +14,8 @@ class OutputSink {
 public:
     virtual ~OutputSink() = default;
     virtual void write(const std::uint8_t* data, std::size_t size) = 0;
-    /// What was written since the piece before is this piece.
+    /// What was written since the piece before is this piece. Of a file in pieces, what no piece
+    /// ends with is not written.
     virtual void end_piece(std::uint64_t piece) = 0;
     /// All that was written so far can be read from the file.
     virtual void flush() = 0;

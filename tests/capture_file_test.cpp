@@ -10,12 +10,16 @@
 #include <zstd.h>
 
 #include <algorithm>
+#include <condition_variable>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <memory>
+#include <mutex>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -615,6 +619,66 @@ TEST_CASE("a name that ends in .gz or .zst is written compressed, any other plai
     CHECK(gunzip(write("a.gz")) == plain);
     CHECK(unzstd(write("a.pcap.zst")) == plain);
     CHECK(read_all(folder / "a.gz").size() == 5000);
+}
+
+TEST_CASE("several writers make one file of their pieces, in the order of the pieces' numbers") {
+    /// As of shards that run at the same time.
+    struct Order {
+        std::mutex mutex;
+        std::condition_variable changed;
+        std::uint64_t next = 0;
+    };
+    struct OrderedTurns : Turns {
+        explicit OrderedTurns(Order& its_order) : order(its_order) {}
+        bool is_next(std::uint64_t piece) override {
+            const std::lock_guard lock(order.mutex);
+            return order.next == piece;
+        }
+        void wait_until_next(std::uint64_t piece) override {
+            std::unique_lock lock(order.mutex);
+            order.changed.wait(lock, [&] { return order.next == piece; });
+        }
+        void done(std::uint64_t piece) override {
+            const std::lock_guard lock(order.mutex);
+            order.next = piece + 1;
+            order.changed.notify_all();
+        }
+        Order& order;
+    };
+    const Folder folder;
+    constexpr unsigned pieces = 12, frames = 800;  // 8 MB of pieces wait, and more do not
+    const auto write_piece = [](CaptureWriter& writer, unsigned piece) {
+        for (unsigned i = 0; i < frames; ++i) {
+            const unsigned n = piece * frames + i;
+            writer.write(n, frame_of(1000 + n % 500, n).data(), 1000 + n % 500);
+        }
+    };
+    {
+        CaptureWriter alone(folder / "alone");
+        for (unsigned piece = 0; piece < pieces; ++piece) write_piece(alone, piece);
+    }
+    const auto expected = read_all(folder / "alone");
+    REQUIRE(expected.size() == pieces * frames);
+    for (const char* name : {"a.pcap", "a.pcap.gz", "a.pcap.zst"}) {
+        INFO(name);
+        std::ofstream(folder / name).close();
+        Order order;
+        const auto shard = [&](unsigned first) {
+            CaptureWriter writer(OutputFile(folder / name, std::make_unique<OrderedTurns>(order)),
+                                 first == 0);
+            for (unsigned piece = first; piece < pieces; piece += 2) {
+                write_piece(writer, piece);
+                writer.end_piece(piece);
+                if (piece == 4) writer.flush();
+            }
+            writer.close();
+        };
+        std::thread other([&] { shard(1); });
+        shard(0);
+        other.join();
+        const bool equal = read_all(folder / name) == expected;  // too much to print
+        CHECK(equal);
+    }
 }
 
 TEST_CASE("an output without a frame is a valid capture of none") {

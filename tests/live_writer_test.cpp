@@ -12,6 +12,7 @@
 #include <cstring>
 #include <fstream>
 #include <functional>
+#include <random>
 #include <thread>
 
 #include "capture_file.hpp"
@@ -371,6 +372,32 @@ TEST_CASE("a pipe without a header is no trouble as soon as somebody reads it") 
         reader = ::open(pipe.c_str(), O_RDONLY);  // to which nothing is written
     }
     ::close(reader);
+}
+
+TEST_CASE(
+    "what the reader of a compressed pipe had before it went is not lost, and what it had not is") {
+    const Folder folder;
+    const std::string pipe = folder / "pipe.gz";
+    REQUIRE(mkfifo(pipe.c_str(), 0600) == 0);
+    OutputFile file = OutputFile::live(pipe);
+    append(file, "first");
+    file.flush();
+    int reader = ::open(pipe.c_str(), O_RDONLY);
+    CHECK(read_some(reader, 1 << 16).size() > 10);
+    CHECK(soon([&] { return !file.trouble(); }));
+    ::close(reader);
+    CHECK(soon([&] { return file.trouble().has_value(); }));
+    CHECK(file.lost() == 0);
+    reader = ::open(pipe.c_str(), O_RDONLY);
+    std::mt19937 random(1);
+    std::string noise(100000, 0);  // more than the pipe takes, compressed too
+    for (char& c : noise) c = static_cast<char>(random());
+    for (int i = 0; i < 3; ++i) append(file, noise);
+    file.flush();
+    CHECK_FALSE(read_some(reader, 100).empty());
+    ::close(reader);
+    CHECK(soon([&] { return file.trouble().has_value() && file.lost() != 0; }));
+    CHECK(file.lost() <= 3);
 }
 
 TEST_CASE("a descriptor that a live file is given stays open, and so does standard output") {

@@ -259,7 +259,7 @@ class File:
         arguments = [word for word in arguments if word not in ("-Werror", "-g") and not word.startswith(("-flto", "-fno-fat"))]
         arguments[arguments.index("-o") + 1] = str(folder / "mutated.o")
         arguments[arguments.index("-c") + 1] = str(source)
-        done = subprocess.run([*arguments, "-w", "-O0", "-D_GLIBCXX_ASSERTIONS", "-fmax-errors=0", f"-I{self.path.parent}", *options],
+        done = subprocess.run([*arguments, "-w", "-O1", "-D_GLIBCXX_ASSERTIONS", "-fmax-errors=0", f"-I{self.path.parent}", *options],
                               cwd=entry["directory"], capture_output=True, text=True, check=False)
         if done.returncode == 0:
             return [], ""
