@@ -41,7 +41,7 @@ UNITS = {
     "host/http_server.cpp": ["http_server_test", "api_test"],
     "host/json_text.cpp": ["json_text_test", "request_file_test", "configuration_test", "requests_test"],
     "host/metrics.cpp": ["metrics_test"],
-    "host/model.cpp": ["requests_test"],
+    "host/model.cpp": ["model_test", "requests_test"],
     "host/named_files.cpp": ["named_files_test"],
     "host/network.cpp": ["requests_test", "configuration_test"],
     "host/query.cpp": ["query_test"],

@@ -313,6 +313,35 @@ TEST_CASE("S10 every action has a reply, and a reply holds nothing that is not w
     }
 }
 
+TEST_CASE("S9 a listing that is sent in pieces is the reply as a whole") {
+    const std::pair<const char*, Json> listings[] = {
+        {"DescribeTrafficMirrorSessions",
+         {{{"TrafficMirrorSessionId", "tms-1"}, {"SessionNumber", 1}},
+          {{"TrafficMirrorSessionId", "tms-2"},
+           {"Description", "<&\t>"},
+           {"Tags", Json::array()}}}},
+        {"DescribeTags", {{{"Key", "k"}, {"Value", ""}}, {{"Key", ""}, {"Value", "v"}}}},
+        {"DescribeTrafficMirrorTargets", Json::array()}};
+    for (const auto& [name, items] : listings)
+        for (const char* next : {"", "n"}) {
+            CAPTURE(name, next);
+            const auto& action = *find_action(name);
+            ListXml list(action, "r-1");
+            const auto before = list.begin(), behind = list.end(next);
+            Json body = {{reply_members(action).front().name, items}};
+            if (*next) body["NextToken"] = next;
+            std::string pieces = before;
+            for (const auto& item : items) pieces += list.items(Json::array({item}));
+            CHECK(before + list.items(items) + behind == pieces + behind);
+            if (items.empty())
+                CHECK(pieces + behind ==
+                      response(name, "<trafficMirrorTargetSet></trafficMirrorTargetSet>" +
+                                         std::string(*next ? "<nextToken>n</nextToken>" : "")));
+            else
+                CHECK(pieces + behind == reply(name, body));
+        }
+}
+
 TEST_CASE("S10 every character survives the reply") {
     const std::string all =
         " a\tb\nc\r\nd\re <>&\"' ]]> caf\xc3\xa9 \xf0\x9f\x98\x80 \x7f &amp; %41 ";

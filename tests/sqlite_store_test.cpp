@@ -618,6 +618,104 @@ TEST_CASE("a state file that may not be written is refused") {
     CHECK_THAT(made, Contains("Permission denied"));
 }
 
+namespace {
+
+std::size_t open_descriptors() {
+    return std::size_t(std::distance(fs::directory_iterator("/proc/self/fd"), {}));
+}
+
+/// As long as it lives the process has so many descriptors at most.
+class MostDescriptors {
+public:
+    explicit MostDescriptors(rlim_t most) {
+        REQUIRE(::getrlimit(RLIMIT_NOFILE, &before_) == 0);
+        rlimit now = before_;
+        now.rlim_cur = most;
+        REQUIRE(::setrlimit(RLIMIT_NOFILE, &now) == 0);
+    }
+    ~MostDescriptors() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+    MostDescriptors(const MostDescriptors&) = delete;
+
+private:
+    rlimit before_{};
+};
+
+}  // namespace
+
+TEST_CASE("a state file is opened with all descriptors that it needs, or leaves none open") {
+    const Folder folder;
+    const auto file = folder / "state.db", damaged = folder / "damaged.db";
+    { auto store = open(file); }
+    const auto before = open_descriptors();
+    std::size_t needed = 0;
+    {
+        auto store = open(file);
+        needed = open_descriptors() - before;
+    }
+    CHECK(needed >= 4);  // the file, twice, its log and its index
+    CHECK(open_descriptors() == before);
+    put_bytes(damaged, std::string(4096, 'x'));
+    CHECK(error_of<StoreError>([&] { open(damaged); }) != "nothing was thrown");
+    CHECK(open_descriptors() == before);
+    // The lowest free one is asked for, whatever the limit.
+    const int free = ::dup(0);
+    REQUIRE(free >= 0);
+    ::close(free);
+    std::size_t refused = 0;
+    for (std::size_t more = 0; more < needed; ++more) {
+        CAPTURE(more, needed);
+        const MostDescriptors limit(rlim_t(free) + more);
+        try {
+            auto store = open(file);
+        } catch (const std::runtime_error&) {
+            ++refused;
+        }
+    }
+    CHECK(refused == needed);
+    CHECK(open_descriptors() == before);
+    { auto store = open(file); }
+}
+
+TEST_CASE(
+    "a state file is read where its folder may not be written, and the folder stays as it is") {
+    const Folder folder;
+    const auto place = folder / "a ?#%\xc3\xa4;&";
+    fs::create_directory(place);
+    const auto file = place / "state.db";
+    { auto store = open(file); }
+    // Of SQLite, which may end without its files, or leave an empty log.
+    const bool empty_log = GENERATE(false, true);
+    fs::remove(file.string() + "-wal");
+    fs::remove(file.string() + "-shm");
+    if (empty_log) put_bytes(file.string() + "-wal", "");
+    const auto names = [&] {
+        std::set<std::string> out;
+        for (const auto& each : fs::directory_iterator(place)) out.insert(each.path().filename());
+        return out;
+    };
+    const auto before = names();
+    for (const auto& each : fs::directory_iterator(place)) ::chmod(each.path().c_str(), 0444);
+    ::chmod((place / "..").c_str(), 0755);
+    ::chmod(place.c_str(), 0555);
+    const auto child = ::fork();
+    if (child == 0) {  // as somebody whom root's rights do not help
+        if (::getuid() == 0 && (::setgid(65534) != 0 || ::setuid(65534) != 0)) ::_exit(3);
+        try {
+            SqliteStore store(file, SqliteStore::Access::read_only);
+            ::_exit(store.load().sessions().size() == 0 ? 0 : 1);
+        } catch (const std::exception& error) {
+            std::fprintf(stderr, "%s\n", error.what());
+            ::_exit(2);
+        }
+    }
+    int status = 0;
+    REQUIRE(::waitpid(child, &status, 0) == child);
+    CHECK(WIFEXITED(status));
+    CHECK(WEXITSTATUS(status) == 0);
+    CHECK(names() == before);
+    ::chmod(place.c_str(), 0755);
+}
+
 TEST_CASE("a damaged state file is refused with its name") {
     const Folder folder;
     const auto file = folder / "state.sqlite";
@@ -1406,7 +1504,8 @@ TEST_CASE("S1 S2 S4 a state file holds what requests can make, or names the obje
              body("tms-1123456789abcdef0", "interface", "\"eni-a\""),
          "tms-1123456789abcdef0", "is taken by " + s},
         // Places.
-        {"UPDATE objects SET sequence = 0 WHERE id = '" + t + "'", t, "sequence 0"},
+        {"UPDATE objects SET sequence = 0 WHERE id = '" + t + "'", t,
+         "sequence 0 is not from 1 to 4611686018427387904"},
         {"UPDATE objects SET sequence = -1 WHERE id = '" + t + "'", t, "sequence -1"},
         {"UPDATE objects SET sequence = 9223372036854775807 WHERE id = '" + t + "'", t,
          "sequence 9223372036854775807"},
