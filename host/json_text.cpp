@@ -207,7 +207,6 @@ void parse_json_file(const std::string& name, JsonSink& sink) {
     errno = 0;
     std::ifstream in(name, std::ios::binary);
     const int first = in.get(), second = in.peek();
-    in.clear(in.rdstate() & std::ios::badbit);
     if (first != std::char_traits<char>::eof()) in.unget();
     if (!in.is_open() || in.bad())
         throw std::runtime_error(name + ": " + (errno ? std::strerror(errno) : "cannot be read"));
@@ -242,8 +241,9 @@ std::string shown(const Json& value) {
 }
 
 std::size_t xml_character(const std::string& text, std::size_t at) {
-    const auto byte = [&](std::size_t i) {
-        return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u;
+    // A zero stands behind the text, where a character that is cut ends.
+    const auto byte = [&](std::size_t i) -> unsigned {
+        return static_cast<unsigned char>(text[i]);
     };
     const unsigned first = byte(at);
     const std::size_t length = first < 0x80 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;

@@ -139,32 +139,23 @@ void Metrics::sample(const Labels& labels, const Histogram& value) {
 
 void add_process(Metrics& metrics) {
     const auto fields = process_fields();
-    const auto field = [&](std::size_t of_proc_5) -> std::optional<double> {
-        const std::size_t i = of_proc_5 - 3;
-        if (i >= fields.size()) return {};
-        return std::strtod(fields[i].c_str(), nullptr);
-    };
-    const double ticks = double(sysconf(_SC_CLK_TCK));
-    const auto user = field(14), system = field(15), start = field(22), virtual_bytes = field(23),
-               pages = field(24);
-    if (user && system) {
+    if (!fields.empty()) {
+        const auto field = [&](std::size_t of_proc_5) {
+            return std::strtod(fields.at(of_proc_5 - 3).c_str(), nullptr);
+        };
+        const double ticks = double(sysconf(_SC_CLK_TCK));
         metrics.counter("process_cpu_seconds_total",
                         "Total user and system CPU time spent in seconds.");
-        metrics.sample({}, (*user + *system) / ticks);
-    }
-    if (virtual_bytes) {
+        metrics.sample({}, (field(14) + field(15)) / ticks);
         metrics.gauge("process_virtual_memory_bytes", "Virtual memory size in bytes.");
-        metrics.sample({}, *virtual_bytes);
-    }
-    if (pages) {
+        metrics.sample({}, field(23));
         metrics.gauge("process_resident_memory_bytes", "Resident memory size in bytes.");
-        metrics.sample({}, *pages * double(sysconf(_SC_PAGESIZE)));
-    }
-    const auto boot = boot_time();
-    if (start && boot) {
-        metrics.gauge("process_start_time_seconds",
-                      "Start time of the process since unix epoch in seconds.");
-        metrics.sample({}, *boot + *start / ticks);
+        metrics.sample({}, field(24) * double(sysconf(_SC_PAGESIZE)));
+        if (const auto boot = boot_time()) {
+            metrics.gauge("process_start_time_seconds",
+                          "Start time of the process since unix epoch in seconds.");
+            metrics.sample({}, *boot + field(22) / ticks);
+        }
     }
     if (const auto open = open_descriptors()) {
         metrics.gauge("process_open_fds", "Number of open file descriptors.");

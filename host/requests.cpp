@@ -385,7 +385,6 @@ void Requests::data_plane_is_new() {
     // It may have other sizes.
     tables_ = table_state(account_);
     waiting_ = fit(tables_, account_, data_plane_.sizes());
-    settled_ = false;
     bring_back();
     if (settled_) device_trouble_.reset();
 }

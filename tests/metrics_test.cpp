@@ -44,9 +44,19 @@ TEST_CASE("metrics have a type, a help text and escaped labels") {
 
 TEST_CASE("a metric's number reads back as it was") {
     const std::pair<double, const char*> numbers[] = {
-        {0.0, "0"},         {1.0, "1"},       {0.1, "0.1"},
-        {1e-9, "1e-09"},    {123.5, "123.5"}, {1796085000.25, "1796085000.25"},
-        {HUGE_VAL, "+Inf"}, {-1.0, "-1"},     {std::numeric_limits<double>::quiet_NaN(), "NaN"}};
+        {0.0, "0"},
+        {1.0, "1"},
+        {0.1, "0.1"},
+        {1e-9, "1e-09"},
+        {123.5, "123.5"},
+        {1796085000.25, "1796085000.25"},
+        {0.1 + 0.2, "0.30000000000000004"},
+        {123456, "123456"},
+        {1234567, "1234567"},
+        {-HUGE_VAL, "-Inf"},
+        {HUGE_VAL, "+Inf"},
+        {-1.0, "-1"},
+        {std::numeric_limits<double>::quiet_NaN(), "NaN"}};
     for (const auto& [value, text] : numbers) {
         Metrics metrics;
         metrics.gauge("a", "b");

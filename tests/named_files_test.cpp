@@ -178,6 +178,20 @@ TEST_CASE("the message names the file as it was given, and both options") {
               " is named for --out and for --state's database; name two files");
 }
 
+TEST_CASE("the name - is a file's where an option takes no stream") {
+    const Files files;
+    const int before = ::open(".", O_RDONLY);
+    REQUIRE(::chdir(files.path.c_str()) == 0);
+    const auto twice = complaint({{"--config", "-", Use::input}, {"--stats", "-", Use::output}});
+    std::string apart = complaint({{"--state", "-", Use::database},
+                                   {"--in", "-", Use::input_stream},
+                                   {"--out", "-", Use::output_stream}});
+    REQUIRE(::fchdir(before) == 0);
+    ::close(before);
+    CHECK(twice == "- is named for --config and for --stats; name two files");
+    CHECK(apart == "");
+}
+
 TEST_CASE("standard streams are the files that they were directed to") {
     const Files files;
     const NamedFile in{"--in", "-", Use::input_stream}, out{"--out", "-", Use::output_stream};

@@ -12,16 +12,41 @@ using Catch::Matchers::Contains;
 
 namespace {
 
+/// Whether two states have the same of all that is not touched, as far as a test needs to tell.
+bool same_but_for(const Touched& touched, const TableState& a, const TableState& b) {
+    const auto left = [&](const TableState& state) {
+        std::map<std::string, std::string> out;
+        for (const auto& [id, session] : state.sessions)
+            if (touched.interfaces.count(session.interface) == 0)
+                out[id] = session.interface + session.filter + std::to_string(session.number) +
+                          to_string(session.target_mac) + std::to_string(session.vni);
+        for (const auto& [id, filter] : state.filters)
+            if (touched.filters.count(id) == 0)
+                out[id] = std::to_string(filter->ingress.size() + filter->egress.size()) +
+                          (filter->amazon_dns ? "dns" : "");
+        return out;
+    };
+    return left(a) == left(b);
+}
+
 /// Takes tables as a device of a given size does, and fails when told to.
 struct FakePlane : DataPlane {
     std::size_t room = 1000;
     bool fails = false;
     TableState in_force;
-    int commits = 0;
-    std::function<void()> before_commit = [] {};
+    int commits = 0, probes = 0, whole_plans = 0;
+    Touched touched;  ///< of the last stage() that had it
+    std::function<void()> before_stage = [] {}, before_commit = [] {}, before_probe = [] {};
 
     TableSizes sizes() const override { return {20, 3, 4, 16, std::uint32_t(room), 16}; }
-    Staged stage(const TableState& desired, const Touched*) override {
+    Staged stage(const TableState& desired, const Touched* may_differ) override {
+        before_stage();
+        if (may_differ) {
+            touched = *may_differ;
+            CHECK(same_but_for(touched, desired, in_force));
+        } else {
+            ++whole_plans;
+        }
         if (desired.sessions.size() > room) throw TableFull("session", "no entry is free");
         std::map<std::string, int> slots;
         std::set<std::string> filters;
@@ -41,12 +66,17 @@ struct FakePlane : DataPlane {
         in_force = *std::static_pointer_cast<const TableState>(staged);
         ++commits;
     }
+    void probe() override {
+        before_probe();
+        ++probes;
+    }
 };
 
 struct FakeStore : MemoryStore {
     using MemoryStore::MemoryStore;
     int commits = 0;
-    std::function<void()> before_commit = [] {};
+    std::function<void()> before_commit = [] {}, before_look = [] {};
+    void look(const Account&) override { before_look(); }
     void commit(const std::vector<Change>& changes) override {
         before_commit();
         MemoryStore::commit(changes);
@@ -589,7 +619,8 @@ TEST_CASE("S3 the eleventh source of an interface target is refused, on Modify t
     // A session that stays with its target is no new source, however many there are.
     auto strict = b.settings;
     strict.quotas.sources_per_target = 1;
-    Requests restarted(b.store.load(), b.store, b.plane, strict);
+    FakePlane apart;
+    Requests restarted(b.store.load(), b.store, apart, strict);
     CHECK(restarted
               .handle({"ModifyTrafficMirrorSession",
                        {{"TrafficMirrorSessionId", only}, {"SessionNumber", 3}}})
@@ -704,6 +735,24 @@ TEST_CASE("S4 what a session uses cannot be deleted, and a filter takes its rule
     b.ask("DeleteTrafficMirrorFilter", {{"TrafficMirrorFilterId", filter}});
     CHECK(b.described("FilterRules", Json::object()) == Json::array());
     CHECK(b.requests.tables().filters.empty());
+}
+
+TEST_CASE("S4 what a session has given up can be deleted") {
+    Bench b;
+    const auto target = b.target(), filter = b.filter(), other_filter = b.filter(),
+               other_target = b.target({{"NetworkInterfaceId", "eni-9"}});
+    const auto session = b.create_session("eni-1", target, filter, 1);
+    b.ask("ModifyTrafficMirrorSession", {{"TrafficMirrorSessionId", session},
+                                         {"TrafficMirrorTargetId", other_target},
+                                         {"TrafficMirrorFilterId", other_filter}});
+    CHECK(b.error("DeleteTrafficMirrorFilter", {{"TrafficMirrorFilterId", other_filter}}) ==
+          "TrafficMirrorFilterInUse");
+    CHECK(b.error("DeleteTrafficMirrorTarget", {{"TrafficMirrorTargetId", other_target}}) ==
+          "TrafficMirrorTargetInUseException");
+    b.ask("DeleteTrafficMirrorTarget", {{"TrafficMirrorTargetId", target}});
+    b.ask("DeleteTrafficMirrorFilter", {{"TrafficMirrorFilterId", filter}});
+    // And an interface that is no target any more can be a source.
+    b.create_session("eni-0", other_target, other_filter, 1);
 }
 
 TEST_CASE("S4 two sessions of one interface cannot share a number") {
@@ -1836,6 +1885,15 @@ TEST_CASE("H2 sessions that find no room at a start are disabled, an interface's
         CHECK(in_force(b.plane) == std::set{a3, b1, c1, c2});
         CHECK(requests->disabled().empty());
     }
+    SECTION("what they lack is said as it is now, and the next change touches them no more") {
+        const auto requests = restart(3);
+        CHECK_THAT(why(*requests, c1), Contains(": 5 sessions are wanted, it holds 3;"));
+        erase(*requests, a1);
+        CHECK(in_force(b.plane) == std::set{a2, a3, d1});
+        CHECK_THAT(why(*requests, c1), Contains(": 4 sessions are wanted, it holds 3;"));
+        CHECK(requests->handle({"CreateTrafficMirrorFilter"}).ok());
+        CHECK(b.plane.touched.interfaces.empty());
+    }
     SECTION("they may be modified, deleted and tagged, and stay disabled") {
         const auto requests = restart(4);
         const auto session = [&](const std::string& id, const char* member, const Json& value) {
@@ -2082,6 +2140,240 @@ TEST_CASE("S8 a device that failed after it took a part is brought back") {
     CHECK(calls == 2);
     REQUIRE(b.plane.in_force.sessions.size() == 1);
     CHECK(b.plane.in_force.sessions.count(session) == 1);
+}
+
+TEST_CASE("S8 a change is planned by what it touches, and from all where the device may differ") {
+    Bench b;
+    const auto target = b.target(), filter = b.filter();
+    const auto create = [&](int interface) {
+        return b.handle("CreateTrafficMirrorSession",
+                        b.session("eni-" + std::to_string(interface), target, filter, 1));
+    };
+    int plans = b.plane.whole_plans;
+    const auto check_whole = [&](int expected) {
+        CHECK(b.plane.whole_plans - plans == expected);
+        plans = b.plane.whole_plans;
+    };
+    // Only what this change touches, of the interface and its sessions.
+    const auto check_small = [&](int interface) {
+        CAPTURE(interface);
+        const auto reply = create(interface);
+        REQUIRE(reply.ok());
+        check_whole(0);
+        const std::string id = reply.body["TrafficMirrorSession"]["TrafficMirrorSessionId"];
+        CHECK(b.plane.touched.interfaces == std::map<std::string, std::set<std::string>>{
+                                                {"eni-" + std::to_string(interface), {id}}});
+        CHECK(b.plane.touched.filters.empty());
+    };
+    check_small(1);
+    check_small(2);
+    b.create_rule(filter, 1);
+    check_whole(0);
+    CHECK(b.plane.touched.interfaces.empty());
+    CHECK(b.plane.touched.filters == std::set{filter});
+    b.requests.replace_network(interfaces().network());
+    check_whole(1);
+    check_small(3);
+    b.requests.data_plane_is_new();
+    check_whole(1);
+    check_small(4);
+    // A failure that is over at once, and one that is not.
+    bool failed = false;
+    b.plane.before_commit = [&] {
+        if (!std::exchange(failed, true)) throw std::runtime_error("the device lost a write");
+    };
+    CHECK_FALSE(create(5).ok());
+    check_whole(1);
+    check_small(6);
+    b.plane.fails = true;
+    CHECK_FALSE(create(7).ok());
+    check_whole(1);
+    CHECK_FALSE(create(7).ok());
+    check_whole(2);  // what is wanted, and what was
+    b.plane.fails = false;
+    CHECK(create(7).ok());
+    check_whole(1);
+    check_small(8);
+    // A store that fails, and what was tried alone, are no matter of the device.
+    b.store.before_commit = [] { throw StoreUnavailable("disk full"); };
+    CHECK_FALSE(create(9).ok());
+    b.store.before_commit = [] {};
+    auto dry = b.session("eni-9", target, filter, 1);
+    dry["DryRun"] = true;
+    CHECK(b.handle("CreateTrafficMirrorSession", dry).code == "DryRunOperation");
+    CHECK(create(9).ok());
+    check_whole(0);
+}
+
+TEST_CASE("H1 trouble with the device is told from the failure until a later try has succeeded") {
+    Bench b;
+    const auto target = b.target(), filter = b.filter();
+    const auto create = [&](const char* interface) {
+        return b.handle("CreateTrafficMirrorSession", b.session(interface, target, filter, 1)).code;
+    };
+    const auto trouble = [&] { return b.requests.device_trouble().value_or("none"); };
+    const auto fails = [](const char* why) {
+        return std::function<void()>([=] { throw std::runtime_error(why); });
+    };
+    const std::function<void()> works = [] {};
+    const int commits = b.plane.commits;
+    b.requests.tend();
+    CHECK(trouble() == "none");
+    CHECK(b.plane.commits == commits);  // nothing is done
+    CHECK(b.plane.probes == 0);
+
+    SECTION("of a commit, and then of a probe") {
+        b.plane.before_commit = fails("commit");
+        CHECK(create("eni-1") == "InternalError");
+        CHECK(trouble() == "commit");
+        b.plane.before_commit = fails("still");
+        b.requests.tend();
+        CHECK(trouble() == "still");
+        CHECK(b.plane.probes == 0);
+        b.plane.before_commit = works;
+        b.plane.before_probe = fails("probe");
+        b.requests.tend();
+        CHECK(trouble() == "probe");
+        b.plane.before_probe = works;
+        b.requests.tend();
+        CHECK(trouble() == "none");
+        CHECK(b.plane.probes == 1);
+        b.requests.tend();
+        CHECK(b.plane.probes == 1);
+        CHECK(create("eni-1") == "");
+    }
+    SECTION("of a plan") {
+        b.plane.before_stage = fails("plan");
+        CHECK(create("eni-1") == "InternalError");
+        CHECK(trouble() == "plan");
+        b.plane.before_stage = [] { throw DeviceGone("gone"); };
+        CHECK(create("eni-1") == "Unavailable");
+        CHECK(trouble() == "gone");
+        b.plane.before_stage = works;
+        b.requests.tend();
+        CHECK(trouble() == "none");
+        CHECK(create("eni-1") == "");
+    }
+    SECTION("of a new device") {
+        b.plane.before_commit = fails("commit");
+        b.requests.data_plane_is_new();
+        CHECK(trouble() == "commit");
+        b.plane.before_commit = works;
+        b.requests.data_plane_is_new();
+        CHECK(trouble() == "none");
+    }
+    SECTION("and a full table is none") {
+        b.plane.room = 0;
+        CHECK(create("eni-1") == "TrafficMirrorSessionLimitExceeded");
+        CHECK(trouble() == "none");
+    }
+    CHECK(b.requests.store_trouble().value_or("none") == "none");
+}
+
+TEST_CASE("H1 trouble with the store is told from the failure until a later try has succeeded") {
+    Bench b;
+    const auto create = [&] { return b.handle("CreateTrafficMirrorFilter", Json::object()).code; };
+    const auto trouble = [&] { return b.requests.store_trouble().value_or("none"); };
+    const auto full = [](const char* why) {
+        return std::function<void()>([=] { throw StoreUnavailable(why); });
+    };
+    const std::function<void()> works = [] {};
+    b.requests.tend();
+    CHECK(trouble() == "none");
+    CHECK(b.store.commits == 0);  // nothing is done
+
+    b.store.before_commit = full("disk full");
+    CHECK(create() == "Unavailable");
+    CHECK(trouble() == "disk full");
+    b.store.before_commit = full("no memory");
+    b.requests.tend();
+    CHECK(trouble() == "no memory");
+    b.store.before_commit = works;
+    SECTION("a try of its own") {
+        b.requests.tend();
+        CHECK(b.store.commits == 1);
+    }
+    SECTION("the next change") { CHECK(create() == ""); }
+    CHECK(trouble() == "none");
+    b.requests.tend();
+    CHECK(b.store.commits == 1);
+
+    // What something else has done to it is found without a change.
+    b.store.before_look = full("replaced");
+    b.requests.tend();
+    CHECK(trouble() == "replaced");
+    b.store.before_look = works;
+    b.requests.tend();
+    CHECK(trouble() == "none");
+    CHECK(b.requests.device_trouble().value_or("none") == "none");
+}
+
+TEST_CASE("H2 a reload that the device or the store does not take changes nothing, and says why") {
+    Settings settings;
+    settings.delete_orphans = true;
+    Bench b(settings);
+    const auto target = b.target(), filter = b.filter();
+    const auto id = b.create_session("eni-1", target, filter, 1),
+               other = b.create_session("eni-2", target, filter, 1);
+    const auto before = b.everything();
+    const auto reload = [&] { b.requests.replace_network(interfaces_without({"eni-1"})); };
+    const auto check_as_before = [&] {
+        CHECK(b.requests.account().interfaces().find("eni-1") != nullptr);
+        CHECK(b.everything() == before);
+        CHECK(b.requests.disabled().empty());
+        CHECK(in_force(b.plane) == std::set{id, other});
+    };
+    SECTION("the device fails at the commit, once") {
+        int calls = 0;
+        b.plane.before_commit = [&] {
+            if (++calls > 1) return;
+            b.plane.in_force.sessions.clear();
+            throw std::runtime_error("the device lost a write");
+        };
+        CHECK_THROWS_WITH(reload(), "the device lost a write");
+        CHECK(calls == 2);  // it is brought back
+        CHECK(b.requests.device_trouble() == std::string("the device lost a write"));
+        check_as_before();
+        CHECK(b.store.load().sessions().size() == 2);
+    }
+    SECTION("the device fails at the commit, and the store from then on") {
+        b.plane.before_commit = [&] {
+            b.store.before_commit = [] { throw StoreUnavailable("disk full"); };
+            throw std::runtime_error("the device does not answer");
+        };
+        CHECK_THROWS_WITH(reload(), "the device does not answer");
+        check_as_before();
+        CHECK(b.store.load().sessions().size() == 1);
+        CHECK(b.requests.store_trouble() == std::string("disk full"));
+        b.plane.before_commit = b.store.before_commit = [] {};
+        b.requests.tend();  // the store gets what it is owed
+        CHECK_FALSE(b.requests.store_trouble());
+        CHECK(b.store.load().sessions().size() == 2);
+    }
+    SECTION("the device fails at the plan") {
+        b.plane.before_stage = [] { throw std::runtime_error("no plan"); };
+        const auto commits = b.store.commits;
+        CHECK_THROWS_WITH(reload(), "no plan");
+        CHECK(b.store.commits == commits);
+        check_as_before();
+    }
+    SECTION("the store fails") {
+        const auto commits = b.plane.commits;
+        b.store.before_commit = [] { throw StoreUnavailable("disk full"); };
+        CHECK_THROWS_AS(reload(), StoreUnavailable);
+        CHECK(b.requests.store_trouble() == std::string("disk full"));
+        CHECK_FALSE(b.requests.device_trouble());
+        CHECK(b.plane.commits == commits + 1);  // brought to what it was
+        check_as_before();
+    }
+    b.plane.before_commit = b.plane.before_stage = b.store.before_commit = [] {};
+    b.requests.tend();
+    CHECK_FALSE(b.requests.device_trouble());
+    CHECK_FALSE(b.requests.store_trouble());
+    // And is taken later.
+    CHECK(b.requests.replace_network(interfaces_without({"eni-1"})) == std::vector{id});
+    CHECK(in_force(b.plane) == std::set{other});
+    CHECK(b.store.load().sessions().size() == 1);
 }
 
 TEST_CASE("S8 a store that cannot be put back is put back with the next change, or at the end") {
