@@ -137,6 +137,7 @@ private:
     bool ready_to_standard_output_ = true;
     std::optional<OutputFile> late_ready_;  ///< a ready line that waits for its reader
     std::optional<LineWriter> stats_;
+    OrderedJson last_statistics_;       ///< when the capture had ended and all copies had left
     std::set<std::string> in_trouble_;  ///< outputs of which it was said
     std::shared_ptr<const Network> network_;
     std::vector<std::shared_ptr<const Network>> retired_;  ///< former ones, that listings may read
@@ -473,9 +474,11 @@ void Server::open_statistics() {
     if (full) throw CaptureError(*options_.stats, std::strerror(ENOSPC));
 }
 
+/// After the outputs are closed, which may lose records.
 void Server::write_statistics() {
     if (!stats_) return;
-    stats_->line(traffic_->statistics().dump(2));
+    last_statistics_["outputs"] = statistics_of(traffic_->outputs());
+    stats_->line(last_statistics_.dump(2));
     stats_->close();
     const OutputFile& file = *stats_->file();
     if (file.lost() != 0)
@@ -618,7 +621,7 @@ void Server::simulate() {
         }
     }
     offload.wait_until_idle();
-    write_statistics();
+    if (stats_) last_statistics_ = traffic_->statistics();
 }
 
 int Server::run() {
@@ -635,6 +638,7 @@ int Server::run() {
             traffic_.emplace(options_.traffic, network_);
             traffic_->board().run([this] { simulate(); });
             close_outputs();
+            write_statistics();
         } else {
             registers_ = open_registers();
             mapped_device_.emplace(*registers_);
