@@ -23,6 +23,7 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+import environment  # noqa: E402
 from service import Service, VERSION, code_of, parse  # noqa: E402
 
 COUNT = int(os.environ.get("MIRRORNIC_SCALE_COUNT", "250000"))
@@ -279,4 +280,5 @@ if __name__ == "__main__":
         with tempfile.TemporaryDirectory() as folder:
             print(json.dumps(measure(Path(folder), arguments.whole)))
     else:
-        unittest.main(argv=[sys.argv[0], *rest])
+        sys.argv[1:] = rest
+        environment.main()

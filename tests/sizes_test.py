@@ -14,6 +14,8 @@ import tomllib
 import unittest
 from pathlib import Path
 
+import environment
+
 RTL = Path(__file__).resolve().parent.parent / "rtl"
 SOURCE = (RTL / "registers.toml").read_text()
 RAW = tomllib.loads(SOURCE)
@@ -53,7 +55,7 @@ class Sizes(unittest.TestCase):
                               capture_output=True, text=True)
 
     def elaborate(self, top):
-        return subprocess.run([sys.argv[1], "--lint-only", "-Wno-lint", "-Wno-style", f"-I{self.folder}", "-y", RTL,
+        return subprocess.run([VERILATOR, "--lint-only", "-Wno-lint", "-Wno-style", f"-I{self.folder}", "-y", RTL,
                                self.folder / "map.sv", RTL / "offload.sv", RTL / f"{top}.sv", "--top-module", top],
                               capture_output=True, text=True)
 
@@ -102,11 +104,12 @@ class Sizes(unittest.TestCase):
             done = self.generate({name: ends[end] for name, ends in ALLOWED.items()})
             self.assertEqual(done.returncode, 0, done.stderr)
             files = [RTL / name for name in (RTL / "filelist.f").read_text().split()]
-            done = subprocess.run([sys.argv[1], "--lint-only", "-Wall", f"-I{self.folder}", RTL / "waivers.vlt",
+            done = subprocess.run([VERILATOR, "--lint-only", "-Wall", f"-I{self.folder}", RTL / "waivers.vlt",
                                    self.folder / "map.sv", *files, "--top-module", "mirror_offload"],
                                   capture_output=True, text=True)
             self.assertEqual((done.returncode, done.stderr), (0, ""))
 
 
 if __name__ == "__main__":
-    unittest.main(argv=sys.argv[:1])
+    VERILATOR = sys.argv.pop(1)
+    environment.main()
