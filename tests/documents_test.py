@@ -309,7 +309,6 @@ IN_TEXT = {
     '{"Status": "ready", "Url": "http://127.0.0.1:4580", ...}': "the ready line; service.py reads it in each test",
     '{"Status": "starting" or "ready" or "degraded"}': "not JSON: the three values",
     '{"Action": ..., ...}': "not JSON: a shape",
-    '{"Line", "Action", "Reply"}': "not JSON: names of members",
 }
 
 # Options of other programs.

@@ -192,6 +192,7 @@ TEST_CASE(
         REQUIRE(session["mirrored"] == 1);
     }
     const auto& earlier = stats["earlier_sessions"];
+    CHECK(earlier.size() == 6);
     CHECK(earlier["count"] == more);
     CHECK(earlier["selected"] == more);
     CHECK(earlier["mirrored"] == more);
