@@ -65,7 +65,8 @@ TEST_CASE("S1 a filter's value matches what its stars, question marks and backsl
     const std::string longer(200, 'x');
     CHECK(matches("*" + longer + "?", longer + longer + "y"));
     CHECK_FALSE(matches("*" + longer + "y", longer + longer));
-    // Patterns of more than 256 characters, whose first and last ones count as those of short ones do.
+    // Patterns of more than 256 characters, whose first and last ones count as those of short ones
+    // do.
     const std::string much = "a" + std::string(300, 'b') + "c";
     for (const char* end : {"", "*", "?"}) {
         const std::string more = *end == '?' ? "?" : "";
