@@ -8,7 +8,7 @@
 #include <cstring>
 
 #include "Vmirror_offload.h"
-#include "register_access.hpp"
+#include "driver/register_access.hpp"
 #include "verilated.h"
 
 namespace mirrornic::bench {

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "bare_offload.hpp"
-#include "mirror_device.hpp"
+#include "driver/mirror_device.hpp"
 #include "register_map.hpp"
 #include "workload.hpp"
 

@@ -13,10 +13,10 @@
 #include <vector>
 
 #include "bare_offload.hpp"
-#include "capture_file.hpp"
-#include "configuration.hpp"
-#include "data_plane.hpp"
-#include "mirror_device.hpp"
+#include "driver/mirror_device.hpp"
+#include "host/account/desired_tables.hpp"
+#include "host/configuration/configuration.hpp"
+#include "host/frames/capture_file.hpp"
 #include "workload.hpp"
 
 using namespace mirrornic;

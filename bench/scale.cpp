@@ -10,13 +10,13 @@
 #include <iostream>
 #include <memory>
 
-#include "../driver/mirror_device.hpp"
-#include "../host/configuration.hpp"
-#include "../host/device_plane.hpp"
-#include "../host/query.hpp"
-#include "../host/requests.hpp"
-#include "../host/sqlite_store.hpp"
-#include "../sim/register_model.hpp"
+#include "driver/mirror_device.hpp"
+#include "host/account/driver_device.hpp"
+#include "host/api/query_protocol.hpp"
+#include "host/configuration/configuration.hpp"
+#include "host/requests/request_service.hpp"
+#include "host/store/sqlite_store.hpp"
+#include "sim/models/register_model.hpp"
 
 using namespace mirrornic;
 
@@ -75,7 +75,7 @@ struct Host {
     }
 
     MirrorDevice device;
-    DevicePlane plane;
+    DriverDevice plane;
     SqliteStore store;
     std::optional<Requests> requests;
 };

@@ -9,8 +9,8 @@
 // The model's headers stand before SystemC's.
 #include "bare_offload.hpp"
 //
-#include "board.hpp"
-#include "capture_file.hpp"
+#include "host/frames/capture_file.hpp"
+#include "sim/board.hpp"
 #include "simulator.hpp"
 
 using namespace mirrornic;

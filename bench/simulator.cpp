@@ -7,9 +7,9 @@
 #include <map>
 #include <sstream>
 
-#include "capture_file.hpp"
-#include "json_text.hpp"
-#include "mirror_device.hpp"
+#include "driver/mirror_device.hpp"
+#include "host/base/json_text.hpp"
+#include "host/frames/capture_file.hpp"
 
 namespace mirrornic::bench {
 namespace {

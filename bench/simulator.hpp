@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "register_access.hpp"
+#include "driver/register_access.hpp"
 #include "workload.hpp"
 
 namespace mirrornic::bench {

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "tables.hpp"
+#include "driver/tables.hpp"
 
 namespace mirrornic::bench {
 

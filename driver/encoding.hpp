@@ -9,9 +9,9 @@
 #include <optional>
 #include <vector>
 
-#include "mirror_device.hpp"
+#include "driver/mirror_device.hpp"
+#include "driver/tables.hpp"
 #include "register_map.hpp"
-#include "tables.hpp"
 
 namespace mirrornic::encoding {
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "mirror_device.hpp"
+#include "driver/mirror_device.hpp"
 
 #include <algorithm>
 #include <array>
@@ -8,8 +8,8 @@
 #include <set>
 #include <utility>
 
-#include "encoding.hpp"
-#include "plan.hpp"
+#include "driver/encoding.hpp"
+#include "driver/plan.hpp"
 #include "register_map.hpp"
 
 namespace mirrornic {

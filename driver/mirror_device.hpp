@@ -12,8 +12,8 @@
 #include <string>
 #include <vector>
 
-#include "register_access.hpp"
-#include "tables.hpp"
+#include "driver/register_access.hpp"
+#include "driver/tables.hpp"
 
 namespace mirrornic {
 

@@ -12,9 +12,9 @@
 #include <utility>
 #include <vector>
 
-#include "encoding.hpp"
-#include "mirror_device.hpp"
-#include "tables.hpp"
+#include "driver/encoding.hpp"
+#include "driver/mirror_device.hpp"
+#include "driver/tables.hpp"
 
 namespace mirrornic {
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "tables.hpp"
+#include "driver/tables.hpp"
 
 #include <arpa/inet.h>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "board.hpp"
+#include "sim/board.hpp"
 
 #ifdef __SANITIZE_ADDRESS__
 #include <pthread.h>

@@ -9,8 +9,8 @@
 #include <memory>
 #include <string>
 
-#include "../driver/register_access.hpp"
-#include "offload.hpp"
+#include "driver/register_access.hpp"
+#include "sim/offload.hpp"
 
 namespace mirrornic {
 

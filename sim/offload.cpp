@@ -8,8 +8,8 @@
 #include <cstring>
 
 #include "memory_sizes.hpp"
-#include "offload.hpp"
 #include "register_map.hpp"
+#include "sim/offload.hpp"
 #if VM_COVERAGE
 #include <unistd.h>
 

@@ -17,8 +17,8 @@
 #include <systemc>
 #include <tlm>
 
-#include "ring.hpp"
-#include "transfer.hpp"
+#include "sim/ring.hpp"
+#include "sim/transfer.hpp"
 
 namespace mirrornic {
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "../host/access.hpp"
+#include "host/api/access.hpp"
 
 #include <openssl/evp.h>
 #include <openssl/hmac.h>

@@ -7,7 +7,7 @@
 #include <iostream>
 #include <iterator>
 
-#include "../host/query.hpp"
+#include "host/api/query_protocol.hpp"
 
 using namespace mirrornic;
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Captures are built byte by byte here, so that reader and writer are checked against the formats
 // (pcap and pcapng drafts of the IETF's opsawg group) and not against each other alone.
-#include "capture_file.hpp"
+#include "host/frames/capture_file.hpp"
 
 #include <fcntl.h>
 #include <sys/wait.h>

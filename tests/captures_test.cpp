@@ -2,8 +2,8 @@
 // Captures of real network stacks through the offload, judged by the reference model.
 #include <filesystem>
 
-#include "capture_file.hpp"
 #include "catch.hpp"
+#include "host/frames/capture_file.hpp"
 #include "rig.hpp"
 
 using namespace mirrornic;

@@ -13,9 +13,9 @@
 #include <memory>
 #include <sstream>
 
-#include "board.hpp"
-#include "mirror_device.hpp"
+#include "driver/mirror_device.hpp"
 #include "reference_tables.hpp"
+#include "sim/board.hpp"
 
 namespace mirrornic {
 namespace {

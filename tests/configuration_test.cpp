@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "../host/configuration.hpp"
+#include "host/configuration/configuration.hpp"
 
 #include <chrono>
 #include <filesystem>
 #include <fstream>
 
-#include "../host/data_plane.hpp"
 #include "catch.hpp"
 #include "folder.hpp"
+#include "host/account/desired_tables.hpp"
 
 using namespace mirrornic;
 using Catch::Matchers::Contains;

@@ -14,13 +14,13 @@
 
 #include <iostream>
 
-#include "../driver/mirror_device.hpp"
-#include "../host/configuration.hpp"
-#include "../host/device_plane.hpp"
-#include "../host/json_text.hpp"
-#include "../host/requests.hpp"
-#include "../host/sqlite_store.hpp"
-#include "../sim/register_file.hpp"
+#include "driver/mirror_device.hpp"
+#include "host/account/driver_device.hpp"
+#include "host/base/json_text.hpp"
+#include "host/configuration/configuration.hpp"
+#include "host/requests/request_service.hpp"
+#include "host/store/sqlite_store.hpp"
+#include "sim/models/register_file.hpp"
 #include "table_text.hpp"
 
 using namespace mirrornic;
@@ -67,8 +67,8 @@ struct CrashingStore : Store {
     Fuse& fuse;
 };
 
-struct CrashingPlane : DataPlane {
-    CrashingPlane(DataPlane& a_plane, Fuse& the_fuse) : plane(a_plane), fuse(the_fuse) {}
+struct CrashingPlane : Device {
+    CrashingPlane(Device& a_plane, Fuse& the_fuse) : plane(a_plane), fuse(the_fuse) {}
     TableSizes sizes() const override { return plane.sizes(); }
     Staged stage(const TableState& desired, const Touched* touched) override {
         fuse.step();
@@ -81,12 +81,12 @@ struct CrashingPlane : DataPlane {
         plane.commit(staged);
         fuse.step();
     }
-    DataPlane& plane;
+    Device& plane;
     Fuse& fuse;
 };
 
 /// Takes everything.
-struct NoPlane : DataPlane {
+struct NoPlane : Device {
     Staged stage(const TableState&, const Touched*) override { return nullptr; }
     void commit(const Staged&) override {}
 };
@@ -109,7 +109,7 @@ int serve(const std::string& state, const std::string& device_file, const std::s
     SqliteStore sqlite(state, SqliteStore::Access::read_write, owner);
     CrashingStore store(sqlite, fuse);
     MirrorDevice device(registers);
-    DevicePlane device_plane(device);
+    DriverDevice device_plane(device);
     CrashingPlane plane(device_plane, fuse);
     Account account = store.load();
     account.take_network(read_configuration({config}, false).account.network());
@@ -168,7 +168,7 @@ int look(const std::string& state, const std::string& device_file, const std::st
                                       .body.at(std::string("TrafficMirror") + what);
     }
     if (restart) {
-        DevicePlane plane(device);
+        DriverDevice plane(device);
         Requests requests(account, memory, plane);
         seen["After"] = look_at(file, device);
     }

@@ -5,9 +5,9 @@
 #include <memory>
 #include <set>
 
-#include "../sim/register_model.hpp"
 #include "catch.hpp"
 #include "register_map.hpp"
+#include "sim/models/register_model.hpp"
 
 namespace mirrornic {
 namespace {

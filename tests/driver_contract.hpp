@@ -9,8 +9,8 @@
 #include <string>
 #include <vector>
 
-#include "../driver/mirror_device.hpp"
-#include "../driver/register_access.hpp"
+#include "driver/mirror_device.hpp"
+#include "driver/register_access.hpp"
 #include "table_text.hpp"
 
 namespace mirrornic {

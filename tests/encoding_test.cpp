@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "../driver/encoding.hpp"
+#include "driver/encoding.hpp"
 
 #include <algorithm>
 

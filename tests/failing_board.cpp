@@ -4,7 +4,7 @@
 // nothing of this is in what is shipped.
 #include <csignal>
 
-#include "board.hpp"
+#include "sim/board.hpp"
 
 namespace {
 

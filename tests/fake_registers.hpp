@@ -7,8 +7,8 @@
 #include <map>
 #include <set>
 
-#include "../driver/mirror_device.hpp"
-#include "../sim/register_model.hpp"
+#include "driver/mirror_device.hpp"
+#include "sim/models/register_model.hpp"
 
 namespace mirrornic {
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "../host/filter_values.hpp"
+#include "host/ec2/filter_values.hpp"
 
 #include <chrono>
 #include <random>

@@ -5,7 +5,7 @@
 #include <deque>
 #include <set>
 
-#include "reference_model.hpp"
+#include "sim/models/reference_model.hpp"
 #include "stage.hpp"
 
 using namespace mirrornic;

@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <cstdlib>
 
-#include "../host/access.hpp"
+#include "host/api/access.hpp"
 
 using namespace mirrornic;
 

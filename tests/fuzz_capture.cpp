@@ -8,7 +8,7 @@
 #include <cstdlib>
 #include <vector>
 
-#include "../sim/capture_file.hpp"
+#include "host/frames/capture_file.hpp"
 
 using namespace mirrornic;
 

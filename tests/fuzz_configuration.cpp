@@ -4,8 +4,8 @@
 #include <cstdint>
 #include <cstdlib>
 
-#include "../host/configuration.hpp"
-#include "../host/data_plane.hpp"
+#include "host/account/desired_tables.hpp"
+#include "host/configuration/configuration.hpp"
 
 using namespace mirrornic;
 

@@ -8,7 +8,7 @@
 #include <cstdlib>
 #include <pugixml.hpp>
 
-#include "../host/query.hpp"
+#include "host/api/query_protocol.hpp"
 
 using namespace mirrornic;
 

@@ -6,9 +6,9 @@
 #include <cstdint>
 #include <cstdlib>
 
-#include "../host/configuration.hpp"
-#include "../host/request_file.hpp"
 #include "holes.hpp"
+#include "host/configuration/configuration.hpp"
+#include "host/requests/request_script.hpp"
 #include "table_text.hpp"
 
 using namespace mirrornic;
@@ -19,7 +19,7 @@ void require(bool holds) {
     if (!holds) std::abort();
 }
 
-struct Plane : DataPlane {
+struct Plane : Device {
     Staged stage(const TableState& desired, const Touched*) override {
         return std::make_shared<const TableState>(desired);
     }

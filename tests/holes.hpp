@@ -5,7 +5,7 @@
 #include <string>
 #include <utility>
 
-#include "../host/model.hpp"
+#include "host/account/account.hpp"
 
 namespace mirrornic::test {
 

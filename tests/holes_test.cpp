@@ -8,11 +8,11 @@
 #include <random>
 #include <set>
 
-#include "../host/handlers.hpp"
-#include "../host/requests.hpp"
-#include "../host/sqlite_store.hpp"
 #include "catch.hpp"
 #include "folder.hpp"
+#include "host/requests/perform_actions.hpp"
+#include "host/requests/request_service.hpp"
+#include "host/store/sqlite_store.hpp"
 #include "table_text.hpp"
 
 using namespace mirrornic;
@@ -66,7 +66,7 @@ Json text_of(const Account& account) {
 }
 
 /// A small device that fails when it may, and checks what it is told of a change.
-struct Plane : DataPlane {
+struct Plane : Device {
     struct Next {
         TableState tables;
         bool whole;

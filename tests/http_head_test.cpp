@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Heads and chunked bodies, apart from sockets: wherever they are cut on their way, the same comes
 // of them. tests/raw_requests_test.py has a table of what that is.
-#include "http_head.hpp"
+#include "host/http/http_head.hpp"
 
 #include <random>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // HttpServer over real sockets: replies, replies in pieces, stop, listeners, places.
-#include "http_server.hpp"
+#include "host/http/http_server.hpp"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -15,8 +15,8 @@
 #include <list>
 #include <thread>
 
-#include "api.hpp"
 #include "catch.hpp"
+#include "host/api/ec2_server.hpp"
 
 using namespace mirrornic;
 using namespace std::chrono_literals;

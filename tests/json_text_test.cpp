@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "../host/json_text.hpp"
+#include "host/base/json_text.hpp"
 
 #include "catch.hpp"
 

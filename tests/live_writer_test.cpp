@@ -15,9 +15,9 @@
 #include <random>
 #include <thread>
 
-#include "capture_file.hpp"
 #include "catch.hpp"
 #include "folder.hpp"
+#include "host/frames/capture_file.hpp"
 
 using namespace mirrornic;
 using Catch::Matchers::Contains;

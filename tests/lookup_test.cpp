@@ -11,7 +11,7 @@
 #include <set>
 #include <string>
 
-#include "reference_model.hpp"
+#include "sim/models/reference_model.hpp"
 #include "stage.hpp"
 
 using namespace mirrornic;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "../driver/mapped_registers.hpp"
+#include "driver/access/mapped_registers.hpp"
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -17,8 +17,8 @@
 #include <utility>
 #include <vector>
 
-#include "../driver/mirror_device.hpp"
 #include "catch.hpp"
+#include "driver/mirror_device.hpp"
 #include "driver_contract.hpp"
 #include "folder.hpp"
 #include "register_map.hpp"

@@ -6,8 +6,8 @@
 #include <algorithm>
 #include <string>
 
-#include "board.hpp"
 #include "register_map.hpp"
+#include "sim/board.hpp"
 
 namespace mirrornic {
 namespace {

@@ -263,7 +263,7 @@ class Members(unittest.TestCase):
 
     def test_earlier_sessions(self):
         """The sum of the sessions that are no longer remembered by their ids is read where as many can be had."""
-        source = (ROOT / "tests/traffic_test.cpp").read_text()
+        source = (ROOT / "tests/simulated_traffic_test.cpp").read_text()
         read = set(re.findall(r'CHECK\(earlier\["(\w+)"\] ==', source))
         self.assertEqual(read, documented("docs/command.md", "Statistics")["earlier_sessions"])
 
@@ -467,12 +467,12 @@ class Members(unittest.TestCase):
         _, text = rows("docs/api.md", "Health, counters, log", "path")[0]
         self.assertEqual(words(text), {'{"Status": "starting" or "ready" or "degraded"}', '"Causes"'})
         causes = {row[0].strip("`") for row in rows("docs/api.md", "Health, counters, log", "cause")}
-        source = (ROOT / "host/health.hpp").read_text()
+        source = (ROOT / "host/api/health.hpp").read_text()
         names = re.search(r"names\[causes\] = \{([^}]*)\}", source)[1]
         self.assertEqual(causes, set(re.findall(r'"(\w+)"', names)))
         tests = "".join((ROOT / f"tests/{name}_test.py").read_text() for name in ("health", "input"))
         read = {cause for cause in causes if re.search(rf'"degraded", \[[^\]]*"{cause}"', tests)}
-        held = {cause for cause in causes if any(f"Cause::{cause}" in file.read_text() for file in ROOT.glob("host/*.cpp"))}
+        held = {cause for cause in causes if any(f"Cause::{cause}" in file.read_text() for file in ROOT.glob("host/**/*.cpp"))}
         self.assertEqual(read | {"log"}, held)
         self.assertEqual(causes - held, {"port"})  # of live ports, which no device has
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "../host/metrics.hpp"
+#include "host/api/metrics.hpp"
 
 #include <cmath>
 #include <ctime>

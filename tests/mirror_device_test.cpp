@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "../driver/mirror_device.hpp"
+#include "driver/mirror_device.hpp"
 
 #include <algorithm>
 #include <cstdlib>
 #include <numeric>
 #include <set>
 
-#include "../driver/encoding.hpp"
 #include "catch.hpp"
+#include "driver/encoding.hpp"
 #include "driver_contract.hpp"
 #include "fake_registers.hpp"
 #include "register_map.hpp"

@@ -4,8 +4,8 @@
 The faults of a file are written into one copy of it, beside the original text, and the environment variable MUTANT chooses
 one when a test runs: the file is compiled once, and linked once into each test of its unit. A fault is a comparison, a
 logical or an arithmetic operator that is another, a number that is one more, a condition that is the opposite, a return of
-the opposite, or a statement that is gone. A seed draws which of them are tried. The draw goes by a fault's text: a line
-that is added elsewhere in the file changes none of those that are drawn.
+the opposite, or a statement that is gone. A seed draws which of them are tried. The draw goes by a fault's text and the
+file's name: a line that is added elsewhere in the file, or another folder, changes none of those that are drawn.
 """
 import collections
 import hashlib
@@ -22,42 +22,42 @@ from pathlib import Path
 # shards and standard_output, which are the command, and sim's board and offload, which are around the verilated circuit.
 UNITS = {
     "driver/encoding.cpp": ["encoding_test", "mirror_device_test", "register_file_test"],
-    "driver/file_lock.cpp": ["mapped_registers_test"],
-    "driver/mapped_registers.cpp": ["mapped_registers_test"],
+    "driver/access/file_lock.cpp": ["mapped_registers_test"],
+    "driver/access/mapped_registers.cpp": ["mapped_registers_test"],
     "driver/mirror_device.cpp": ["mirror_device_test"],
     "driver/plan.cpp": ["mirror_device_test"],
     "driver/tables.cpp": ["tables_test", "configuration_test"],
-    "host/access.cpp": ["access_test"],
-    "host/account_check.cpp": ["configuration_test", "requests_test", "sqlite_store_test"],
-    "host/actions.cpp": ["requests_test"],
-    "host/api.cpp": ["api_test"],
-    "host/configuration.cpp": ["configuration_test"],
-    "host/data_plane.cpp": ["configuration_test", "requests_test", "holes_test"],
-    "host/describe.cpp": ["requests_test", "filter_values_test"],
-    "host/description.cpp": ["configuration_test", "requests_test"],
-    "host/filter_values.cpp": ["filter_values_test"],
-    "host/handlers.cpp": ["requests_test"],
-    "host/http_head.cpp": ["http_head_test", "http_server_test", "api_test"],
-    "host/http_server.cpp": ["http_server_test", "api_test"],
-    "host/json_text.cpp": ["json_text_test", "request_file_test", "configuration_test", "requests_test"],
-    "host/metrics.cpp": ["metrics_test"],
-    "host/model.cpp": ["model_test", "requests_test"],
-    "host/named_files.cpp": ["named_files_test"],
-    "host/network.cpp": ["requests_test", "configuration_test"],
-    "host/query.cpp": ["query_test"],
-    "host/replies.cpp": ["query_test", "requests_test"],
-    "host/request_error.cpp": ["query_test", "requests_test"],
-    "host/request_file.cpp": ["request_file_test"],
-    "host/requests.cpp": ["requests_test"],
-    "host/sqlite_store.cpp": ["sqlite_store_test"],
-    "host/traffic.cpp": ["traffic_test"],
-    "sim/capture_file.cpp": ["capture_file_test"],
-    "sim/live_writer.cpp": ["live_writer_test"],
-    "sim/output_file.cpp": ["capture_file_test", "live_writer_test"],
-    "sim/output_sink.cpp": ["capture_file_test", "live_writer_test"],
-    "sim/reference_model.cpp": ["reference_model_test"],
-    "sim/register_file.cpp": ["register_file_test"],
-    "sim/register_model.cpp": ["mirror_device_test"],
+    "host/api/access.cpp": ["access_test"],
+    "host/ec2/account_check.cpp": ["configuration_test", "request_service_test", "sqlite_store_test"],
+    "host/ec2/action_table.cpp": ["request_service_test"],
+    "host/api/ec2_server.cpp": ["ec2_server_test"],
+    "host/configuration/configuration.cpp": ["configuration_test"],
+    "host/account/desired_tables.cpp": ["configuration_test", "request_service_test", "holes_test"],
+    "host/requests/describe_actions.cpp": ["request_service_test"],
+    "host/configuration/configuration_report.cpp": ["configuration_test", "request_service_test"],
+    "host/ec2/filter_values.cpp": ["filter_values_test"],
+    "host/requests/perform_actions.cpp": ["request_service_test"],
+    "host/http/http_head.cpp": ["http_head_test", "http_server_test", "ec2_server_test"],
+    "host/http/http_server.cpp": ["http_server_test", "ec2_server_test"],
+    "host/base/json_text.cpp": ["json_text_test", "request_script_test", "configuration_test", "request_service_test"],
+    "host/api/metrics.cpp": ["metrics_test"],
+    "host/account/account.cpp": ["account_test", "request_service_test"],
+    "host/base/named_files.cpp": ["named_files_test"],
+    "host/account/network.cpp": ["request_service_test", "configuration_test"],
+    "host/api/query_protocol.cpp": ["query_protocol_test"],
+    "host/ec2/replies.cpp": ["query_protocol_test", "request_service_test"],
+    "host/ec2/request_error.cpp": ["query_protocol_test", "request_service_test"],
+    "host/requests/request_script.cpp": ["request_script_test"],
+    "host/requests/request_service.cpp": ["request_service_test"],
+    "host/store/sqlite_store.cpp": ["sqlite_store_test"],
+    "host/command/simulated_traffic.cpp": ["simulated_traffic_test"],
+    "host/frames/capture_file.cpp": ["capture_file_test"],
+    "host/frames/live_writer.cpp": ["live_writer_test"],
+    "host/frames/output_file.cpp": ["capture_file_test", "live_writer_test"],
+    "host/frames/output_sink.cpp": ["capture_file_test", "live_writer_test"],
+    "sim/models/reference_model.cpp": ["reference_model_test"],
+    "sim/models/register_file.cpp": ["register_file_test"],
+    "sim/models/register_model.cpp": ["mirror_device_test"],
 }
 OPERATORS = [
     (r" == ", (" != ",)), (r" != ", (" == ",)), (r" && ", (" || ",)), (r" \|\| ", (" && ",)),
@@ -198,7 +198,7 @@ def with_faults(lines, chosen):
 
 def cases_of(binary):
     """The cases of a test that are run by one process each: all, or one where the simulated board is in it."""
-    if binary.name != "traffic_test":
+    if binary.name != "simulated_traffic_test":
         return [[]]
     names = subprocess.run([binary, "--list-test-names-only"], capture_output=True, text=True, check=False,
                            env={**os.environ, "SYSTEMC_DISABLE_COPYRIGHT_MESSAGE": "1"}).stdout.splitlines()
@@ -223,7 +223,7 @@ class File:
         alike = collections.Counter()
 
         def rank(fault):
-            text = f"{seed} {self.name} {fault.site.text} {fault.change}"
+            text = f"{seed} {self.path.name} {fault.site.text} {fault.change}"
             alike[text] += 1
             return hashlib.sha256(f"{text} {alike[text]}".encode()).digest()
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "named_files.hpp"
+#include "host/base/named_files.hpp"
 
 #include <fcntl.h>
 #include <sys/stat.h>

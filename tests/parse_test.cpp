@@ -4,7 +4,7 @@
 
 #include <deque>
 
-#include "reference_model.hpp"
+#include "sim/models/reference_model.hpp"
 #include "stage.hpp"
 
 using namespace mirrornic;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The reference model against frames built by hand, with golden copies typed out in bytes.
-#include "reference_model.hpp"
+#include "sim/models/reference_model.hpp"
 
 #include <algorithm>
 #include <cstdlib>

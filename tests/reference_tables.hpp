@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "../driver/tables.hpp"
-#include "reference_model.hpp"
+#include "driver/tables.hpp"
+#include "sim/models/reference_model.hpp"
 
 namespace mirrornic::test {
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "../sim/register_file.hpp"
+#include "sim/models/register_file.hpp"
 
 #include <fcntl.h>
 #include <sys/resource.h>
@@ -15,8 +15,8 @@
 #include <optional>
 #include <stdexcept>
 
-#include "../driver/mirror_device.hpp"
 #include "catch.hpp"
+#include "driver/mirror_device.hpp"
 #include "driver_contract.hpp"
 #include "folder.hpp"
 #include "register_map.hpp"

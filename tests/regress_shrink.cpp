@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "capture_file.hpp"
+#include "host/frames/capture_file.hpp"
 #include "regress_case.hpp"
 
 namespace mirrornic::test {

@@ -17,10 +17,10 @@
 #include <string>
 #include <vector>
 
-#include "board.hpp"
-#include "mirror_device.hpp"
-#include "reference_model.hpp"
+#include "driver/mirror_device.hpp"
 #include "reference_tables.hpp"
+#include "sim/board.hpp"
+#include "sim/models/reference_model.hpp"
 
 namespace mirrornic::test {
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The driver's contract over the verilated offload, as it holds over the fake and over a mapped
 // file.
-#include "board.hpp"
 #include "catch.hpp"
 #include "driver_contract.hpp"
 #include "register_map.hpp"
+#include "sim/board.hpp"
 
 using namespace mirrornic;
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The state file: what comes back, whose it is, and what is left of it when the disk is full or the
 // power goes.
-#include "../host/sqlite_store.hpp"
+#include "host/store/sqlite_store.hpp"
 
 #include <fcntl.h>
 #include <sqlite3.h>
@@ -23,9 +23,9 @@
 #include <set>
 #include <sstream>
 
-#include "../host/json_text.hpp"
 #include "catch.hpp"
 #include "folder.hpp"
+#include "host/base/json_text.hpp"
 
 using namespace mirrornic;
 using Catch::Matchers::Contains;

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "../driver/mirror_device.hpp"
+#include "driver/mirror_device.hpp"
 
 namespace mirrornic {
 

@@ -1,0 +1,92 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The rooms of the C++: who includes whom.
+
+A room is a folder with a subject. A file includes headers of its own room and of the rooms that stand before it in ROOMS;
+what it includes is written from the root, so that the room can be read off the line.
+"""
+import os
+import re
+import subprocess
+import sys
+import unittest
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+# Each room, and the rooms that it may include; in an order in which none includes a later one.
+ROOMS = {
+    "driver": [],
+    "driver/access": ["driver"],
+    "sim": ["driver"],
+    "sim/models": ["driver", "driver/access"],
+    "host/base": [],
+    "host/frames": ["host/base"],
+    "host/account": ["driver", "host/base"],
+    "host/ec2": ["host/account", "host/base"],
+    "host/requests": ["driver", "host/account", "host/ec2", "host/base"],
+    "host/configuration": ["driver", "host/account", "host/ec2", "host/base"],
+    "host/store": ["driver/access", "host/account", "host/ec2", "host/base"],
+    "host/http": ["host/base"],
+    "host/api": ["driver", "host/base", "host/frames", "host/account", "host/ec2", "host/requests", "host/http"],
+    "host/command": ["driver", "driver/access", "sim", "sim/models", "host/base", "host/frames", "host/account", "host/ec2",
+                     "host/requests", "host/configuration", "host/store", "host/http", "host/api"],
+}
+MOST_FILES = 12
+GENERATED = {"register_map.hpp", "memory_sizes.hpp"}
+
+
+def room_of(path):
+    return str(Path(path).parent)
+
+
+def wrong(path, text):
+    """The includes of a file that it may not have, each with the reason."""
+    found = []
+    for included in re.findall(r'^#include "([^"]+\.hpp)"', text, re.MULTILINE):
+        if included in GENERATED:
+            continue
+        room = room_of(included)
+        if room not in ROOMS:
+            found.append(f"{path} includes {included}, which is not written from the root")
+        elif room != room_of(path) and room not in ROOMS[room_of(path)]:
+            found.append(f"{path} includes {included}: {room} is not below {room_of(path)}")
+    return found
+
+
+class Rooms(unittest.TestCase):
+    def files(self):
+        names = subprocess.run(["git", "ls-files", "-co", "--exclude-standard", "driver", "sim", "host"], cwd=ROOT, check=True,
+                               capture_output=True, text=True).stdout.split()
+        files = [name for name in names if name.endswith((".hpp", ".cpp"))]
+        self.assertGreater(len(files), 60)
+        return files
+
+    def test_no_arrow_runs_up(self):
+        for i, (room, below) in enumerate(ROOMS.items()):
+            self.assertLessEqual(set(below), set(list(ROOMS)[:i]), room)
+
+    def test_each_include_is_of_a_room_below(self):
+        self.assertEqual([], [line for name in self.files() for line in wrong(name, (ROOT / name).read_text())])
+
+    def test_each_file_is_in_a_room_and_no_room_is_too_full(self):
+        rooms = [room_of(name) for name in self.files()]
+        self.assertEqual(set(rooms), set(ROOMS))
+        for room in ROOMS:
+            self.assertLessEqual(rooms.count(room), MOST_FILES, room)
+
+    def test_the_reference_model_includes_nothing_of_ours(self):
+        for name in ("sim/models/reference_model.hpp", "sim/models/reference_model.cpp"):
+            included = set(re.findall(r'#include "([^"]+)"', (ROOT / name).read_text()))
+            self.assertLessEqual(included, {"sim/models/reference_model.hpp"}, name)
+
+    def test_what_is_wrong_is_found(self):
+        self.assertEqual(1, len(wrong("driver/plan.cpp", '#include "host/base/json_text.hpp"\n')))
+        self.assertEqual(1, len(wrong("host/ec2/replies.cpp", '#include "host/requests/request_service.hpp"\n')))
+        self.assertEqual(1, len(wrong("sim/board.cpp", '#include "offload.hpp"\n')))
+        self.assertEqual([], wrong("host/ec2/replies.cpp", '#include "host/base/json_text.hpp"\n#include "host/ec2/replies.hpp"\n'))
+
+
+if __name__ == "__main__":
+    sys.dont_write_bytecode = True
+    os.chdir(ROOT)
+    unittest.main()
