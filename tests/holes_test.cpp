@@ -374,7 +374,7 @@ struct World {
         if (what < 12)
             replace();
         else if (what < 18)
-            plane.renew(), requests->data_plane_is_new();
+            plane.renew(), requests->device_is_new();
         else if (what < 23)
             requests->tend();
         else if (what < 25)

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "host/requests/request_service.hpp"
+
 #include <set>
 
 #include "catch.hpp"
 #include "driver/mirror_device.hpp"
 #include "host/configuration/configuration.hpp"
-#include "host/requests/request_service.hpp"
 
 using namespace mirrornic;
 using Catch::Matchers::Contains;
@@ -2173,7 +2174,7 @@ TEST_CASE("S8 a change is planned by what it touches, and from all where the dev
     b.requests.replace_network(interfaces().network());
     check_whole(1);
     check_small(3);
-    b.requests.data_plane_is_new();
+    b.requests.device_is_new();
     check_whole(1);
     check_small(4);
     // A failure that is over at once, and one that is not.
@@ -2255,10 +2256,10 @@ TEST_CASE("H1 trouble with the device is told from the failure until a later try
     }
     SECTION("of a new device") {
         b.plane.before_commit = fails("commit");
-        b.requests.data_plane_is_new();
+        b.requests.device_is_new();
         CHECK(trouble() == "commit");
         b.plane.before_commit = works;
-        b.requests.data_plane_is_new();
+        b.requests.device_is_new();
         CHECK(trouble() == "none");
     }
     SECTION("and a full table is none") {

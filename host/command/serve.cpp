@@ -307,7 +307,7 @@ void Server::reopen() {
     mapped_device_.emplace(*registers_);
     device_ = &*mapped_device_;
     plane_->use(device_);
-    requests_->data_plane_is_new();
+    requests_->device_is_new();
 }
 
 /// Says once when descriptors run out and once when they are enough again. Called each second.

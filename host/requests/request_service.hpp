@@ -16,6 +16,7 @@
 
 #include "host/account/account.hpp"
 #include "host/account/desired_tables.hpp"
+#include "host/account/device.hpp"
 #include "host/account/store.hpp"
 #include "host/ec2/action_table.hpp"
 #include "host/ec2/request_error.hpp"
