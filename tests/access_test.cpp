@@ -340,7 +340,7 @@ TEST_CASE("S7 a request that botocore signed is let in: a session token") {
 
 // What botocore 1.43.11's ec2 client sent for create_traffic_mirror_filter(Description="cost: 5 € +
 // tax", ClientToken="t-1") with endpoint_url http://127.0.0.1:8080 and the same clock.
-TEST_CASE("S7 a request of botocore's ec2 client is let in as it came") {
+TEST_CASE("a request of botocore's ec2 client is let in as it came") {
     const HttpRequest request{
         "POST",
         "/",
@@ -363,7 +363,7 @@ TEST_CASE("S7 a request of botocore's ec2 client is let in as it came") {
     CHECK(outcome(request) == example_id);
 }
 
-TEST_CASE("S7 the Authorization header may be spaced and ordered otherwise") {
+TEST_CASE("the Authorization header may be spaced and ordered otherwise") {
     const auto with = [](const std::string& what, const std::string& by) {
         return outcome_of(nothing, [&](Signed& s) {
             auto& text = s.authorization();
@@ -937,7 +937,7 @@ TEST_CASE("S7 a request with a random byte changed is let in only if it still me
     CHECK(refused > 10000);
 }
 
-TEST_CASE("S7 a policy allows what a statement allows and no other denies") {
+TEST_CASE("a policy allows what a statement allows and no other denies") {
     const auto allows = [](const std::string& statements, const std::string& action) {
         return Credentials::parse("k", R"({"Credentials": [{"AccessKeyId": "A",
             "SecretAccessKey": "s", "Policy": )" +
@@ -1016,7 +1016,7 @@ TEST_CASE("S7 a policy allows what a statement allows and no other denies") {
     }
 }
 
-TEST_CASE("S7 a key has its own policy, and an unknown key none") {
+TEST_CASE("a key has its own policy, and an unknown key none") {
     const auto keys = Credentials::parse("k", R"({"Credentials": [
         {"AccessKeyId": "A", "SecretAccessKey": "s", "Policy": {"Id": "p", "Statement":
             {"Sid": "1", "Effect": "Allow", "Action": "ec2:Describe*", "Resource": ["*"]}}},
@@ -1028,7 +1028,7 @@ TEST_CASE("S7 a key has its own policy, and an unknown key none") {
     CHECK_FALSE(keys.allows("a", "DescribeTrafficMirrorSessions"));
 }
 
-TEST_CASE("S7 a policy is taken in the forms that AWS prints and documents") {
+TEST_CASE("a policy is taken in the forms that AWS prints and documents") {
     const auto allows = [](const std::string& policy, const std::string& action) {
         return Credentials::parse("k", R"({"Credentials": [{"AccessKeyId": "A",
             "SecretAccessKey": "s", "Policy": )" +
@@ -1061,7 +1061,7 @@ TEST_CASE("S7 a policy is taken in the forms that AWS prints and documents") {
     }
 }
 
-TEST_CASE("S7 a policy with what is not supported is refused with file and path") {
+TEST_CASE("a policy with what is not supported is refused with file and path") {
     const auto refusal = [](const std::string& policy) -> std::string {
         try {
             Credentials::parse("keys.json", R"({"Credentials": [{"AccessKeyId": "A",
@@ -1148,7 +1148,7 @@ TEST_CASE("S7 a policy with what is not supported is refused with file and path"
     }
 }
 
-TEST_CASE("S7 a credentials file that is not one is refused, and no secret is shown") {
+TEST_CASE("a credentials file that is not one is refused, and no secret is shown") {
     const std::string secret = "TOP-SECRET";
     const auto entry = [](const std::string& members) {
         return R"({"Credentials": [{"Policy": )" + policy("") + members + "}]}";
@@ -1206,7 +1206,7 @@ TEST_CASE("S7 a credentials file that is not one is refused, and no secret is sh
     CHECK_NOTHROW(Credentials::parse("keys.json", R"({"Credentials": []})"));
 }
 
-TEST_CASE("S7 a credentials file that others may use is refused") {
+TEST_CASE("a credentials file that others may use is refused") {
     const auto name = std::filesystem::temp_directory_path() /
                       ("mirrornic-keys-" + std::to_string(getpid()) + ".json");
     const struct Removed {

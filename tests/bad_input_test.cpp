@@ -392,7 +392,7 @@ TEST_CASE("I1 P14 P24 a malformed second beat that a copy reaches makes the fram
 }
 
 TEST_CASE(
-    "I2 an index beyond the table is no tap, and the one that no session uses accepts nothing") {
+    "I2 T1 an index beyond the table is no tap, and the one that no session uses accepts nothing") {
     Rig rig;
     rig.run([&] {
         rig.apply(simple_state(false));

@@ -119,7 +119,7 @@ class Command(unittest.TestCase):
         self.assertEqual(sum(s["mirrored_bytes"] for s in stats["sessions"]), sum(len(f) for _, f in mirror))
 
     def check_copies(self, mirror, forward, decisions, v6):
-        """P14 to P21: each copy holds the first bytes of its frame, in order, with the frame's time stamp."""
+        """P14 P15 P18 P19 P21: each copy holds the first bytes of its frame, in order, with the frame's time stamp."""
         header = 70 if v6 else 50
         mirrored = [(decision, frame) for decision, frame in zip(decisions, forward)
                     if decision["Outcome"] == "mirrored"]
@@ -169,7 +169,7 @@ class Command(unittest.TestCase):
             self.assertEqual({len(copy) for _, copy in mirror}, {70 + length})
 
     def test_captures(self):
-        """P14 P16 P17 P21 P23 I5 every recorded capture comes out mirrored, over IPv4 and IPv6, at every pace."""
+        """P14 P15 P18 P19 P21 P23 I5 every recorded capture comes out mirrored, over IPv4 and IPv6, at every pace."""
         for capture in CAPTURES:
             for v6 in (False, True):
                 for pace in ("lossless", "line", "capture"):

@@ -92,7 +92,7 @@ TEST_CASE("S1 what the AWS CLI prints is read as it is") {
     CHECK_FALSE(account.sessions().find("tms-0d00000000000000a")->packet_length);
 }
 
-TEST_CASE("S1 the tables of a configuration hold what its sessions ask for") {
+TEST_CASE("S1 P8 P10 T1 the tables of a configuration hold what its sessions ask for") {
     const auto tables = table_state(read_configuration(listings()).account);
     REQUIRE(tables.sessions.size() == 4);
     REQUIRE(tables.interfaces.size() == 2);  // those with a session
@@ -123,7 +123,7 @@ TEST_CASE("S1 the tables of a configuration hold what its sessions ask for") {
     CHECK(tables.sessions.at("tms-0d00000000000000d").packet_length == 100);
 }
 
-TEST_CASE("S1 lists of several files are joined and objects with one id merge by member") {
+TEST_CASE("lists of several files are joined and objects with one id merge by member") {
     const auto account =
         parse_configuration(
             {{"a.json", small},
@@ -140,7 +140,7 @@ TEST_CASE("S1 lists of several files are joined and objects with one id merge by
     CHECK(eni.vpc_id == "vpc-1");
 }
 
-TEST_CASE("S1 a rule is one object wherever it is listed") {
+TEST_CASE("a rule is one object wherever it is listed") {
     const auto account = parse_configuration({{"filters.json", rule("")},
                                               {"rules.json", R"({"TrafficMirrorFilterRules": [
                  {"TrafficMirrorFilterRuleId": "tmfr-1", "RuleAction": "reject"},
@@ -154,7 +154,7 @@ TEST_CASE("S1 a rule is one object wherever it is listed") {
     CHECK(account.rules().find("tmfr-2")->direction == Direction::egress);
 }
 
-TEST_CASE("S1 members that are not used are ignored, whatever they hold") {
+TEST_CASE("members that are not used are ignored, whatever they hold") {
     CHECK(parse(R"({"ResponseMetadata": {"HTTPStatusCode": 200}, "NetworkInterfaces": [
         {"NetworkInterfaceId": "eni-1", "MacAddress": "00:00:00:00:00:00", "Status": null,
          "Colour": 7, "Attachment": {"Screws": "many"}}]})")
@@ -162,7 +162,7 @@ TEST_CASE("S1 members that are not used are ignored, whatever they hold") {
               .size() == 1);
 }
 
-TEST_CASE("S1 a member that is null is absent, at every level") {
+TEST_CASE("a member that is null is absent, at every level") {
     const auto configuration = parse_configuration(
         {{"a.json", small},
          {"b.json", R"({"NextToken": null, "Vpcs": null, "TrafficMirrorTargets": null,
@@ -216,7 +216,7 @@ TEST_CASE("P8 a configured filter lets Amazon DNS through when its list of servi
     }
 }
 
-TEST_CASE("S1 an element that is null is an error, in every list that is read") {
+TEST_CASE("an element that is null is an error, in every list that is read") {
     const std::string eni =
         R"({"NetworkInterfaceId": "eni-1", "MacAddress": "02:00:00:00:00:01", )";
     for (const auto& [text, where] : std::vector<std::pair<std::string, std::string>>{
@@ -251,7 +251,7 @@ TEST_CASE("S1 an element that is null is an error, in every list that is read") 
     }
 }
 
-TEST_CASE("S1 an id that a list has twice is an error that names both places") {
+TEST_CASE("an id that a list has twice is an error that names both places") {
     const std::string eni = R"({"NetworkInterfaceId": "eni-1", "MacAddress": "02:00:00:00:00:01"})";
     const std::string other =
         R"({"NetworkInterfaceId": "eni-2", "MacAddress": "02:00:00:00:00:02"})";
@@ -300,7 +300,7 @@ TEST_CASE("S1 an id that a list has twice is an error that names both places") {
     CHECK(both.account.interfaces().size() == 1);
 }
 
-TEST_CASE("S1 a number that no type holds is an error that says where it stands") {
+TEST_CASE("a number that no type holds is an error that says where it stands") {
     for (const auto& [text, words] : std::vector<std::pair<std::string, std::string>>{
              {R"({"NetworkInterfaces": [{"NetworkInterfaceId": "eni-1", "Mtu": 1e999}]})",
               "a.json: NetworkInterfaces[0].Mtu: the number \"1e999\" is too large"},
@@ -314,11 +314,11 @@ TEST_CASE("S1 a number that no type holds is an error that says where it stands"
     }
 }
 
-TEST_CASE("S1 an empty NextToken is none") {
+TEST_CASE("an empty NextToken is none") {
     CHECK(parse(R"({"NetworkInterfaces": [], "NextToken": ""})").warnings.empty());
 }
 
-TEST_CASE("S1 a file in UTF-16 or with a byte order mark reads as it does in UTF-8") {
+TEST_CASE("a file in UTF-16 or with a byte order mark reads as it does in UTF-8") {
     const test::Folder folder;
     const std::u16string text =
         uR"({"NetworkInterfaces": [{"NetworkInterfaceId": "eni-1", "MacAddress": "02:00:00:00:00:01",)"
@@ -412,7 +412,7 @@ TEST_CASE("S1 describe-instances and run-instances hold interfaces too") {
                       Contains("Reservations[0].Instances[0].NetworkInterfaces[0].MacAddress: 7"));
 }
 
-TEST_CASE("S1 the variable part of an id is letters and digits, as in AWS's own examples") {
+TEST_CASE("the variable part of an id is letters and digits, as in AWS's own examples") {
     const auto reached = [](const std::string& description, const std::string& target) {
         const auto account = parse_configuration({{"a.json", R"({"NetworkInterfaces": [
                     {"NetworkInterfaceId": "eni-0A1B2C3D4EXAMPLE", "MacAddress":
@@ -468,7 +468,7 @@ TEST_CASE("P14 a gateway load balancer endpoint's MTU is 8500, or the configured
     CHECK(cut(9216, R"("NetworkInterfaceId": "eni-2")") == 9216);  // any other target's is its own
 }
 
-TEST_CASE("S1 a wrong value is named with its file and path") {
+TEST_CASE("S1 S2 S4 a wrong value is named with its file and path") {
     const auto interface = [](const std::string& more) {
         return R"({"NetworkInterfaces": [
             {"NetworkInterfaceId": "eni-1", "MacAddress": "02:00:00:00:00:01"},
@@ -565,7 +565,7 @@ TEST_CASE("S1 a wrong value is named with its file and path") {
     }
 }
 
-TEST_CASE("S2 a configured rule has CIDRs of one IP version, and a number of its own") {
+TEST_CASE("S1 S2 a configured rule has CIDRs of one IP version, and a number of its own") {
     const auto listed = [](const std::string& second) {
         return R"({"TrafficMirrorFilterRules": [{"TrafficMirrorFilterRuleId": "tmfr-1",
             "TrafficMirrorFilterId": "tmf-1", "TrafficDirection": "egress", "RuleNumber": 1,
@@ -614,7 +614,7 @@ TEST_CASE("S3 quotas do not bind a configuration") {
                Contains("sessions of one interface: 5 of 3, more than the device holds"));
 }
 
-TEST_CASE("S4 everything that sessions name and nobody configured is in one message") {
+TEST_CASE("everything that sessions name and nobody configured is in one message") {
     const std::string sessions =
         session("tms-1", "eni-9", "tmt-1", 1) + "," + session("tms-2", "eni-1", "tmt-9", 1) + "," +
         session("tms-3", "eni-1", "tmt-8", 2) + "," + session("tms-4", "eni-1", "tmt-7", 3) + "," +
@@ -658,7 +658,7 @@ TEST_CASE("S4 everything that sessions name and nobody configured is in one mess
         CHECK(skipped.warnings[i] == "left out: " + lines[i]);
 }
 
-TEST_CASE("P17 a copy goes over IPv6 where source and target have no IPv4 in common") {
+TEST_CASE("P17 S4 a copy goes over IPv6 where source and target have no IPv4 in common") {
     const auto tables = [](const char* source, const char* target) {
         return table_state(
             parse_configuration({{"a.json", small},
@@ -704,7 +704,7 @@ TEST_CASE("P8 the resolver is the base of the VPC's primary CIDR plus two") {
               {"CidrBlock": "10.8.0.0/16"}, {"CidrBlock": "10.9.0.0/16"}]}]})") == "10.8.0.2");
 }
 
-TEST_CASE("S1 a MAC address of two interfaces and a file without a list are warned of") {
+TEST_CASE("a MAC address of two interfaces and a file without a list are warned of") {
     CHECK(parse_configuration({{"a.json", small},
                                {"b.json", R"({"NetworkInterfaces": [{"NetworkInterfaceId": "eni-9",
                                    "MacAddress": "02:00:00:00:00:01"}]})"}})
@@ -716,13 +716,13 @@ TEST_CASE("S1 a MAC address of two interfaces and a file without a list are warn
     CHECK_THAT(empty[0], Contains("a.json: holds none of NetworkInterfaces"));
 }
 
-TEST_CASE("S1 a file that cannot be read is named") {
+TEST_CASE("a file that cannot be read is named") {
     CHECK_THROWS_WITH(read_configuration({"/nowhere/eni.json"}),
                       "/nowhere/eni.json: No such file or directory");
     CHECK_THROWS_AS(read_configuration({"/"}), ConfigurationError);
 }
 
-TEST_CASE("S1 ten thousand interfaces are read in well under a second") {
+TEST_CASE("ten thousand interfaces are read in well under a second") {
     Json list = Json::array();
     for (int i = 0; i < 10000; ++i) {
         char mac[18];
@@ -741,7 +741,7 @@ TEST_CASE("S1 ten thousand interfaces are read in well under a second") {
     CHECK(std::chrono::steady_clock::now() - start < std::chrono::seconds(10));
 }
 
-TEST_CASE("P14 a description names the longest copy of each session, and what is tried first") {
+TEST_CASE("P12 P14 a description names the longest copy of each session, and what is tried first") {
     const auto account = read_configuration(listings()).account;
     const auto description = description_of(account, default_sizes);
     const auto& source = description["Interfaces"][0];
@@ -769,7 +769,7 @@ TEST_CASE("P14 a description names the longest copy of each session, and what is
     CHECK_THAT(text, Contains("sessions: 4 of 1024"));
 }
 
-TEST_CASE("S1 a description as text says of each object what it is and what uses it") {
+TEST_CASE("a description as text says of each object what it is and what uses it") {
     const auto account =
         parse(R"({"Vpcs": [{"VpcId": "vpc-1", "CidrBlock": "10.0.0.0/16"}],
         "NetworkInterfaces": [
@@ -833,7 +833,7 @@ Tables
     CHECK(description_of(account, sizes)["Fits"] == true);
 }
 
-TEST_CASE("S1 a file is read one element at a time: messages name the path, wherever they stop") {
+TEST_CASE("a file is read one element at a time: messages name the path, wherever they stop") {
     const auto message = [](const std::string& text) -> std::string {
         try {
             parse(text);
@@ -864,7 +864,7 @@ TEST_CASE("S1 a file is read one element at a time: messages name the path, wher
     CHECK(message(nested(65)) == "a.json: more than 64 levels of nesting");
 }
 
-TEST_CASE("S1 members that are only shown are kept as one text, the later file's first") {
+TEST_CASE("members that are only shown are kept as one text, the later file's first") {
     const std::string name = R"("NetworkInterfaceId": "eni-1", "MacAddress": "02:00:00:00:00:01")";
     const auto account =
         parse_configuration(
@@ -876,6 +876,6 @@ TEST_CASE("S1 members that are only shown are kept as one text, the later file's
     CHECK(Json::parse(interface.shown) == Json{{"Groups", Json::array()}, {"Status", "in-use"}});
 }
 
-TEST_CASE("S1 an interface with id, MAC, address and VPC takes few bytes") {
+TEST_CASE("an interface with id, MAC, address and VPC takes few bytes") {
     CHECK(sizeof(NetworkInterface) <= 352);
 }

@@ -63,7 +63,7 @@ class Slow(Folder):
         return count
 
     def test_slow_headers(self):
-        """C17 600 connections with slow headers from one address lock out neither another address, nor who has
+        """600 connections with slow headers from one address lock out neither another address, nor who has
         completed a request, nor a quick one from the same address."""
         served = self.serve()
         finished = []
@@ -90,7 +90,7 @@ class Slow(Folder):
         served.stop()
 
     def test_slow_further_requests(self):
-        """C17 connections that complete one request and then are slow do not lock others out either."""
+        """Connections that complete one request and then are slow do not lock others out either."""
         served = self.serve()
         for i in range(300):
             connection = self.connect(served)
@@ -100,7 +100,7 @@ class Slow(Folder):
             self.assertLess(self.ask(self.connect(served)), 2)
 
     def test_descriptors(self):
-        """C17 where descriptors run out, idle connections make room, the longest waiting first: each new client is served
+        """Where descriptors run out, idle connections make room, the longest waiting first: each new client is served
         at once, the log says so once, the process keeps what it needs for a reload, does not spin, and is well again."""
         for limit in (24, 28, 40, 64):
             with self.subTest(limit=limit):
@@ -135,7 +135,7 @@ class Slow(Folder):
                 served.stop()
 
     def test_descriptors_with_slow_clients(self):
-        """C17 clients that never complete a request do not keep others out when descriptors run out."""
+        """Clients that never complete a request do not keep others out when descriptors run out."""
         served, slow = self.serve(launcher=["prlimit", "--nofile=40"]), []
         for _ in range(100):
             slow.append(self.connect(served))
@@ -150,7 +150,7 @@ class Slow(Folder):
             return b"".join(iter(lambda: connection.recv(65536), b"")).decode()
 
     def test_stop_with_stalled(self):
-        """A3 half a request and a reply that is not read do not hold up the stop, which answers what has come."""
+        """Half a request and a reply that is not read do not hold up the stop, which answers what has come."""
         served = self.serve()
         half, idle, body = (self.connect(served) for _ in range(3))
         half.sendall(GET)
@@ -200,7 +200,7 @@ class Tls(Folder):
                 return got
 
     def test_close_notify(self):
-        """A9 each end of a TLS connection is told by close_notify: of a reply, of a fault, and of a stop."""
+        """Each end of a TLS connection is told by close_notify: of a reply, of a fault, and of a stop."""
         certificate, key = service.make_certificate(self.folder)
         served = self.serve("--tls-cert", certificate, "--tls-key", key)
         context = self.context(certificate)
@@ -224,7 +224,7 @@ class Tls(Folder):
                 self.assertLess(time.monotonic() - start, 2)
 
     def test_ciphers(self):
-        """C17 TLS 1.2 and 1.3 alone, forward secrecy and authenticated encryption in both."""
+        """TLS 1.2 and 1.3 alone, forward secrecy and authenticated encryption in both."""
         certificate, key = self.rsa()
         served = self.serve("--tls-cert", certificate, "--tls-key", key)
 
@@ -245,7 +245,7 @@ class Tls(Folder):
             self.assertIsNone(handshake(version, "-cipher", "DEFAULT:@SECLEVEL=0"), version)
 
     def test_failed_handshakes(self):
-        """C16 what comes to a TLS port without being TLS is in the log, with what to do, and counted."""
+        """What comes to a TLS port without being TLS is in the log, with what to do, and counted."""
         certificate, key = service.make_certificate(self.folder)
         served = self.serve("--tls-cert", certificate, "--tls-key", key)
         for data in (GET + b"\r\n", b"\0" * 50):
@@ -261,7 +261,7 @@ class Tls(Folder):
         served.stop()
 
     def test_slow_handshakes(self):
-        """C17 connections that begin no handshake, or half of one, keep nobody out of TLS."""
+        """Connections that begin no handshake, or half of one, keep nobody out of TLS."""
         certificate, key = service.make_certificate(self.folder)
         served = self.serve("--tls-cert", certificate, "--tls-key", key)
         context, slow = self.context(certificate), []

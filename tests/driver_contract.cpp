@@ -634,7 +634,7 @@ void check_mirror_device(RegisterAccess& registers) {
         return counting.commits;
     };
     {
-        INFO("T1 a device fresh from reset holds nothing");
+        INFO("P25 a device fresh from reset holds nothing");
         MirrorDevice device(counting);
         REQUIRE(device.sizes().slots == map::sizes::slots);
         REQUIRE(device.sizes().rules_per_direction == map::sizes::rules);

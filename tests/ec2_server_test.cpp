@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "host/api/ec2_server.hpp"
+
 #include <regex>
 #include <set>
 
 #include "catch.hpp"
 #include "driver/mirror_device.hpp"
-#include "host/api/ec2_server.hpp"
 
 using namespace mirrornic;
 using Catch::Matchers::Contains;
@@ -144,7 +145,7 @@ std::string header(const HttpReply& reply, const std::string& name) {
 
 }  // namespace
 
-TEST_CASE("S7 until the device is open every request is Unavailable and /health says starting") {
+TEST_CASE("until the device is open every request is Unavailable and /health says starting") {
     Asked asked;
     for (const char* name : {"DescribeTrafficMirrorFilters", "CreateTrafficMirrorFilter"}) {
         const auto reply = asked.action(name);
@@ -164,7 +165,7 @@ TEST_CASE("S7 until the device is open every request is Unavailable and /health 
     CHECK_FALSE(asked.action("CreateTrafficMirrorFilter"));  // it waits in the queue
 }
 
-TEST_CASE("H1 metrics are served while the device is being opened, as far as they are there") {
+TEST_CASE("metrics are served while the device is being opened, as far as they are there") {
     Asked asked;
     for (const std::size_t listener : {0, 1}) {
         const auto reply = asked.ask("GET", "/metrics", "", listener);
@@ -228,7 +229,7 @@ TEST_CASE("S10 every reply has a request id of its own, which is a version 4 UUI
     CHECK(served.log.back()["id"] == id);
 }
 
-TEST_CASE("S10 what is refused before it is a request has the headers, a line and a count") {
+TEST_CASE("what is refused before it is a request has the headers, a line and a count") {
     Served served;
     for (const unsigned status : {431u, 503u, 0u}) {
         HttpReply reply;
@@ -252,7 +253,7 @@ TEST_CASE("S10 what is refused before it is a request has the headers, a line an
                Contains("mirrornic_request_duration_seconds_count{class=\"refused\"} 3\n"));
 }
 
-TEST_CASE("H1 metrics tell of connections, requests and what is stored") {
+TEST_CASE("metrics tell of connections, requests and what is stored") {
     Served served(5);
     served.perform(Asked::action_request("DescribeTrafficMirrorFilters"));
     served.perform(Asked::action_request("CreateTrafficMirrorFilter"));
@@ -289,7 +290,7 @@ TEST_CASE("H1 metrics tell of connections, requests and what is stored") {
         CHECK(count(degraded, std::string("\n") + line + "\n") == 1);
 }
 
-TEST_CASE("S7 a service without credentials is asked under localhost or a loopback address alone") {
+TEST_CASE("a service without credentials is asked under localhost or a loopback address alone") {
     Served served;
     const auto status = [&](const std::string& host) {
         return served.perform(Asked::request("GET", "/health", "", "", host)).status;
@@ -396,7 +397,7 @@ TEST_CASE("S9 a long listing comes in pieces and whole, and listings take turns"
     CHECK(served.queue.empty());
 }
 
-TEST_CASE("S9 a listing that is given up is broken off, not ended") {
+TEST_CASE("a listing that is given up is broken off, not ended") {
     Served served(6000);
     const auto sent = served.send(Asked::action_request("DescribeTrafficMirrorFilters"));
     served.queue.perform(served.requests);
@@ -415,7 +416,7 @@ TEST_CASE("S9 a listing that is given up is broken off, not ended") {
     CHECK_THROWS_WITH(reply.more(), Contains("broken off"));
 }
 
-TEST_CASE("S7 a listing that has not begun when its network goes is Unavailable") {
+TEST_CASE("a listing that has not begun when its network goes is Unavailable") {
     Served served(6000);
     const auto sent = served.send(Asked::action_request("DescribeTrafficMirrorFilters"));
     served.queue.perform(served.requests);

@@ -217,7 +217,8 @@ private:
 
 }  // namespace
 
-TEST_CASE("P14 P15 P16 P17 P18 P19 copies of every length are right to the byte, without a gap") {
+TEST_CASE(
+    "P14 P15 P16 P17 P18 P19 I3 copies of every length are right to the byte, without a gap") {
     for (const bool v6 : {false, true}) {
         StageRandom random;
         Encapsulator encapsulator;

@@ -63,7 +63,7 @@ void unused_of_session(Call call) {
 
 }  // namespace
 
-TEST_CASE("T4 what a table entry does not use is 0 in its words") {
+TEST_CASE("what a table entry does not use is 0 in its words") {
     auto of_session = encoding::encode(session());
     unused_of_session([&](std::uint32_t address) {
         CHECK(at(of_session, encoding::session_addresses(), address) == 0);
@@ -83,7 +83,7 @@ TEST_CASE("T4 what a table entry does not use is 0 in its words") {
           0);
 }
 
-TEST_CASE("T4 what a table entry does not use is not read from its words") {
+TEST_CASE("what a table entry does not use is not read from its words") {
     auto of_session = encoding::encode(session());
     unused_of_session([&](std::uint32_t address) {
         at(of_session, encoding::session_addresses(), address) = 0xffffffff;

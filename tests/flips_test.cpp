@@ -182,7 +182,7 @@ TEST_CASE(
     });
 }
 
-TEST_CASE("T4 P7 P6 a pass that is not IP is left out for that, whatever is faulty") {
+TEST_CASE("T4 P6 a pass that is not IP is left out for that, whatever is faulty") {
     Rig rig;
     rig.expect_no_copy();
     rig.run([&] {

@@ -220,7 +220,7 @@ class Health(unittest.TestCase):
         served.stop()
 
     def test_device_is_replaced(self):
-        """V2 a device whose file is deleted is gone; what stands in its place is opened and brought to the account's
+        """A device whose file is deleted is gone; what stands in its place is opened and brought to the account's
         state."""
         self.config.write_text(json.dumps({**network(), **objects()}))
         device = self.folder / "device"
@@ -255,7 +255,7 @@ class Health(unittest.TestCase):
         self.assertIn(b"process_", body)
 
     def test_all_ones(self):
-        """V2 a card that reads as all ones is not ready: changes are Unavailable, reads are served, and it is used
+        """A card that reads as all ones is not ready: changes are Unavailable, reads are served, and it is used
         again when it answers again."""
         device, served = self.card()
         self.assertEqual(self.health(served), (200, "ready", []))
@@ -269,7 +269,7 @@ class Health(unittest.TestCase):
         served.stop()
 
     def test_mapping_goes_away(self):
-        """V2 a mapped file that is cut ends neither the process (SIGBUS) nor its service; a whole one in its place
+        """A mapped file that is cut ends neither the process (SIGBUS) nor its service; a whole one in its place
         is opened."""
         device, served = self.card()
         os.truncate(device, 0)
@@ -300,7 +300,7 @@ class Health(unittest.TestCase):
         served.stop()
 
     def test_gone_at_the_start(self):
-        """V2 a card that reads as all ones at the start is exit status 3."""
+        """A card that reads as all ones at the start is exit status 3."""
         device = self.folder / "card"
         device.write_bytes(b"\xff" * BYTES)
         served = self.start("--device", f"file:{device}", ready=False)

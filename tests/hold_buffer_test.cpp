@@ -155,7 +155,7 @@ private:
 
 }  // namespace
 
-TEST_CASE("P22 beats enter until the buffer is exactly full, and leave in order") {
+TEST_CASE("P21 P22 beats enter until the buffer is exactly full, and leave in order") {
     HoldBuffer buffer;
     for (unsigned round = 0; round < 4; ++round) {  // from four places of the ring
         std::size_t beats = 0;

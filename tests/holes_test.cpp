@@ -465,7 +465,7 @@ struct World {
 }  // namespace
 
 TEST_CASE(
-    "H2 S4 S8 any requests over holes, networks that change and failures leave what a start "
+    "H2 S8 any requests over holes, networks that change and failures leave what a start "
     "makes") {
     const auto seed = seed_of_run();
     std::cout << "MIRRORNIC_SEED=" << seed << std::endl;

@@ -216,7 +216,7 @@ TEST_CASE("A head is what the grammar says, wherever it is cut on its way") {
         }
 }
 
-TEST_CASE("S7 Host and target are a host and a port, of the scheme that is spoken") {
+TEST_CASE("Host and target are a host and a port, of the scheme that is spoken") {
     const auto status = [](const std::string& host, const std::string& target, bool secure) {
         HttpRequest request;
         request.method = "GET";
@@ -268,7 +268,7 @@ TEST_CASE("A head that is there is told where it begins and ends, and what of HT
     }
 }
 
-TEST_CASE("S7 a body has one Content-Length, or is in chunks alone") {
+TEST_CASE("a body has one Content-Length, or is in chunks alone") {
     const auto status = [](const Headers& headers, unsigned minor = 1) {
         return status_of([&] { check_framing(with(headers), minor); });
     };
@@ -314,7 +314,7 @@ TEST_CASE("S7 a body has one Content-Length, or is in chunks alone") {
     CHECK(status({{"Transfer-Encoding", "chunked"}, {"Transfer-Encoding", "gzip"}}) == 400);
 }
 
-TEST_CASE("S7 of Expect 100-continue alone is known, and not with HTTP/1.0") {
+TEST_CASE("of Expect 100-continue alone is known, and not with HTTP/1.0") {
     const auto expected = [](const Headers& headers, unsigned minor = 1) -> std::string {
         bool waits = false;
         const unsigned status = status_of([&] { waits = expects_continue(with(headers), minor); });
@@ -338,7 +338,7 @@ TEST_CASE("S7 of Expect 100-continue alone is known, and not with HTTP/1.0") {
     CHECK(expected({{"Expect", "100-continue"}, {"Expect", "x"}}) == "417");
 }
 
-TEST_CASE("S7 a body that is coded is refused, with what is taken") {
+TEST_CASE("a body that is coded is refused, with what is taken") {
     const auto status = [](const Headers& headers) {
         return status_of([&] { check_coding(with(headers)); });
     };
@@ -357,7 +357,7 @@ TEST_CASE("S7 a body that is coded is refused, with what is taken") {
     }
 }
 
-TEST_CASE("S7 path, query and Host are taken from a target in each of its forms") {
+TEST_CASE("path, query and Host are taken from a target in each of its forms") {
     struct Case {
         const char* method;
         std::vector<std::string> hosts;

@@ -441,7 +441,7 @@ bool is_unavailable(const HttpReply& reply) {
 
 }  // namespace
 
-TEST_CASE("S7 a request that is dropped with its queue is Unavailable") {
+TEST_CASE("a request that is dropped with its queue is Unavailable") {
     Unserved unserved;
     unserved.health.open();
     unserved.ask("/");
@@ -455,7 +455,7 @@ TEST_CASE("S7 a request that is dropped with its queue is Unavailable") {
     for (const auto& reply : unserved.replies) CHECK(is_unavailable(reply));
 }
 
-TEST_CASE("S7 a request whose API ends is Unavailable") {
+TEST_CASE("a request whose API ends is Unavailable") {
     std::vector<HttpReply> replies;
     {
         Unserved unserved;

@@ -139,7 +139,7 @@ class Signed(Http):
                   "UnsupportedOperation")
 
     def test_values(self):
-        """S1 what is not a number, a boolean or valid text."""
+        """S1 S7 what is not a number, a boolean or valid text."""
         for part in ("DryRun=maybe", "DryRun=", "DryRun=1", "MaxResults=five", "MaxResults=5.0", "MaxResults=",
                      "MaxResults=%2B5", "MaxResults=99999999999999999999999", "VpcId.1=%ff", "VpcId.1=%00",
                      "VpcId.1=%ed%a0%80", "NextToken=%08", "MaxResults=+5"):

@@ -175,7 +175,7 @@ class Input(unittest.TestCase):
         served.stop()
 
     def test_stamps_of_rounds(self):
-        """C6 a round's time stamps follow those of the round before, and begin anew at the capture's own where the next
+        """A round's time stamps follow those of the round before, and begin anew at the capture's own where the next
         round would not fit into pcap's 32 bits of seconds."""
         capture = self.folder / "in.pcap"
         first, last = 1_000_000_000, 2_500_000_000
@@ -190,7 +190,7 @@ class Input(unittest.TestCase):
         self.assertEqual(stamps(self.out)[:20], expected)
 
     def test_stamp_that_does_not_fit(self):
-        """C6 a frame whose time stamp a pcap file cannot hold ends the traffic, with a message that names the frame, and
+        """A frame whose time stamp a pcap file cannot hold ends the traffic, with a message that names the frame, and
         not the service."""
         def block(kind, body):
             body += bytes(-len(body) % 4)

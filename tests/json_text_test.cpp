@@ -42,7 +42,7 @@ std::string nested(std::size_t levels) {
 
 }  // namespace
 
-TEST_CASE("S1 an object is handed on by its members, and lists by their elements, counted anew") {
+TEST_CASE("an object is handed on by its members, and lists by their elements, counted anew") {
     CHECK(handed_on(
               R"({"a": [1, {"b": [2]}, [3]], "c": {"d": [4, 5]}, "e": [], "f": ["x", null]})") ==
           "a begins\na[0] 1\na[1] {\"b\":[2]}\na[2] [3]\nc {\"d\":[4,5]}\ne begins\n"
@@ -52,7 +52,7 @@ TEST_CASE("S1 an object is handed on by its members, and lists by their elements
     CHECK(handed_on("true") == "whole true\n");
 }
 
-TEST_CASE("S1 a member that is there twice is named with its path, as a whole and in parts") {
+TEST_CASE("a member that is there twice is named with its path, as a whole and in parts") {
     const std::pair<const char*, const char*> cases[] = {
         {R"({"a": 1, "b": 2, "a": 3})", "member \"a\" appears twice"},
         {R"({"a": {"b": 1, "b": 2}})", "a: member \"b\" appears twice"},
@@ -71,7 +71,7 @@ TEST_CASE("S1 a member that is there twice is named with its path, as a whole an
         CHECK(why(R"({"a": {"a": {"a": 1}}, "b": [{"a": 1}, {"a": 1}]})", in_parts) == "");
 }
 
-TEST_CASE("S1 of levels there are 64 at most, as a whole and in parts") {
+TEST_CASE("of levels there are 64 at most, as a whole and in parts") {
     for (const bool in_parts : {false, true}) {
         CAPTURE(in_parts);
         CHECK(why(nested(64), in_parts) == "");
@@ -103,7 +103,7 @@ TEST_CASE("S7 a value in a message is cut before a character, when it is longer 
         }
 }
 
-TEST_CASE("S1 text is UTF-8 as it came, and U+FFFD stands for what is none") {
+TEST_CASE("text is UTF-8 as it came, and U+FFFD stands for what is none") {
     CHECK(to_text({{"a", "caf\xc3\xa9 \xf0\x9f\x98\x80"}}) ==
           "{\"a\":\"caf\xc3\xa9 \xf0\x9f\x98\x80\"}");
     CHECK(to_text("a\xff") == "\"a\xef\xbf\xbd\"");

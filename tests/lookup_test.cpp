@@ -869,7 +869,7 @@ TEST_CASE("T2 a commit of all but a filter changes all its tables between the sa
     }
 }
 
-TEST_CASE("I2 P13 a pass at no tap has no verdict, and takes the slot of none that has") {
+TEST_CASE("I2 a pass at no tap has no verdict, and takes the slot of none that has") {
     StageRandom random;
     Lookup lookup(random);
     fill(lookup);
@@ -1551,8 +1551,7 @@ void fill_all(StageRandom& random, Lookup& lookup) {
 
 }  // namespace
 
-TEST_CASE(
-    "T5 a fetch takes a cycle without a frame and gives the word, with frames all around it") {
+TEST_CASE("a fetch takes a cycle without a frame and gives the word, with frames all around it") {
     StageRandom random;
     Lookup lookup(random);
     fill_all(random, lookup);
@@ -1592,7 +1591,7 @@ TEST_CASE(
     CHECK(lookup.fetches() == 400);
 }
 
-TEST_CASE("P4 P7 P8 P11 P12 rules, services and resolvers of any bits decide in every slot") {
+TEST_CASE("P7 to P12 rules, services and resolvers of any bits decide in every slot") {
     StageRandom random;
     Lookup lookup(random);
     fill_all(random, lookup);

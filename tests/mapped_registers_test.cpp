@@ -115,7 +115,7 @@ TEST_CASE("addresses outside the register map do not reach memory") {
     REQUIRE(registers.read(map::end_address - 4) == 0);
 }
 
-TEST_CASE("V2 what is cut while it is mapped reads as all ones, and the process lives") {
+TEST_CASE("what is cut while it is mapped reads as all ones, and the process lives") {
     const Folder folder;
     const auto path = folder.file("bar", map::end_address);
     const auto other = folder.file("other", map::end_address);
@@ -170,7 +170,7 @@ TEST_CASE("a file that cannot be a device is refused with a reason") {
     REQUIRE_THROWS_AS(MirrorDevice(registers), UnknownDevice);
 }
 
-TEST_CASE("V2 a device more than can be mapped is refused, and nothing of it stays") {
+TEST_CASE("a device more than can be mapped is refused, and nothing of it stays") {
     const Folder folder;
     const auto entries = [](const char* list) {  // lines of a file, or files of a folder
         if (std::filesystem::is_directory(list))
@@ -310,7 +310,7 @@ TEST_CASE("a PCI function is found by its address, when its memory is enabled") 
     }
 }
 
-TEST_CASE("V2 the registers are in any BAR of a PCI function, from any line on") {
+TEST_CASE("the registers are in any BAR of a PCI function, from any line on") {
     const Folder folder;
     const auto devices = folder.path.string();
     // OpenNIC's user registers; a place in the midst of a page; the last one that fits.
@@ -354,7 +354,7 @@ TEST_CASE("V2 the registers are in any BAR of a PCI function, from any line on")
     }
 }
 
-TEST_CASE("V2 a place on a PCI function that cannot be is refused with what may be") {
+TEST_CASE("a place on a PCI function that cannot be is refused with what may be") {
     const Folder folder;
     folder.file("0000:03:00.0/resource2", 0x100000);
     const auto refused = [&](const std::string& text) -> std::string {

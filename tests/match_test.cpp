@@ -425,7 +425,7 @@ TEST_CASE(
     }
 }
 
-TEST_CASE("P7 P8 P10 P12 T2 T4 random slots, back to back") {
+TEST_CASE("P8 P10 P12 P14 T4 random slots, back to back") {
     StageRandom random;
     Chooser chooser;
     for (unsigned i = 0; i < 20000; ++i) {

@@ -376,7 +376,7 @@ TEST_CASE("P14 a session entry holds the packet length and the cut of the target
     REQUIRE(entry().mtu_cut == 9160);
 }
 
-TEST_CASE("P11 host bits of a block do not reach the device") {
+TEST_CASE("S2 host bits of a block do not reach the device") {
     FakeRegisters registers;
     MirrorDevice device(registers);
     TableState state = small_state();
@@ -519,7 +519,7 @@ TEST_CASE("S3 a full table is named before anything changes") {
     check_holds(registers.dump(), device, small_state());
 }
 
-TEST_CASE("T1 interfaces and filters that no session uses take no space") {
+TEST_CASE("T1 S3 interfaces and filters that no session uses take no space") {
     FakeRegisters registers(FakeRegisters::Sizes{2, 2, 8});
     MirrorDevice device(registers);
     TableState state = small_state();
@@ -532,7 +532,7 @@ TEST_CASE("T1 interfaces and filters that no session uses take no space") {
     check_holds(registers.dump(), device, state);
 }
 
-TEST_CASE("T2 with the filter table full, what can be atomic is done and the rest refused") {
+TEST_CASE("T2 S3 with the filter table full, what can be atomic is done and the rest refused") {
     FakeRegisters registers(FakeRegisters::Sizes{2, 2, 8});
     MirrorDevice device(registers);
     TableState state = small_state();
@@ -642,7 +642,7 @@ TEST_CASE("T5 a lost commit is an error, and the next change starts from what th
     REQUIRE(device.verify().empty());
 }
 
-TEST_CASE("T5 a staging write that vanishes without a trace is found by verify and repaired") {
+TEST_CASE("a staging write that vanishes without a trace is found by verify and repaired") {
     FakeRegisters registers;
     MirrorDevice device(registers);
     TableState state = small_state();
@@ -776,7 +776,7 @@ TEST_CASE(
     check_holds(registers.dump(), device, state);
 }
 
-TEST_CASE("T5 an error that an earlier program left does not stop the driver") {
+TEST_CASE("an error that an earlier program left does not stop the driver") {
     FakeRegisters registers;
     registers.write(map::magic::address(), 1);
     registers.write(map::session_index::address(), 0xffffffff);
@@ -830,7 +830,7 @@ TEST_CASE("a plan is worth nothing after another was committed") {
     REQUIRE(registers.dump().interfaces.empty());
 }
 
-TEST_CASE("T4 a plan from before an entry was written again can be committed") {
+TEST_CASE("a plan from before an entry was written again can be committed") {
     FakeRegisters registers;
     MirrorDevice device(registers);
     TableState state = small_state();
@@ -941,7 +941,7 @@ TEST_CASE("P23 a session entry is not used again before its copies have left") {
     REQUIRE(registers.early_reuses == 0);
 }
 
-TEST_CASE("P8 a resolver that changes is one commit of the interface word") {
+TEST_CASE("P9 T2 a resolver that changes is one commit of the interface word") {
     FakeRegisters registers;
     MirrorDevice device(registers);
     TableState state = small_state();
@@ -1139,7 +1139,7 @@ TEST_CASE(
     CHECK_THROWS_AS(lost.advance(100), DeviceError);
 }
 
-TEST_CASE("P25 a mirror reset that does not end is an error") {
+TEST_CASE("a mirror reset that does not end is an error") {
     FakeRegisters registers;
     MirrorDevice device(registers);
     device.reset_mirror();
@@ -1147,7 +1147,7 @@ TEST_CASE("P25 a mirror reset that does not end is an error") {
     REQUIRE_THROWS_AS(device.reset_mirror(), DeviceError);
 }
 
-TEST_CASE("T2 a session that moves to another interface is a new one there") {
+TEST_CASE("a session that moves to another interface is a new one there") {
     FakeRegisters registers;
     MirrorDevice device(registers);
     TableState state = small_state();
@@ -1177,7 +1177,7 @@ TEST_CASE("the placement names rules by their latest ids though no word changed"
     REQUIRE(tapped.slots.at(0).filter->ingress.at(0).id == "tmfr-new");
 }
 
-TEST_CASE("T2 a placement is known under its number before the commit that brings it is written") {
+TEST_CASE("a placement is known under its number before the commit that brings it is written") {
     const auto seed = GENERATE(from_range(seeds(5)));
     INFO("MIRRORNIC_SEED=" << seed);
     RandomStates random(seed);
@@ -1252,7 +1252,7 @@ TEST_CASE("T5 a commit that fails leaves the placement before in force, and its 
     REQUIRE(device.placement()->sequence == before->sequence + 3);
 }
 
-TEST_CASE("T2 a record's 16 bits mean the nearest commit") {
+TEST_CASE("a record's 16 bits mean the nearest commit") {
     const std::uint64_t near = 0x123458000;
     for (const int away : {0, 1, -1, 1000, -1000, 32767, -32768})
         REQUIRE(Placement::unwrap(std::uint16_t(near + std::uint64_t(away)), near) ==
@@ -1261,7 +1261,7 @@ TEST_CASE("T2 a record's 16 bits mean the nearest commit") {
     REQUIRE(Placement::unwrap(0xfffd, 0x20005) == 0x1fffd);
 }
 
-TEST_CASE("T4 a fault in an entry that the table does not have is an error each time it is seen") {
+TEST_CASE("a fault in an entry that the table does not have is an error each time it is seen") {
     FakeRegisters registers;
     MirrorDevice device(registers);
     device.apply(small_state());
@@ -1367,7 +1367,7 @@ TEST_CASE("T2 from any state to any other, each valid slot is always one of befo
     }
 }
 
-TEST_CASE("T5 whatever access fails in whatever change, the next change gets there") {
+TEST_CASE("T2 whatever access fails in whatever change, the next change gets there") {
     const auto seed = GENERATE(from_range(seeds(10)));
     INFO("MIRRORNIC_SEED=" << seed);
     RandomStates random(seed);
@@ -1457,7 +1457,7 @@ TEST_CASE("a restart tells filters of one content apart by the sessions that kee
               .filter_id == "tmf-b");
 }
 
-TEST_CASE("T2 a plan from what was touched writes what a plan from the whole state writes") {
+TEST_CASE("a plan from what was touched writes what a plan from the whole state writes") {
     /// Keeps the writes; a commit's status is the registers' own.
     struct Recorded : RegisterAccess {
         FakeRegisters registers;

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "host/api/query_protocol.hpp"
+
 #include <cstring>
 #include <pugixml.hpp>
 
 #include "catch.hpp"
-#include "host/api/query_protocol.hpp"
 
 using namespace mirrornic;
 using Catch::Matchers::Contains;
@@ -240,7 +241,7 @@ TEST_CASE("S7 what reads as no number or boolean is an InvalidParameterValue") {
     CHECK(code(query("DescribeTags", "Filter.1.Value.1=x")) == "MissingParameter");
 }
 
-TEST_CASE("S10 replies are those of EC2") {
+TEST_CASE("S1 S10 replies are those of EC2") {
     const Json rule = {{"TrafficMirrorFilterRuleId", "tmfr-1"},
                        {"TrafficMirrorFilterId", "tmf-1"},
                        {"TrafficDirection", "ingress"},
@@ -304,7 +305,7 @@ TEST_CASE("S10 replies are those of EC2") {
         CHECK(reply(action, Json::object()) == response(action, "<return>true</return>"));
 }
 
-TEST_CASE("S10 every action has a reply, and a reply holds nothing that is not written") {
+TEST_CASE("S1 every action has a reply, and a reply holds nothing that is not written") {
     for (const auto& action : actions()) {
         INFO(action.name);
         CHECK_NOTHROW(reply_members(action));
@@ -341,7 +342,7 @@ TEST_CASE("S9 a listing that is sent in pieces is the reply as a whole") {
         }
 }
 
-TEST_CASE("S10 every character survives the reply") {
+TEST_CASE("S1 every character survives the reply") {
     const std::string all =
         " a\tb\nc\r\nd\re <>&\"' ]]> caf\xc3\xa9 \xf0\x9f\x98\x80 \x7f &amp; %41 ";
     const auto description = [](const std::string& text) {

@@ -438,7 +438,7 @@ class Raw(unittest.TestCase):
             return Reader(connection).next()
 
     def test_reasons(self):
-        """C14 a refusal says what is wrong with the request, and what to do: no signature is asked for where none would help."""
+        """A refusal says what is wrong with the request, and what to do: no signature is asked for where none would help."""
         for data, status, words in (
                 (get(READ, host="Host: evil.example"), 401, ("Host is", "evil.example", "localhost")),
                 (get(READ, "Origin: http://evil.example"), 401, ("web page", "Origin")),
@@ -463,7 +463,7 @@ class Raw(unittest.TestCase):
                     self.assertEqual(headers["Accept-Encoding"], "identity")
 
     def test_refused_heads(self):
-        """C16 what is refused before it is a request is counted by its status, and has a line in the log with its id."""
+        """What is refused before it is a request is counted by its status, and has a line in the log with its id."""
         def counts():
             text = self.served.http("GET", "/metrics")[2].decode()
             of_refused = re.search(r'duration_seconds_count\{class="refused"\} (\d+)', text)
@@ -494,7 +494,7 @@ class Raw(unittest.TestCase):
         self.assertEqual(refused_then - refused, 3 * len(requests))
 
     def test_labels(self):
-        """C16 the labels of /metrics are from a closed set, whatever was asked for, and its text is UTF-8."""
+        """The labels of /metrics are from a closed set, whatever was asked for, and its text is UTF-8."""
         with self.connect() as connection:
             for i in range(50):
                 connection.sendall(get(f"host-{i}:80", method="CONNECT") + get(f"/path-{i}") +
@@ -512,7 +512,7 @@ class Raw(unittest.TestCase):
         self.assertFalse([name for name in actions if re.search("host|path|[0-9]", name)], actions)
 
     def test_log(self):
-        """C16 a line of the log is short and UTF-8, whatever a client sent."""
+        """A line of the log is short and UTF-8, whatever a client sent."""
         with self.connect() as connection:
             connection.sendall(get("/" + "x" * 15000) + post("Content-Length: 0", f"Sec-Fetch-Site: {'é' * 4000}") +
                                b"GET / HTTP/1.1\r\nHost: localhost\r\nSec-Fetch-Site: \xff\xfe\r\nConnection: close\r\n\r\n")

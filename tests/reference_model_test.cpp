@@ -786,7 +786,7 @@ TEST_CASE("P8 the VPC's resolver is Amazon DNS for the interface of that VPC alo
     CHECK(decided(device, query).outcome == Outcome::not_accepted);
 }
 
-TEST_CASE("P8 a fragment of Amazon DNS without ports is ordinary traffic") {
+TEST_CASE("P8 P9 a fragment of Amazon DNS without ports is ordinary traffic") {
     const Bytes later =
         ethernet({0x0800}) + ipv4_header(Udp, ipv4(169, 254, 169, 253), A4, 185) + udp(53, 5000);
     CHECK(decided(accept_all(), later).rule == 0u);
@@ -1372,7 +1372,7 @@ TEST_CASE("P19 the VNI takes 24 bits and every reserved bit is 0") {
     }
 }
 
-TEST_CASE("P14 P19 a session that no frame could satisfy is refused") {
+TEST_CASE("S1 S4 a session that no frame could satisfy is refused") {
     const auto broken = [](auto change) {
         Session target = session(accept_all());
         change(target);
@@ -1687,7 +1687,7 @@ TEST_CASE("P24 a copy that nothing cuts is complete with tlast, though that beat
     }
 }
 
-TEST_CASE("P24 of two marks that count, malformed is the cause") {
+TEST_CASE("P24 I1 of two marks that count, malformed is the cause") {
     Session target = session(accept_all());
     target.packet_length = 64;
     const Tables device = tables({target});

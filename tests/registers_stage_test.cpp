@@ -503,7 +503,7 @@ std::uint32_t write_random(StageRandom& random, Device& device, const Place& pla
 
 // ---- The bus ----
 
-TEST_CASE("T5 address before data, data before address and both together are one write each") {
+TEST_CASE("address before data, data before address and both together are one write each") {
     StageRandom random;
     Device device(random);
     const auto kept = kept_places();
@@ -529,7 +529,7 @@ TEST_CASE("T5 address before data, data before address and both together are one
     CHECK(device.written.size() == count);
 }
 
-TEST_CASE("T5 one write's data is never taken with another's address, however far it runs ahead") {
+TEST_CASE("one write's data is never taken with another's address, however far it runs ahead") {
     StageRandom random;
     for (const bool data_first : {true, false}) {
         Device device(random);
@@ -544,7 +544,7 @@ TEST_CASE("T5 one write's data is never taken with another's address, however fa
     }
 }
 
-TEST_CASE("T5 accesses back to back take their turns, reads beside writes") {
+TEST_CASE("accesses back to back take their turns, reads beside writes") {
     StageRandom random;
     Device device(random);
     for (std::uint32_t i = 0; i < 200; ++i) device.start_write(interface_resolver::address(), i);
@@ -575,7 +575,7 @@ TEST_CASE("T5 accesses back to back take their turns, reads beside writes") {
     }
 }
 
-TEST_CASE("T5 an answer waits for its ready, holds still, and does not stop the other direction") {
+TEST_CASE("an answer waits for its ready, holds still, and does not stop the other direction") {
     StageRandom random;
     Device device(random);
     device.start_write(interface_resolver::address(), 5, 15, {0, 0, 60});
@@ -606,7 +606,7 @@ TEST_CASE("T5 an answer waits for its ready, holds still, and does not stop the 
     CHECK(device.got[0].data == magic_value);
 }
 
-TEST_CASE("T5 random accesses with random gaps: every read sees the writes before it") {
+TEST_CASE("random accesses with random gaps: every read sees the writes before it") {
     StageRandom random;
     Device device(random);
     const auto kept = kept_places();
@@ -985,7 +985,7 @@ TEST_CASE("T5 a line without a writable register is refused, and so is padding t
     CHECK(device.resets + device.snapshots + device.clears == 0);
 }
 
-TEST_CASE("T5 a line that comes in parts, in any order, is what it is as a whole") {
+TEST_CASE("a line that comes in parts, in any order, is what it is as a whole") {
     StageRandom random;
     Device whole(random), parts(random);
     for (const Place& place : kept_places()) {
@@ -1043,7 +1043,7 @@ TEST_CASE("T5 an error of a line holds back the commit, and one read tells of it
     CHECK(device.tokens.back().staged[3].get(352, 24) == 0x123456);
 }
 
-TEST_CASE("T2 T5 a line commits, fetches and gives commands as 32-bit writes do") {
+TEST_CASE("T5 a line commits, fetches and gives commands as 32-bit writes do") {
     StageRandom random;
     Device device(random);
     const std::uint32_t line = commit::address() / 64 * 64;
@@ -1482,7 +1482,7 @@ RuleWord random_rule(StageRandom& random) {
 }
 }  // namespace
 
-TEST_CASE("T5 a fetch loads the staging registers with the table's word, a filter rule by rule") {
+TEST_CASE("a fetch loads the staging registers with the table's word, a filter rule by rule") {
     StageRandom random;
     Device device(random);
     const auto noise = [&](Bits bits) {

@@ -250,7 +250,7 @@ TEST_CASE(
     });
 }
 
-TEST_CASE("T5 a fetch gives back exactly what was committed, in every table and at every index") {
+TEST_CASE("a fetch gives back exactly what was committed, in every table and at every index") {
     Random random;
     Bare bare;
     bare.run([&] {

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "host/requests/request_script.hpp"
+
 #include <filesystem>
 
 #include "catch.hpp"
 #include "host/configuration/configuration.hpp"
-#include "host/requests/request_script.hpp"
 
 using namespace mirrornic;
 using Catch::Matchers::Contains;
@@ -37,7 +38,7 @@ struct Bench {
 
 }  // namespace
 
-TEST_CASE("S1 requests of a file refer to earlier replies by name") {
+TEST_CASE("requests of a file refer to earlier replies by name") {
     Bench b;
     const auto outcomes = b.perform_all(R"(
 {"Action": "CreateTrafficMirrorTarget", "NetworkInterfaceId": "eni-2", "As": "t"}
@@ -138,7 +139,7 @@ TEST_CASE("S8 a request acts before the frame or time that it names, in file ord
     CHECK_FALSE(file.due(99, 99));
 }
 
-TEST_CASE("S1 a request file is checked as a whole, before anything is performed") {
+TEST_CASE("a request file is checked as a whole, before anything is performed") {
     const std::string good = R"({"Action": "CreateTrafficMirrorFilter", "As": "f"})";
     const auto line = [](const std::string& more) {
         return R"({"Action": "CreateTrafficMirrorFilter", )" + more + "}";
@@ -185,7 +186,7 @@ TEST_CASE("S1 a request file is checked as a whole, before anything is performed
                       "/nowhere/r.jsonl: No such file or directory");
 }
 
-TEST_CASE("S1 the demo's configuration and requests are good") {
+TEST_CASE("the demo's configuration and requests are good") {
     const auto folder = std::filesystem::path(__FILE__).parent_path() / "demo";
     const auto configuration = read_configuration({(folder / "config.json").string()});
     CHECK(configuration.warnings.empty());

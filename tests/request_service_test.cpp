@@ -223,7 +223,7 @@ bool is_new_id(const std::string& id, const std::string& prefix) {
 
 }  // namespace
 
-TEST_CASE("S10 a life cycle of all objects has the replies of the AWS CLI") {
+TEST_CASE("S1 S10 a life cycle of all objects has the replies of the AWS CLI") {
     Bench b;
     const auto target = b.ask(
         "CreateTrafficMirrorTarget",
@@ -313,7 +313,7 @@ TEST_CASE("S10 a life cycle of all objects has the replies of the AWS CLI") {
         CHECK(b.described(what, Json::object()) == Json::array());
 }
 
-TEST_CASE("S1 every action of the table is carried out, and no other is known") {
+TEST_CASE("S7 every action of the table is carried out, and no other is known") {
     Bench b;
     for (const auto& action : actions()) {
         INFO(action.name);
@@ -468,7 +468,7 @@ TEST_CASE("S1 a VNI that is not given is drawn, and unlike any other session's")
     CHECK_FALSE(seen.count(drawn["VirtualNetworkId"]));
 }
 
-TEST_CASE("S1 equal seeds give equal ids and VNIs, and a request that fails draws none") {
+TEST_CASE("S8 equal seeds give equal ids and VNIs, and a request that fails draws none") {
     const auto play = [](std::uint64_t seed, bool failures) {
         Settings settings;
         settings.seed = seed;
@@ -790,7 +790,7 @@ TEST_CASE("S4 a source and a target need an IP version in common") {
 }
 
 TEST_CASE(
-    "S4 a session whose source or target is not configured takes every change but of its ends") {
+    "H2 a session whose source or target is not configured takes every change but of its ends") {
     const std::string gone = GENERATE("eni-1", "eni-0", "eni-nlb", "both");
     CAPTURE(gone);
     Bench b;
@@ -1126,7 +1126,7 @@ TEST_CASE("S7 tags have limits and codes of their own") {
           "InvalidParameterValue");
 }
 
-TEST_CASE("S1 tags are created, overwritten, described and deleted") {
+TEST_CASE("tags are created, overwritten, described and deleted") {
     Bench b;
     const auto target = b.target(), filter = b.filter(), rule = b.create_rule(filter, 1);
     const auto session = b.create_session("eni-1", target, filter, 1,
@@ -1163,7 +1163,7 @@ TEST_CASE("S1 tags are created, overwritten, described and deleted") {
     CHECK(count(filters("resource-id", {session, rule})) == 0);
 }
 
-TEST_CASE("S1 filters compare what is shown, all of them, with wildcards") {
+TEST_CASE("filters compare what is shown, all of them, with wildcards") {
     Bench b;
     const auto target = b.target({{"NetworkInterfaceId", "eni-0"}, {"Description", "a*b"}});
     const auto balancer = b.target({{"NetworkLoadBalancerArn", nlb}, {"Description", "axb"}});
@@ -1433,7 +1433,7 @@ TEST_CASE("S10 interfaces and VPCs are described as they were configured, and no
               "InvalidParameterValue");
 }
 
-TEST_CASE("S10 what else is configured of an interface or VPC is shown, and filtered by") {
+TEST_CASE("S1 what else is configured of an interface or VPC is shown, and filtered by") {
     Json whole = {
         {"NetworkInterfaceId", "eni-a"},
         {"MacAddress", "02:00:00:00:00:0a"},
@@ -1633,7 +1633,7 @@ TEST_CASE("S10 what else is configured of an interface or VPC is shown, and filt
     }
 }
 
-TEST_CASE("S10 a VPC's attributes are as configured, else as AWS makes a VPC") {
+TEST_CASE("a VPC's attributes are as configured, else as AWS makes a VPC") {
     const auto attribute = [](const std::vector<ConfigurationText>& files, const char* vpc,
                               const char* name) {
         MemoryStore store(parse_configuration(files).account);
@@ -2142,7 +2142,7 @@ TEST_CASE("S8 a device that failed after it took a part is brought back") {
     CHECK(b.plane.in_force.sessions.count(session) == 1);
 }
 
-TEST_CASE("S8 a change is planned by what it touches, and from all where the device may differ") {
+TEST_CASE("a change is planned by what it touches, and from all where the device may differ") {
     Bench b;
     const auto target = b.target(), filter = b.filter();
     const auto create = [&](int interface) {
@@ -2308,7 +2308,7 @@ TEST_CASE("H1 trouble with the store is told from the failure until a later try 
     CHECK(b.requests.device_trouble().value_or("none") == "none");
 }
 
-TEST_CASE("H2 a reload that the device or the store does not take changes nothing, and says why") {
+TEST_CASE("S8 a reload that the device or the store does not take changes nothing, and says why") {
     Settings settings;
     settings.delete_orphans = true;
     Bench b(settings);

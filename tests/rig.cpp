@@ -242,7 +242,7 @@ void Rig::wait() {
     expect(sent_.empty(), "I5 ", sent_.size(), " passes were not decided");
     expect(forwarding_.empty(), "P1 ", forwarding_.size(), " frames were not forwarded");
     expect(expected_.empty(), "P22 ", expected_.size(), " copies are missing");
-    expect(arrived_.empty(), "P6 ", arrived_.size(), " copies are of no pass");
+    expect(arrived_.empty(), "P12 ", arrived_.size(), " copies are of no pass");
 }
 
 void Rig::reset(Offload::Neighbours neighbours) {

@@ -234,7 +234,7 @@ class Scale(unittest.TestCase):
                 served.stop()
 
     def test_expired_client_tokens(self):
-        """S5: 200,000 tokens of two days ago cost no request more than a bounded portion of them."""
+        """S6: 200,000 tokens of two days ago cost no request more than a bounded portion of them."""
         expired, creates = 200000, 100
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)

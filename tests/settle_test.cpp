@@ -187,8 +187,7 @@ TEST_CASE("T4 every flipped bit of an ending and of a fate that waits is correct
     REQUIRE(flips[1] >= 2 * fate_bits);
 }
 
-TEST_CASE(
-    "T3 P23 a session entry is free when the copies of the tables before the change are out") {
+TEST_CASE("P23 a session entry is free when the copies of the tables before the change are out") {
     StageRandom random;
     Settling settling;
     for (unsigned i = 0; i < 3; ++i) settling.cycle(end(ending_of(random, Mirrored)));
@@ -204,8 +203,7 @@ TEST_CASE(
     CHECK(settling.undrained() == 0);
 }
 
-TEST_CASE(
-    "T3 P23 a change waits for the copies before it alone, however far their count has come") {
+TEST_CASE("P23 a change waits for the copies before it alone, however far their count has come") {
     StageRandom random;
     Settling settling;
     const auto quiet = [&](Inputs inputs) {  // what comes later is half admitted, or not
@@ -230,7 +228,7 @@ TEST_CASE(
     }
 }
 
-TEST_CASE("T3 a frame that is half admitted at the change is waited for") {
+TEST_CASE("P23 a frame that is half admitted at the change is waited for") {
     StageRandom random;
     Settling settling;
     settling.cycle(commit(false));
@@ -249,7 +247,7 @@ TEST_CASE("T3 a frame that is half admitted at the change is waited for") {
     CHECK(settling.undrained() == 0);
 }
 
-TEST_CASE("T3 changes without copies, and more of them than can be told") {
+TEST_CASE("changes without copies, and more of them than can be told") {
     Settling settling;
     for (std::uint64_t version = 1; version <= 300; ++version) {
         settling.cycle(commit(false));
@@ -260,8 +258,7 @@ TEST_CASE("T3 changes without copies, and more of them than can be told") {
     CHECK(settling.undrained() == 0);
 }
 
-TEST_CASE(
-    "T3 a copy that does not leave is behind more commits than a sequence number has values") {
+TEST_CASE("a copy that does not leave is behind more commits than a sequence number has values") {
     StageRandom random;
     Settling settling;
     settling.cycle(end(ending_of(random, Mirrored)));
@@ -277,7 +274,7 @@ TEST_CASE(
     CHECK(settling.undrained() == 0);
 }
 
-TEST_CASE("P23 T3 traffic without a gap: all passes settle and every change drains in time") {
+TEST_CASE("P23 traffic without a gap: all passes settle and every change drains in time") {
     StageRandom random;
     for (const unsigned output : {5, 30, 100}) {  // percent of cycles with a fate, if one is due
         Settling settling;

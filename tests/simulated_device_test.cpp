@@ -8,7 +8,7 @@
 
 using namespace mirrornic;
 
-TEST_CASE("T5 the simulated device's registers keep what is written, in order") {
+TEST_CASE("the simulated device's registers keep what is written, in order") {
     Board board({});
     board.run([&board] { check_register_access(board.registers()); });
 }
@@ -29,7 +29,7 @@ TEST_CASE("T5 the simulated device takes lines whole or not at all") {
     });
 }
 
-TEST_CASE("T5 of a line the registers that change are strobed, and no other is written") {
+TEST_CASE("of a line the registers that change are strobed, and no other is written") {
     namespace map = registers;
     Board board({});
     board.run([&board] {

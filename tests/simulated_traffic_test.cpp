@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Traffic as `mirrornic` drives it: decisions with the names of the tables that made them, and a
 // model that fails.
-#include <unistd.h>
-
 #include "host/command/simulated_traffic.hpp"
+
+#include <unistd.h>
 #ifdef __SANITIZE_ADDRESS__
 #include <sanitizer/asan_interface.h>
 #endif
@@ -93,8 +93,7 @@ long resident_kilobytes() {
 
 }  // namespace
 
-TEST_CASE(
-    "T2 decisions have the names of their tables after any number of commits between frames") {
+TEST_CASE("decisions have the names of their tables after any number of commits between frames") {
     const test::Folder folder;
     TrafficOptions options;
     options.decisions = (folder.path / "decisions").string();
@@ -132,7 +131,7 @@ TEST_CASE(
     }
 }
 
-TEST_CASE("T2 commits on an idle wire keep no memory") {
+TEST_CASE("commits on an idle wire keep no memory") {
     TrafficOptions options;
     options.decisions = options.out = "/dev/null";
     Traffic traffic(options, network());
@@ -155,7 +154,7 @@ TEST_CASE("T2 commits on an idle wire keep no memory") {
 }
 
 TEST_CASE(
-    "P23 of live traffic the newest 10,000 ended sessions have their counters, the others a sum") {
+    "of live traffic the newest 10,000 ended sessions have their counters, the others a sum") {
     constexpr unsigned kept = 10000, more = 7, all = kept + more + 1;
     TrafficOptions options;
     options.out = "/dev/null";

@@ -805,7 +805,7 @@ private:
 
 }  // namespace
 
-TEST_CASE("S7 a state file that another process writes for long is unavailable") {
+TEST_CASE("S8 a state file that another process writes for long is unavailable") {
     const Folder folder;
     const Disk disk;  // its sleeps take no time
     const auto file = folder / "state.sqlite";
@@ -1250,7 +1250,7 @@ TEST_CASE("S8 another program's change of what a served state holds is found out
     store.look(changed);
 }
 
-TEST_CASE("S7 another program's lock is waited for once, and for no more than a moment") {
+TEST_CASE("another program's lock is waited for once, and for no more than a moment") {
     const Folder folder;
     const auto file = folder / "state.sqlite";
     auto store = std::make_unique<SqliteStore>(file, SqliteStore::Access::read_write, owner);

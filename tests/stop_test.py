@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""S8 V2: `mirrornic serve` is stopped, or its simulated device fails, at any moment under 1, 2, 8 and 32 clients.
+"""S8: `mirrornic serve` is stopped, or its simulated device fails, at any moment under 1, 2, 8 and 32 clients.
 It ends within 2 s with the status that is documented; every request that had arrived whole is answered; and a second
 start has exactly what the replies said. MIRRORNIC names the command, FAILING the one whose simulation fails at SIGUSR1;
 MIRRORNIC_ROUNDS is how often each case is tried (1); MIRRORNIC_SEED repeats a seed that was printed."""
@@ -286,15 +286,18 @@ class Stop(unittest.TestCase):
                     self.one_round(mode, count, stall, number)
 
     def test_sim_with_traffic(self):
-        """S8 a service with looping traffic that is told to stop under clients answers what had arrived, and ends."""
+        """S8 what a service with looping traffic answered before it was stopped is there at the next start; what had arrived
+        is answered, and it ends."""
         self.stop_of("traffic")
 
     def test_sim_without_traffic(self):
-        """S8 a service without traffic that is told to stop under clients answers what had arrived, and ends."""
+        """S8 what a service without traffic answered before it was stopped is there at the next start; what had arrived is
+        answered, and it ends."""
         self.stop_of("idle")
 
     def test_register_file(self):
-        """S8 a service with a register file that is told to stop under clients answers what had arrived, and ends."""
+        """S8 what a service with a register file answered before it was stopped is there at the next start; what had arrived
+        is answered, and it ends."""
         self.stop_of("file")
 
     def test_while_starting(self):
@@ -316,7 +319,7 @@ class Stop(unittest.TestCase):
 
     @unittest.skipUnless(FAILING, "FAILING names no command")
     def test_failed_simulation(self):
-        """V2 a simulation that fails ends the service with status 3 and its message; what had arrived is answered."""
+        """A simulation that fails ends the service with status 3 and its message; what had arrived is answered."""
         for mode in ("traffic", "idle"):
             for case, count in enumerate(CLIENTS):
                 for turn in range(ROUNDS):

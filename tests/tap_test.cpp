@@ -153,7 +153,7 @@ private:
 
 }  // namespace
 
-TEST_CASE("P1 P4 frames of one beat back to back leave one a cycle") {
+TEST_CASE("P4 frames of one beat back to back leave one a cycle") {
     StageRandom random;
     Tap tap(random);
     for (unsigned i = 0; i < 200; ++i) tap.frame(1, 0);
@@ -183,7 +183,7 @@ TEST_CASE("I1 I2 P4 random frames with gaps are counted, marked and windowed") {
     CHECK_FALSE(tap.busy());
 }
 
-TEST_CASE("P2 P23 the bytes of a long frame are counted whole") {
+TEST_CASE("P23 the bytes of a long frame are counted whole") {
     StageRandom random;
     Tap tap(random);
     tap.frame(20000, 0);

@@ -182,7 +182,7 @@ def cli_configuration():
 
 
 class Terraform(unittest.TestCase):
-    """S1 S5 S7 S10 what the AWS provider asks for is answered as it needs it."""
+    """S1 S7 what the AWS provider asks for is answered as it needs it."""
 
     def setUp(self):
         self.folder = Path(tempfile.mkdtemp())
@@ -222,7 +222,7 @@ class Terraform(unittest.TestCase):
         return {r["address"]: r["values"]["id"] for r in state["values"]["root_module"]["resources"]}
 
     def test_life(self):
-        """S1 S6 S7 S8 resources are made, read back unchanged, changed, imported, missed and destroyed."""
+        """S1 S7 resources are made, read back unchanged, changed, imported, missed and destroyed."""
         self.write(RESOURCES, **FIRST)
         self.run_terraform("apply", "-auto-approve")
         self.expect_no_changes()
@@ -266,7 +266,7 @@ class Terraform(unittest.TestCase):
             self.assertEqual(found.findall(f"trafficMirror{name}Set/item"), [])
 
     def test_data_sources(self):
-        """S10 data sources find interfaces and VPCs as they were configured."""
+        """S1 data sources find interfaces and VPCs as they were configured."""
         self.write(DATA)
         self.run_terraform("apply", "-auto-approve")
         found = json.loads(self.run_terraform("output", "-json"))["found"]["value"]

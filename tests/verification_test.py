@@ -32,7 +32,7 @@ def names_in(file):
     if file.suffix == ".py":
         functions = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef)]
         return [" ".join((ast.get_docstring(f) or "").split()) for f in functions if f.name.startswith("test")]
-    macros = re.findall(r'\bTEST_CASE\(\s*((?:"(?:[^"\\]|\\.)*"\s*)+)', text)
+    macros = re.findall(r'\b(?:TEMPLATE_)?TEST_CASE\(\s*((?:"(?:[^"\\]|\\.)*"\s*)+)', text)
     return ["".join(re.findall(r'"((?:[^"\\]|\\.)*)"', macro)) for macro in macros]
 
 
@@ -59,6 +59,8 @@ class Verification(unittest.TestCase):
         seen = {rule for names in self.tests.values() for name in names for rule in cited(name)}
         self.assertEqual([rule for rule in self.rules if rule not in seen], [])
         self.assertEqual(sorted(seen - set(self.rules)), [], "names of tests cite rules that there are not")
+        labels = {label[0] for names in self.tests.values() for name in names if (label := re.match(r"[A-Z]\d+\b", name))}
+        self.assertEqual(sorted(labels - set(self.rules)), [], "names of tests begin with what is no rule")
 
     def test_the_tests_of_a_line_exist_and_cite_its_rule(self):
         for rule, (_, _, _, tests, _) in self.rows.items():
@@ -72,6 +74,8 @@ class Verification(unittest.TestCase):
                     about = [test for test in self.tests[file] if rule in cited(test)]
                     self.assertTrue(about, f"no test of {file} cites {rule}")
                     self.assertTrue(any(name in test for test in about), f"{file} has no such test of {rule}: {name}")
+                citing = sorted(file for file, names in self.tests.items() if any(rule in cited(name) for name in names))
+                self.assertEqual(sorted(file for file, _ in found), citing, "the line names others than cite the rule")
 
     def test_every_file_of_tests_is_built_or_run(self):
         named = set(re.findall(r"\b(?:unit|system)_test\((\w+)", self.built))

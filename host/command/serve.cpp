@@ -297,7 +297,7 @@ void Server::look_at_device() {
     if (const auto done = device_->repair()) log_(LogLevel::warning, *done, {});
 }
 
-/// V2: a device that was gone is opened again when it is back, and brought to the account's state.
+/// A device that was gone is opened again when it is back, and brought to the account's state.
 void Server::reopen() {
     plane_->use(nullptr);
     reading_.reset();

@@ -619,7 +619,7 @@ const Traffic::Frame* Traffic::take(bool wait, const std::function<void()>& wake
         }
         parts.snapped += parts.reader->snapped();
         parts.skipped += parts.reader->skipped();
-        // C6: the stamps of a round follow those of the last one, and begin anew at the capture's
+        // The stamps of a round follow those of the last one, and begin anew at the capture's
         // own when they would not fit.
         parts.shift = parts.last_timestamp - parts.first_timestamp;
         if (parts.latest > parts.last_stamp() || parts.shift > parts.last_stamp() - parts.latest) {
