@@ -294,7 +294,8 @@ EXAMPLES = {
     ("docs/coverage.md", "./dev regress "): CI,
     ("docs/coverage.md", "./dev coverage "): CI,
     ("docs/programming.md", "HTTP (api.cpp) "): PICTURE,
-    ("docs/programming.md", "mirrornic::MappedRegisters registers"): Cpp("mapped_registers.hpp", "mirror_device.hpp"),
+    ("docs/programming.md", "mirrornic::MappedRegisters registers"):
+        Cpp("driver/access/mapped_registers.hpp", "driver/mirror_device.hpp"),
     ("docs/proofs.md", "./dev prove "): CI,
     ("docs/r.md", "library(paws.compute)"): R,
     ("docs/r.md", "filter <- "): R,
