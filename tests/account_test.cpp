@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "catch.hpp"
 #include "host/account/account.hpp"
+
+#include "catch.hpp"
 
 using namespace mirrornic;
 

@@ -63,6 +63,10 @@ struct CrashingStore : Store {
         store.commit(changes);
         fuse.step();
     }
+    std::optional<std::string> note(const std::string& key) override { return store.note(key); }
+    void commit(const Change& change, const std::string& key, const std::string& value) override {
+        store.commit(change, key, value);
+    }
     Store& store;
     Fuse& fuse;
 };

@@ -173,6 +173,10 @@ struct FailingStore : Store {
         if (may_fail && random.percent(4)) throw std::runtime_error("I/O error");
         kept->commit(changes);
     }
+    std::optional<std::string> note(const std::string& key) override { return kept->note(key); }
+    void commit(const Change& change, const std::string& key, const std::string& value) override {
+        kept->commit(change, key, value);
+    }
 };
 
 const std::string balancer = "arn:aws:elasticloadbalancing:eu-west-1:111122223333:loadbalancer/";

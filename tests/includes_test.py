@@ -28,8 +28,12 @@ ROOMS = {
     "host/store": ["driver/access", "host/account", "host/ec2", "host/base"],
     "host/http": ["host/base"],
     "host/api": ["driver", "host/base", "host/frames", "host/account", "host/ec2", "host/requests", "host/http"],
-    "host/command": ["driver", "driver/access", "sim", "sim/models", "host/base", "host/frames", "host/account", "host/ec2",
+    "host/service": ["driver", "driver/access", "sim/models", "host/base", "host/frames", "host/account", "host/ec2",
                      "host/requests", "host/configuration", "host/store", "host/http", "host/api"],
+    "host/simulation": ["driver", "sim", "host/base", "host/frames", "host/account", "host/requests", "host/configuration",
+                        "host/store", "host/api", "host/service"],
+    "host/command": ["driver", "sim", "host/base", "host/requests", "host/configuration", "host/store", "host/http",
+                     "host/service", "host/simulation", "driver/access"],
 }
 MOST_FILES = 12
 GENERATED = {"register_map.hpp", "memory_sizes.hpp"}

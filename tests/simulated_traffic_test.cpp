@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Traffic as `mirrornic` drives it: decisions with the names of the tables that made them, and a
 // model that fails.
-#include "host/command/simulated_traffic.hpp"
+#include "host/simulation/simulated_traffic.hpp"
 
 #include <unistd.h>
 #ifdef __SANITIZE_ADDRESS__

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/// The device as the request layer sees it: tables that are prepared, and then put in force at once.
-/// Source: docs/behaviour.md rules T2, S8.
+/// The device as the request layer sees it: tables that are prepared, and then put in force at
+/// once. Source: docs/behaviour.md rules T2, S8.
 #pragma once
 
 #include <memory>

@@ -9,6 +9,8 @@
 namespace mirrornic {
 
 using Json = nlohmann::json;
+/// What people read: members in the order in which they are set.
+using OrderedJson = nlohmann::ordered_json;
 
 /// The text is not the JSON that is wanted; the message says where.
 struct JsonError : std::runtime_error {

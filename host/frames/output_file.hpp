@@ -103,4 +103,12 @@ private:
     bool closed_ = false;  // of a live one
 };
 
+/// A live output's state.
+struct OutputState {
+    std::string output;                  ///< "out", "forward" or "decisions"
+    std::string file;                    ///< its name
+    std::optional<std::string> trouble;  ///< what is wrong with it
+    std::uint64_t lost = 0;              ///< records
+};
+
 }  // namespace mirrornic

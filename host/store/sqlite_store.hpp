@@ -27,16 +27,9 @@ struct sqlite3_stmt;
 
 namespace mirrornic {
 
-/// The file cannot be used; the message names it and says what to do.
-struct StoreError : std::runtime_error {
-    using std::runtime_error::runtime_error;
-};
-
 class SqliteStore : public Store {
 public:
-    struct Owner {
-        std::string account_id, region;
-    };
+    using Owner = StoreOwner;
     enum class Access { read_only, read_write };
 
     /// Opens the file, or makes it (mode 0600). @param owner what the file must belong to, and
@@ -55,10 +48,8 @@ public:
     void probe() override;
     void look(const Account& account) override;
 
-    /// A note that stays with the file, such as when it was imported into.
-    std::optional<std::string> note(const std::string& key);
-    /// Keeps the change and the note, or nothing.
-    void commit(const Change& change, const std::string& key, const std::string& value);
+    std::optional<std::string> note(const std::string& key) override;
+    void commit(const Change& change, const std::string& key, const std::string& value) override;
 
     const Owner& owner() const { return owner_; }
 

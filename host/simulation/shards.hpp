@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "host/command/simulated_traffic.hpp"
+#include "host/simulation/simulated_traffic.hpp"
 
 namespace mirrornic {
 

@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "host/command/simulated_traffic.hpp"
 #include "host/requests/request_service.hpp"
+#include "host/simulation/simulated_traffic.hpp"
 
 namespace mirrornic {
 

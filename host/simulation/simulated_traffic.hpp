@@ -15,12 +15,10 @@
 #include "host/base/json_text.hpp"
 #include "host/base/named_files.hpp"
 #include "host/frames/capture_file.hpp"
+#include "host/service/statistics.hpp"
 #include "sim/board.hpp"
 
 namespace mirrornic {
-
-/// What people read: members in the order in which they are set.
-using OrderedJson = nlohmann::ordered_json;
 
 /// The pieces of a capture that several processes share: who writes what is known by its number.
 class Pieces {
@@ -51,51 +49,6 @@ struct TrafficOptions {
 
 /// Adds the files that these options name.
 void add_files(std::vector<NamedFile>& files, const TrafficOptions& options);
-
-/// A text file that is written line by line, as an OutputFile.
-class LineWriter {
-public:
-    explicit LineWriter(const std::optional<std::string>& name,
-                        std::unique_ptr<Turns> turns = nullptr, bool live = false);
-    bool open() const { return file_ && file_->open(); }
-    void line(const std::string& text);
-    void end_piece(std::uint64_t piece);
-    void flush();
-    void close();
-    OutputFile* file() { return file_ ? &*file_ : nullptr; }
-
-private:
-    std::optional<OutputFile> file_;
-};
-
-/// A live output's state.
-struct OutputState {
-    std::string output;                  ///< "out", "forward" or "decisions"
-    std::string file;                    ///< its name
-    std::optional<std::string> trouble;  ///< what is wrong with it
-    std::uint64_t lost = 0;              ///< records
-};
-/// The member of statistics that says what outputs lost, records by output.
-OrderedJson statistics_of(const std::vector<OutputState>& outputs);
-
-/// Latencies of copies: how often each number of cycles was seen.
-class Latencies {
-public:
-    void add(std::uint64_t cycles, std::uint64_t copies = 1);
-    bool empty() const { return count_ == 0; }
-    std::uint64_t quantile(double part) const;
-    OrderedJson summary() const;  ///< minimum, median, maximum
-    /// Copies by the number of cycles, with all from the last one on in it.
-    const std::vector<std::uint64_t>& seen() const { return seen_; }
-
-private:
-    std::vector<std::uint64_t> seen_ = std::vector<std::uint64_t>(1 << 16);
-    std::uint64_t count_ = 0;
-};
-
-/// The members of a statistics file that a device's counters give, "Schema" first.
-/// @param order of the sessions; those that have no counters are left out
-OrderedJson statistics_of(const Counters& counters, const std::vector<std::string>& order);
 
 /// The board with its files. All but the constructor and close() is called from within Board::run.
 class Traffic {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "host/command/run.hpp"
+#include "host/simulation/run.hpp"
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -15,10 +15,10 @@
 
 #include "host/account/driver_device.hpp"
 #include "host/base/named_files.hpp"
-#include "host/command/shards.hpp"
 #include "host/configuration/configuration.hpp"
 #include "host/requests/request_script.hpp"
-#include "host/store/sqlite_store.hpp"
+#include "host/simulation/shards.hpp"
+#include "host/store/open_store.hpp"
 
 namespace mirrornic {
 namespace {
@@ -167,7 +167,8 @@ Configuration configuration_of(const ReplayOptions& options) {
         throw ConfigurationError(
             "the configuration has " + *object + ", and --state " + *options.state +
             " has the sessions, filters and targets; give interfaces and VPCs alone");
-    Account account = SqliteStore(*options.state, SqliteStore::Access::read_only).load();
+    Account account =
+        open_store(StoreLocation::parse(*options.state), StoreAccess::read_only)->load();
     account.take_network(configuration.account.network());
     configuration.account = std::move(account);
     return configuration;
@@ -182,7 +183,8 @@ std::vector<NamedFile> files_of(const ReplayOptions& options) {
     add_files(files, options.traffic);
     add_file(files, "--stats", options.stats, Use::output_stream);
     add_file(files, "--replies", options.replies, Use::output_stream);
-    add_file(files, "--state", options.state, Use::database);
+    if (options.state)
+        files.push_back({"--state", StoreLocation::parse(*options.state).place, Use::database});
     return files;
 }
 

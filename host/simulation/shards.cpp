@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "host/command/shards.hpp"
+#include "host/simulation/shards.hpp"
 
 #include <sys/mman.h>
 #include <sys/prctl.h>

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+/// Opens a store by its URI. There is one kind: `sqlite:FILE`; a text without a scheme is a FILE.
+/// A kind to come is one more entry of the table in open_store.cpp.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "host/account/store.hpp"
+
+namespace mirrornic {
+
+/// Where a store is.
+struct StoreLocation {
+    std::string scheme;  ///< "sqlite"
+    std::string place;   ///< what follows the colon: of "sqlite" the file
+
+    /// @throws std::invalid_argument that lists the schemes that exist.
+    static StoreLocation parse(const std::string& uri);
+};
+
+enum class StoreAccess { read_only, read_write };
+
+/// @param owner whom the store must belong to, and belongs to once it is made; read-only without
+/// one: anybody
+/// @throws StoreError.
+std::unique_ptr<Store> open_store(const StoreLocation& location, StoreAccess access,
+                                  const std::optional<StoreOwner>& owner = {});
+
+}  // namespace mirrornic
