@@ -161,6 +161,7 @@ class Signed(unittest.TestCase):
         text = ask(self.port)[2].decode()
         self.assertNotIn("trange", text)
         actions = set(re.findall(r'action="([^"]*)"', text))
+        self.assertGreater(len(actions), 1)
         self.assertTrue(all(re.fullmatch(r"other|/(health|metrics|stats)|[A-Z][A-Za-z]+", action) for action in actions), actions)
 
     def test_promtool(self):

@@ -163,7 +163,7 @@ def main():
 
     c = Comparison()
     c.same("the service", "the API version", "2016-11-15", model.api_version)
-    table = json.loads(ask())
+    table = environment.some(json.loads(ask()), "the actions")
     for action in table:
         name, before = action["name"], len(c.faults)
         operation = model.operation_model(name)

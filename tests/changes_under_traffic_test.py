@@ -208,6 +208,7 @@ class Changes(unittest.TestCase):
 
     def together(self, *requests):
         """Sends requests at once, on a connection each, and takes their replies."""
+        self.assertLessEqual(len(requests), len(self.connections))
         try:
             for connection, (parameters, _) in zip(self.connections, requests):
                 self.send(connection, parameters)

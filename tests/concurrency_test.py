@@ -195,6 +195,7 @@ def read(shared, client, chance):
             places = collections.Counter()
             for item in client.items("Sessions"):
                 check_session(shared, item)
+                shared.done("session seen")
                 places[item.findtext("networkInterfaceId"), item.findtext("sessionNumber")] += 1
             if places and max(places.values()) > 1:
                 raise AssertionError(f"two sessions of one number: {places.most_common(1)}")
@@ -202,6 +203,7 @@ def read(shared, client, chance):
             for item in client.items("Filters"):
                 rules = item.find("ingressFilterRuleSet").findall("item") + item.find(
                     "egressFilterRuleSet").findall("item")
+                shared.done("filter with rules seen" if rules else "filter seen")
                 if any(r.findtext("trafficMirrorFilterId") != item.findtext("trafficMirrorFilterId") for r in rules):
                     raise AssertionError("a rule of another filter")
         shared.done("describe")
@@ -242,6 +244,8 @@ class Concurrency(unittest.TestCase):
         for thread in threads:
             thread.join()
         self.assertEqual(shared.failures, [])
+        for what in ("create", "modify", "delete", "describe", "session seen", "filter with rules seen"):
+            self.assertGreater(shared.counts[what], 0, what)
 
         # The end: what was answered is what is described, and what the device has.
         client = Client(shared.port)
@@ -255,7 +259,7 @@ class Concurrency(unittest.TestCase):
         client.connection.request("GET", "/stats")
         stats = json.loads(client.connection.getresponse().read())
         self.assertEqual(sorted(each["TrafficMirrorSessionId"] for each in stats["sessions"]), sorted(left))
-        for each in stats["sessions"]:
+        for each in environment.some(stats["sessions"]):
             self.assertEqual(each["selected"], each["mirrored"] + each["dropped"])
 
         # In the end's state alone: each source's frames go to its first session.

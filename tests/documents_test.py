@@ -135,7 +135,7 @@ class Demo:
         command = shlex.split(command.replace("\\\n", " ").replace("out/demo", str(folder)))
         done = subprocess.run([MIRRORNIC, *command], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
         lines = text.split("\n")
-        for found, said in zip(done.stdout.split("\n")[:len(lines)], lines):  # then the files that it wrote
+        for found, said in zip(done.stdout.split("\n")[:len(lines)], lines, strict=True):  # then the files that it wrote
             if said.startswith("cycles"):
                 found_cycles, said_cycles = (int(line.split()[1]) for line in (found, said))
                 test.assertAlmostEqual(found_cycles, said_cycles, delta=said_cycles / 10)
@@ -449,6 +449,7 @@ class Documents(unittest.TestCase):
 
     def test_links(self):
         """Each link leads to a file, and to a heading in it where it names one."""
+        headings = 0
         for path in DOCUMENTS:
             for target in re.findall(r"\]\(([^)\s]+)\)", path.read_text()):
                 with self.subTest(f"{path.name}: {target}"):
@@ -461,6 +462,8 @@ class Documents(unittest.TestCase):
                         anchors = {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
                                    for title in re.findall(r"^#+ (.*)$", file.read_text(), re.MULTILINE)}
                         self.assertIn(heading, anchors)
+                        headings += 1
+        self.assertGreater(headings, 0)
 
     def test_the_options_of_the_unit(self):
         """The lines of an options file that the systemd unit gives are such that `--options` takes."""

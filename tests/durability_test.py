@@ -180,7 +180,7 @@ class Durability(unittest.TestCase):
                           str(STEPS[i](replies))]
                 again, _ = self.serve([lambda r, i=i: STEPS[i](replies) for i in tokens
                                        if not isinstance(replies[i], list)], 0, seed=99)
-                for i, reply in zip([i for i in tokens if not isinstance(replies[i], list)], again):
+                for i, reply in zip([i for i in tokens if not isinstance(replies[i], list)], again, strict=True):
                     self.assertEqual(reply["Code"], "")
                     if i < len(answered) or happened:
                         self.assertEqual(reply, replies[i])

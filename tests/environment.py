@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 import unittest
 import venv
 from contextlib import contextmanager
@@ -30,8 +31,17 @@ def skip(reason):
     sys.exit(77)
 
 
+def some(things, what="what a test was to look at"):
+    """A list of the things, of which there must be one at least: a loop over none would compare nothing."""
+    things = list(things)
+    if not things:
+        raise AssertionError(f"there is none of {what}")
+    return things
+
+
 def main(verbosity=2):
-    """unittest's main with an exit status that ctest understands: 77 when a test was skipped and none failed.
+    """unittest's main with an exit status that ctest understands: 77 when a test was skipped and none failed. What a test's
+    thread raises and nobody catches is a failure too.
     `--without Class.test,Class.other*` leaves tests out: those that ctest runs by themselves (tests/CMakeLists.txt), so
     that it shows which was skipped, and not only that one was."""
     without = []
@@ -52,12 +62,22 @@ def main(verbosity=2):
                     names.append(name)
             return names
 
+    lost = []
+
+    def told(arguments):
+        if not issubclass(arguments.exc_type, SystemExit):
+            lost.append(f"{arguments.exc_type.__name__}: {arguments.exc_value}")
+        threading.__excepthook__(arguments)
+
+    threading.excepthook = told
     result = unittest.main(verbosity=verbosity, exit=False, testLoader=Loader()).result
     unknown = set(without) - left_out
     if unknown:
         sys.exit(f"--without names no test: {', '.join(sorted(unknown))}")
     if result.testsRun == 0:
         sys.exit("no test was run")
+    if lost:
+        sys.exit(f"threads of the tests ended with {'; '.join(lost)}")
     sys.exit(1 if not result.wasSuccessful() else 77 if result.skipped else 0)
 
 

@@ -37,7 +37,7 @@ def tests_of(binary):
 
 
 def main(binaries):
-    faults, count = [], 0
+    faults, count = [] if binaries else ["there are no binaries"], 0
     for binary in map(Path, binaries):
         tests = tests_of(binary)
         if not tests:

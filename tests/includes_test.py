@@ -12,6 +12,8 @@ import sys
 import unittest
 from pathlib import Path
 
+import environment
+
 ROOT = Path(__file__).resolve().parent.parent
 # Each room, and the rooms that it may include; in an order in which none includes a later one.
 ROOMS = {
@@ -81,7 +83,7 @@ class Rooms(unittest.TestCase):
     def test_the_reference_model_includes_nothing_of_ours(self):
         for name in ("sim/models/reference_model.hpp", "sim/models/reference_model.cpp"):
             included = set(re.findall(r'#include "([^"]+)"', (ROOT / name).read_text()))
-            self.assertLessEqual(included, {"sim/models/reference_model.hpp"}, name)
+            self.assertEqual(included, {"sim/models/reference_model.hpp"} if name.endswith("cpp") else set(), name)
 
     def test_what_is_wrong_is_found(self):
         self.assertEqual(1, len(wrong("driver/plan.cpp", '#include "host/base/json_text.hpp"\n')))
@@ -93,4 +95,4 @@ class Rooms(unittest.TestCase):
 if __name__ == "__main__":
     sys.dont_write_bytecode = True
     os.chdir(ROOT)
-    unittest.main()
+    environment.main()

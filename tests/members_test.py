@@ -202,7 +202,7 @@ class Members(unittest.TestCase):
         self.assertEqual(len(decisions), len(sent))
         copies = [copy for _, copy in read_pcap(self.folder / "out")]
         left = {struct.unpack_from(">I", copy, 96)[0] for copy in copies}
-        for number, ((bytes_, expected), decision) in enumerate(zip(sent, decisions), 1):
+        for number, ((bytes_, expected), decision) in enumerate(zip(sent, decisions, strict=True), 1):
             with self.subTest(frame=number):
                 whole = {"Frame": number, "Length": len(bytes_), **expected}
                 if "Outcome" not in expected:  # it hangs on the room that there is
@@ -265,6 +265,7 @@ class Members(unittest.TestCase):
         """The sum of the sessions that are no longer remembered by their ids is read where as many can be had."""
         source = (ROOT / "tests/simulated_traffic_test.cpp").read_text()
         read = set(re.findall(r'CHECK\(earlier\["(\w+)"\] ==', source))
+        self.assertTrue(read)
         self.assertEqual(read, documented("docs/command.md", "Statistics")["earlier_sessions"])
 
     def test_summary(self):
@@ -276,6 +277,7 @@ class Members(unittest.TestCase):
                              ("not eligible", "not_eligible"), ("accepted by no session", "not_accepted"),
                              ("mirrored", "mirrored"), ("dropped", "dropped")):
             self.assertIn([*name.split(), str(stats["frames"][member])], printed)
+        self.assertEqual(len(stats["sessions"]), 4)
         for session in stats["sessions"]:
             self.assertIn([session["TrafficMirrorSessionId"], str(session["mirrored"]), "copies,",
                            str(session["mirrored_bytes"]), "bytes,", str(session["truncated"]), "truncated,",
@@ -380,7 +382,7 @@ class Members(unittest.TestCase):
         self.assertEqual((live["table_faults"]["found"] > 0, live["table_faults"]["rewritten"] > 0), (True, True))
         self.check_metrics(ask(admin, path="/metrics")[2].decode(), live)
         self.assertEqual(json.loads(ask(admin, path="/health")[2]), {"Status": "degraded", "Causes": ["output"]})
-        served.stop(served.process.poll() or 0)
+        served.stop()
         last = json.loads((self.folder / "stats").read_text())
         self.hold(command, [self.ids(last)], elsewhere=("earlier_sessions", "warnings"))
         # The disk of forwarded frames took none of them.

@@ -870,6 +870,7 @@ TEST_CASE("P23 a session entry is not used again before its copies have left") {
     registers.draining = false;
     replace("tms-0");
     replace("tms-1");
+    REQUIRE(entries().size() == 4);
     for (const auto entry : entries())  // never used first
         REQUIRE((first.count(entry) == 0 || entry == 2 || entry == 3));
     const auto before = registers.commits;
@@ -1186,7 +1187,7 @@ TEST_CASE("a placement is known under its number before the commit that brings i
     std::shared_ptr<const Placement> announced;
     std::uint64_t newest = device.placement()->sequence;
     device.on_placement([&](auto placement) { announced = placement; });
-    unsigned commits = 0;
+    unsigned commits = 0, compared = 0;
     registers.on_commit = [&] {
         ++commits;
         REQUIRE(announced);
@@ -1197,6 +1198,7 @@ TEST_CASE("a placement is known under its number before the commit that brings i
             REQUIRE(slots.size() == tapped.slots.size());
             for (std::size_t i = 0; i < slots.size(); ++i)
                 REQUIRE(slots[i].session_index == tapped.slots[i].session);
+            compared += unsigned(slots.size());
         }
     };
     TableState state = random.state();
@@ -1218,6 +1220,7 @@ TEST_CASE("a placement is known under its number before the commit that brings i
         REQUIRE(device.placement()->sequence == newest);
     }
     REQUIRE(commits > 100);
+    REQUIRE(compared > 100);
 }
 
 TEST_CASE("T5 a commit that fails leaves the placement before in force, and its number free") {
@@ -1316,6 +1319,7 @@ TEST_CASE("T2 every request is in force at once: no commit shows a mix of before
     auto opened = std::make_unique<MirrorDevice>(registers);
     TableState state = random.state();
     opened->apply(state);
+    unsigned compared = 0;
     for (int i = 0; i < 25; ++i) {
         TableState next = state;
         random.request(next);
@@ -1323,6 +1327,7 @@ TEST_CASE("T2 every request is in force at once: no commit shows a mix of before
         registers.on_commit = [&] {
             const auto now = meaning(describe(registers.dump()));
             REQUIRE((now == before || now == after));
+            compared += before != after;
         };
         if (restart) opened = std::make_unique<MirrorDevice>(registers);
         const auto commits = registers.commits;
@@ -1331,6 +1336,7 @@ TEST_CASE("T2 every request is in force at once: no commit shows a mix of before
         check_holds(registers.dump(), *opened, next);
         state = next;
     }
+    REQUIRE(compared > 0);
 }
 
 TEST_CASE("T2 from any state to any other, each valid slot is always one of before or after") {
@@ -1343,6 +1349,7 @@ TEST_CASE("T2 from any state to any other, each valid slot is always one of befo
     FakeRegisters registers(seed % 2 ? FakeRegisters::Sizes{} : FakeRegisters::Sizes{5, 5, 16});
     auto device = std::make_unique<MirrorDevice>(registers);
     TableState state;
+    unsigned checked = 0;
     for (int i = 0; i < 8; ++i) {
         TableState next = random.state();
         if (random.below(3) == 0) {  // much the same
@@ -1352,7 +1359,10 @@ TEST_CASE("T2 from any state to any other, each valid slot is always one of befo
         }
         if (restart) device = std::make_unique<MirrorDevice>(registers);
         const auto allowed = allowed_slots(state, next);
-        registers.on_commit = [&] { check_slots(registers.dump(), allowed); };
+        registers.on_commit = [&] {
+            check_slots(registers.dump(), allowed);
+            checked += !registers.dump().interfaces.empty();
+        };
         device->apply(next);
         check_holds(registers.dump(), *device, next);
         const auto commits = registers.commits;
@@ -1365,6 +1375,7 @@ TEST_CASE("T2 from any state to any other, each valid slot is always one of befo
         REQUIRE(device->verify().empty());
         state = next;
     }
+    REQUIRE(checked > 0);
 }
 
 TEST_CASE("T2 whatever access fails in whatever change, the next change gets there") {
@@ -1475,7 +1486,7 @@ TEST_CASE("a plan from what was touched writes what a plan from the whole state 
         random.interfaces = 20;
         random.filters = 40;
         TableState state = random.state(), before;
-        unsigned compared = 0, full = 0;
+        unsigned compared = 0, compared_slots = 0, full = 0;
         for (int round = 0; round < 600; ++round) {
             // By comparison of the two states, not from what the request was.
             Touched touched;
@@ -1537,6 +1548,7 @@ TEST_CASE("a plan from what was touched writes what a plan from the whole state 
                         REQUIRE(a.slots[k].filter == b.slots[k].filter);
                         REQUIRE(a.slots[k].session_index == b.slots[k].session_index);
                     }
+                    compared_slots += unsigned(a.slots.size());
                 }
                 before = state;
             }
@@ -1544,6 +1556,7 @@ TEST_CASE("a plan from what was touched writes what a plan from the whole state 
                 random.request(state);
         }
         CHECK(compared > 300);
+        CHECK(compared_slots > 300);
         CHECK(part_device.verify().empty());
     }
 }

@@ -71,7 +71,8 @@ class Peers(unittest.TestCase):
             figures = json.loads(file.read_text())
         skipped.extend(f"{name}: {what}" for name, what in figures["switches"].items() if what.startswith("skipped"))
         switches = {row["switch"] for row in figures.get("rows", [])}
-        self.assertEqual(len(switches) + len(skipped), 2)
+        self.assertEqual(len(switches), sum(not what.startswith("skipped") for what in figures["switches"].values()))
+        self.assertEqual(len(figures["switches"]), 2)
         for row in figures.get("rows", []):
             with self.subTest(switch=row["switch"], selection=row["selection"]):
                 self.assertGreater(row["production_per_second"]["median"], 0)
@@ -81,6 +82,7 @@ class Peers(unittest.TestCase):
         self.assertEqual(left_behind(), [])
 
     def test_an_interrupt_leaves_nothing_behind(self):
+        interrupted = 0
         for how in (signal.SIGINT, signal.SIGTERM):
             process = subprocess.Popen(COMMAND, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
             until = time.monotonic() + 10  # in the middle of it: where there is Open vSwitch, its daemons run
@@ -88,11 +90,13 @@ class Peers(unittest.TestCase):
                 time.sleep(0.1)
             process.send_signal(how)
             _, errors = process.communicate(timeout=15)
-            if process.returncode == 0 and not shutil.which("ovs-vswitchd"):
-                continue  # it has come to its end
-            if process.returncode != 77:
-                self.assertEqual(process.returncode, 130, errors)
             self.assertEqual(left_behind(), [])
+            if process.returncode == 77 or (process.returncode == 0 and not shutil.which("ovs-vswitchd")):
+                continue  # it has come to its end
+            self.assertEqual(process.returncode, 130, errors)
+            interrupted += 1
+        if not interrupted:
+            skipped.append("nothing was interrupted: the bench ended before, as it does without Open vSwitch")
 
 
 if __name__ == "__main__":

@@ -306,6 +306,7 @@ TEST_CASE("S1 S10 replies are those of EC2") {
 }
 
 TEST_CASE("S1 every action has a reply, and a reply holds nothing that is not written") {
+    REQUIRE(actions().size() > 20);
     for (const auto& action : actions()) {
         INFO(action.name);
         CHECK_NOTHROW(reply_members(action));

@@ -488,6 +488,7 @@ std::vector<Place> kept_places() {
     std::vector<Place> result;
     std::copy_if(std::begin(places), std::end(places), std::back_inserter(result),
                  [](const Place& place) { return place.access == Access::rw; });
+    REQUIRE(result.size() > 50);
     return result;
 }
 
@@ -1130,6 +1131,7 @@ TEST_CASE(
         device.start_read(rule::address(1, sizes::rules - 1));
         device.finish();
         CHECK(device.got.back().data == rule_words[0]);  // no read overtakes a line that waits
+        REQUIRE(device.lines_taken.size() == 2 * sizes::rules);
         for (std::size_t i = 1; i < device.lines_taken.size(); ++i)
             CHECK(device.lines_taken[i] - device.lines_taken[i - 1] == 3);
         REQUIRE(device.tokens.size() == round + 1);

@@ -82,6 +82,7 @@ class Regress(unittest.TestCase):
         self.assertEqual(whole["seeds"], 12)
         for key in ("seeds", "frames", "failures"):
             self.assertEqual(sum(shard[key] for shard in shards), whole[key])
+        self.assertGreater(sum(hits > 0 for hits in whole["cover"].values()), 50)
         for point, hits in whole["cover"].items():
             self.assertEqual(sum(shard["cover"][point] for shard in shards), hits, point)
 

@@ -116,14 +116,15 @@ class Probe:
         self.times.append(self.last - start)
 
     def until(self, done, seconds=300):
-        """Asks until then. The longest wait, in seconds."""
+        """Asks until then, once at least. The longest wait, in seconds."""
         before, end = len(self.times), time.monotonic() + seconds
-        while not done():
+        while True:
+            self.ask()
+            if done():
+                return max(self.times[before:])
             if time.monotonic() > end:
                 raise AssertionError(f"not within {seconds} s")
-            self.ask()
             time.sleep(0.002)
-        return max(self.times[before:], default=0)
 
 
 def measure(folder, whole):

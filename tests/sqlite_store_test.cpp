@@ -540,12 +540,15 @@ TEST_CASE("the state file is its owner's alone, and says what it is") {
         Account account;
         store.commit(Load(1).next(account));
         ::umask(mask);
+        unsigned files = 0;
         for (const auto& entry : fs::directory_iterator(folder.path)) {
+            ++files;
             INFO(entry.path());
             struct stat status {};
             REQUIRE(::stat(entry.path().c_str(), &status) == 0);
             CHECK((status.st_mode & 0777) == 0600);
         }
+        CHECK(files >= 2);  // the file and its log
         CHECK(store.owner().account_id == owner.account_id);
         CHECK(store.owner().region == owner.region);
     }

@@ -112,7 +112,7 @@ class Disturber(threading.Thread):
 
     def __init__(self, served, seed, statuses):
         super().__init__(daemon=True)
-        self.statuses = statuses
+        self.statuses, self.scrapes = statuses, 0
         self.served, self.chance, self.over, self.failure = served, random.Random(seed), threading.Event(), None
 
     def run(self):
@@ -127,6 +127,7 @@ class Disturber(threading.Thread):
                 connection.request("GET", path, headers={"Authorization": "AWS4-HMAC-SHA256 x"})
                 reply = connection.getresponse()
                 reply.read()
+                self.scrapes += 1
                 if reply.status not in self.statuses:
                     self.failure = f"{path}: {reply.status}"
             except (OSError, http.client.HTTPException):
@@ -271,6 +272,8 @@ class Stop(unittest.TestCase):
             disturber.over.set()
             disturber.join(10)
             self.assertIsNone(disturber.failure)
+            self.assertFalse(disturber.is_alive(), "a scrape waits though the service has ended")
+            self.totals["scrape"] += disturber.scrapes
             for each in stalled:
                 each.close()
             log = served.log()
@@ -284,6 +287,12 @@ class Stop(unittest.TestCase):
                 number = self.chance.choice([signal.SIGTERM, signal.SIGINT])
                 with self.subTest(clients=count, turn=turn, stall=stall, signal=number):
                     self.one_round(mode, count, stall, number)
+        self.check_totals()
+
+    def check_totals(self):
+        """That there was something to compare: requests of each kind were answered, and so were scrapes."""
+        for what in (("create", 200), ("describe", 200), ("delete", 200), "scrape"):
+            self.assertGreater(self.totals[what], 0, what)
 
     def test_sim_with_traffic(self):
         """S8 what a service with looping traffic answered before it was stopped is there at the next start; what had arrived
@@ -328,6 +337,7 @@ class Stop(unittest.TestCase):
                         log = self.one_round(mode, count, stall, signal.SIGUSR1, 3,
                                              launcher=["sh", "-c", f'shift; exec "{FAILING}" "$@"', "sh"])
                         self.assertIn("mirrornic: the model was stopped by a test", log)
+        self.check_totals()
 
 
 if __name__ == "__main__":
