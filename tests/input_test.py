@@ -127,7 +127,7 @@ class Input(unittest.TestCase):
                 await_until(lambda: self.health(served) == (200, "degraded", ["output"]), "degraded", 10, served.log)
                 self.await_copies(whole)
                 self.check_serves(served)
-                self.assertIn("cause=output", served.log())
+                served.await_log("cause=output")
                 served.stop()
 
     def test_missing_or_no_capture(self):
@@ -205,7 +205,7 @@ class Input(unittest.TestCase):
                          block(1, struct.pack("<HHI", 1, 0, 0)) + packet(1) + packet(2) + packet(1 << 33) + packet(3))
         served = self.start(file)
         await_until(lambda: self.health(served) == (200, "degraded", ["output"]), "degraded", 10, served.log)
-        self.assertIn("frame 3", served.log())
+        served.await_log("frame 3")  # the log is written in a thread of its own
         self.await_copies(2)
         self.check_serves(served)
         served.stop()

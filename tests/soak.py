@@ -8,6 +8,7 @@ service is stopped, or killed, and started again. Exit status 1 when
 anything was found that should not be: what counts is in docs/verification.md."""
 import argparse
 import collections
+import contextlib
 import json
 import os
 import random
@@ -731,6 +732,7 @@ class Conductor:
         self.process = self.log = self.out = self.feeder = None
         self.mode = "file"
         self.peak = 0
+        self.filled = False  # the outputs' disk, on purpose
         world.alive = lambda: self.process is not None and self.process.poll() is None
 
     def prepare(self):
@@ -791,6 +793,8 @@ class Conductor:
         if self.out:
             self.out.start()
             self.feeder.start()
+        if mode == "loop":
+            threading.Thread(target=self.keep_room, args=(self.process,), daemon=True).start()
         if not select.select([self.process.stdout], [], [], 60)[0]:
             self.process.kill()
             self.process.wait()
@@ -878,6 +882,14 @@ class Conductor:
             time.sleep(0.2)
             self.look()
 
+    def keep_room(self, process):
+        """While it runs, the outputs' disk has room, which the copies of a capture that is looped fill in half a second."""
+        while process.poll() is None:
+            time.sleep(0.03)
+            with contextlib.suppress(FileNotFoundError):
+                if not self.filled:
+                    os.truncate(self.outputs / "out.pcap", 0)
+
     def recovered(self, what):
         """Health is ready again, and nothing explains errors from now on."""
         world = self.world
@@ -953,6 +965,7 @@ class Conductor:
         if disk == self.state:
             self.world.trouble.add("full disk")
         filler = disk / "filler"
+        self.filled = disk == self.outputs
         with open(filler, "wb", buffering=0) as file:
             for block in (1 << 20, 4096, 1):
                 try:
@@ -967,7 +980,8 @@ class Conductor:
             self.begin()
         else:
             filler.unlink()
-        if self.mode == "loop" or disk == self.outputs:  # its output has grown to the disk's size
+        self.filled = False
+        if disk == self.outputs:  # what was written there has taken what was free
             for path in self.outputs.iterdir():
                 os.truncate(path, 0)
         if disk == self.state:
