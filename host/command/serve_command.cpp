@@ -135,9 +135,12 @@ void check_options(const std::vector<DeviceKind>& kinds, const DeviceKind& chose
                    const po::variables_map& values) {
     for (const DeviceKind& kind : kinds) {
         if (kind.scheme == chosen.scheme || !kind.options) continue;
-        for (const auto& option : kind.options().options())
-            if (values.count(option->long_name()) != 0 && !values[option->long_name()].defaulted())
-                throw UsageError("--" + option->long_name() + " is of " + kind.called + " alone");
+        const po::options_description its = kind.options();
+        for (const auto& option : its.options()) {
+            const std::string& name = option->long_name();
+            if (values.count(name) != 0 && !values[name].defaulted())
+                throw UsageError("--" + name + " is of " + kind.called + " alone");
+        }
     }
 }
 

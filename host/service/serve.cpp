@@ -121,7 +121,8 @@ private:
     std::atomic<bool> more_{true};                         ///< there may be a frame to take
     std::thread starting_;  ///< answers until the device is open; then the main thread does
     std::atomic<bool> started_{false};
-    NetworkReload reload_;  ///< ends first: its thread wakes http_
+    std::exception_ptr starting_failure_;  ///< of that thread; to be read when it has ended
+    NetworkReload reload_;                 ///< ends first: its thread wakes http_
 };
 
 Server::Server(const ServeOptions& options)
@@ -270,7 +271,11 @@ void Server::answer_starting() {
     if (!options_.http.further.empty()) urls.emplace_back("admin", http_->url(1));
     log_(LogLevel::info, "starting", urls);
     starting_ = std::thread([this] {
-        while (!started_ && !http_->stopped()) http_->wait();
+        try {
+            while (!started_ && !http_->stopped()) http_->wait();
+        } catch (...) {
+            starting_failure_ = std::current_exception();
+        }
     });
 }
 
@@ -294,6 +299,7 @@ void Server::open() {
     requests_.emplace(std::move(account), *store_, *tables_, std::move(settings));
     warn_of_sessions(*requests_);
     end_starting();
+    if (starting_failure_) std::rethrow_exception(starting_failure_);
     tell_health();
     health_.open();
     // In the queue, where no frame waits with an index that a repair may give away.
@@ -437,6 +443,7 @@ int Server::run() {
     }
     reload_.stop();
     end_starting();
+    if (!failure) failure = starting_failure_;
     queue_.end();
     http_->stop();
     while (!http_->stopped()) http_->wait();
