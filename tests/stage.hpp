@@ -8,6 +8,9 @@
 #include <unistd.h>
 #include <verilated_cov.h>
 #endif
+#if VM_TRACE_FST
+#include <verilated_fst_c.h>
+#endif
 #include <verilated_sym_props.h>
 
 #include <algorithm>
@@ -49,6 +52,15 @@ public:
         context_.randSeed(++seed);
         model_ = std::make_unique<Model>(&context_);
         start_clock(*model_, 0);
+#if VM_TRACE_FST
+        // ./dev test NAME --wave: FOLDER/TEST, and a number for each module of the process.
+        static unsigned number = 0;
+        if (const char* name = std::getenv("MIRRORNIC_WAVE")) {
+            context_.traceEverOn(true);
+            model_->trace(&wave_, 99);
+            wave_.open((std::string(name) + "-" + std::to_string(number++) + ".fst").c_str());
+        }
+#endif
     }
 
 #if VM_COVERAGE
@@ -69,8 +81,10 @@ public:
     void tick() {
         if (idle() && !in_reset(*model_, 0)) return model_->eval();
         model_->eval();
+        record();
         model_->clk = 1;
         model_->eval();
+        record();
         model_->clk = 0;
         model_->eval();
     }
@@ -102,6 +116,13 @@ public:
     }
 
 private:
+    /// The waves of half a cycle.
+    void record() {
+#if VM_TRACE_FST
+        if (wave_.isOpen()) wave_.dump(time_++);
+#endif
+    }
+
     /// MIRRORNIC_IDLE_STAGES stops the clock of every stage outside of its reset, so that it does
     /// nothing: each test must then fail (tests/idle_stages_test.py).
     static bool idle() {
@@ -140,6 +161,10 @@ private:
 
     VerilatedContext context_;
     std::unique_ptr<Model> model_;
+#if VM_TRACE_FST
+    VerilatedFstC wave_;  ///< ends before the model
+    std::uint64_t time_ = 0;
+#endif
 };
 
 // ---- Ports as bits ----
