@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The command as a user calls it: files in, files out, messages, exit status. MIRRORNIC names the binary."""
+"""The command as a user calls it: files in, files out, messages, exit status. MIRRORNIC names the binary,
+MIRRORNICD the one without the simulation."""
 import contextlib
 import gzip
 import json
@@ -356,6 +357,27 @@ class Command(unittest.TestCase):
         for command in ("run", "check"):
             self.assertIn(b"--config", self.call(command, "--help").stdout)
         self.assertIn(b"256 interfaces", self.call("--version").stdout)
+
+    def test_mirrornicd(self):
+        """The program without the simulation links no SystemC, has the other commands, and says where the simulated device is."""
+        program = os.environ["MIRRORNICD"]
+        libraries = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout
+        self.assertIn("libsqlite3", libraries)
+        self.assertNotIn("systemc", libraries)
+        call = lambda *arguments: subprocess.run([program, *arguments], capture_output=True, text=True, timeout=60)
+        commands = re.findall(r"^  (\w+) ", call("--help").stdout, re.M)
+        self.assertEqual(commands, ["serve", "check", "backup"])
+        self.assertTrue(call("--version").stdout.startswith("mirrornicd "))
+        configuration = self.file("c.json", config())
+        for arguments, said in ((["--device", "sim"], "the program `mirrornic`"), ([], "--device is missing"),
+                                (["--device", "nvme:1"], "give pci:ADDRESS[,bar=N][,offset=BYTES] or file:PATH"),
+                                (["--device", "file:"], "file:PATH"), (["--device", "file:f", "--in", "x"], "--in")):
+            done = call("serve", "--config", configuration, *arguments)
+            self.assertEqual(done.returncode, 2, done.stderr)
+            self.assertIn(said, done.stderr)
+            self.assertTrue(done.stderr.startswith("mirrornicd: "))
+        done = call("check", "--config", configuration)
+        self.assertEqual((done.returncode, done.stdout), (0, self.call("check", "--config", configuration).stdout.decode()))
 
     def test_empty_values(self):
         """No option's value may be empty: the message names the option, on the command line and in a file of options."""

@@ -12,6 +12,9 @@ import sys
 import unittest
 from pathlib import Path
 
+sys.dont_write_bytecode = True
+import mutate_cpp  # noqa: E402
+
 import environment
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -80,6 +83,11 @@ class Rooms(unittest.TestCase):
         for room in ROOMS:
             self.assertLessEqual(rooms.count(room), MOST_FILES, room)
 
+    def test_each_source_has_tests_that_must_find_its_faults_or_is_left_out(self):
+        sources = {name for name in self.files() if name.endswith(".cpp")}
+        self.assertEqual(sources, set(mutate_cpp.UNITS) | mutate_cpp.LEFT_OUT)
+        self.assertFalse(set(mutate_cpp.UNITS) & mutate_cpp.LEFT_OUT)
+
     def test_the_reference_model_includes_nothing_of_ours(self):
         for name in ("sim/models/reference_model.hpp", "sim/models/reference_model.cpp"):
             included = set(re.findall(r'#include "([^"]+)"', (ROOT / name).read_text()))
@@ -93,6 +101,5 @@ class Rooms(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    sys.dont_write_bytecode = True
     os.chdir(ROOT)
     environment.main()
