@@ -291,6 +291,7 @@ EXAMPLES = {
     ("docs/api.md", "scrape_configs:"): Scrapes(),
     ("docs/api.md", "build/host/mirrornic backup "): Shell(there="state", makes=["state.backup"]),
     ("docs/api.md", 'provider "aws" {'): Hcl(),
+    ("docs/architecture.md", " serve, simulated device"): PICTURE,
     ("docs/coverage.md", "./dev regress "): CI,
     ("docs/coverage.md", "./dev coverage "): CI,
     ("docs/programming.md", "HTTP (api.cpp) "): PICTURE,

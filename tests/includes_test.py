@@ -93,6 +93,13 @@ class Rooms(unittest.TestCase):
             included = set(re.findall(r'#include "([^"]+)"', (ROOT / name).read_text()))
             self.assertEqual(included, {"sim/models/reference_model.hpp"} if name.endswith("cpp") else set(), name)
 
+    def test_the_document_has_the_same_table(self):
+        text = (ROOT / "docs/architecture.md").read_text()
+        rows = dict(re.findall(r"^\| `([a-z0-9/]+)` \| .* \| ([^|]+) \|$", text.split("## Threads")[0], re.MULTILINE))
+        told = {room: set(ROOMS) - {room} if cell == "all of the above" else set(re.findall(r"`([^`]+)`", cell))
+                for room, cell in rows.items()}
+        self.assertEqual(told, {room: set(below) for room, below in ROOMS.items()})
+
     def test_what_is_wrong_is_found(self):
         self.assertEqual(1, len(wrong("driver/plan.cpp", '#include "host/base/json_text.hpp"\n')))
         self.assertEqual(1, len(wrong("host/ec2/replies.cpp", '#include "host/requests/request_service.hpp"\n')))
