@@ -42,7 +42,7 @@ class NotRun:
 
 
 class Subcommands:
-    """Lines `./dev ...` and `build/tests/regress ...`, which are run elsewhere: what they name must exist."""
+    """Lines that run `./dev ...`, or build or run a test: they are run elsewhere, and what they name must exist."""
 
     def __init__(self, why):
         self.why = why
@@ -269,6 +269,7 @@ def make_session(served):
 CLIENT, COLLECTOR = "eni-0000000000000000a", "eni-0000000000000000c"  # of tests/demo/config.json
 PICTURE = NotRun("a picture")
 CI = Subcommands("continuous integration runs it, or a part of it")
+TESTS = Subcommands("ctest builds and runs these tests")
 
 # By document and the start of the first line.
 R = NotRun("tests/clients/r/client.R makes these calls where paws is installed")
@@ -298,6 +299,12 @@ EXAMPLES = {
     ("docs/programming.md", "mirrornic::MappedRegisters registers"):
         Cpp("driver/access/mapped_registers.hpp", "driver/mirror_device.hpp"),
     ("docs/proofs.md", "./dev prove "): CI,
+    ("docs/testing.md", "./dev test "): CI,
+    ("docs/testing.md", "cmake --build build --target admit_test"): TESTS,
+    ("docs/testing.md", "cmake --build build --target mirrornic"): TESTS,
+    ("docs/testing.md", "MIRRORNIC_SEED=17 "): TESTS,
+    ("docs/testing.md", "./dev wave "): CI,
+    ("docs/testing.md", "./dev prove admission "): CI,
     ("docs/r.md", "library(paws.compute)"): R,
     ("docs/r.md", "filter <- "): R,
     ("docs/r.md", "tryCatch("): R,
@@ -403,12 +410,17 @@ class Documents(unittest.TestCase):
 
     def check_command(self, line):
         """That what a line runs has its subcommand and its options."""
+        line = re.sub(r"^([A-Z_]+=\S+ )+", "", line)
         command, *words = shlex.split(line)
         if command == "./dev":
             self.assertIn(words[0], self.dev, line)
             known = self.dev[words[0]]
+            if words[0] == "wave" and words[1:]:
+                return self.check_command("mirrornic " + shlex.join(words[1:]))
         elif command == "build/tests/regress":
             known = self.regress
+        elif command in ("cmake", "ctest", "python3") or command.startswith("build/tests/"):
+            return self.check_test(line, command, words)
         else:
             self.assertIn(command, ("mirrornic", "build/host/mirrornic"), line)
             if words[:1] == ["--version"]:
@@ -419,6 +431,21 @@ class Documents(unittest.TestCase):
             if word.startswith("--"):
                 self.assertIn(word, known, line)
 
+    def check_test(self, line, command, words):
+        """That what builds or runs one test names one that is there."""
+        if command == "python3":
+            self.assertTrue((ROOT / words[0]).exists(), line)
+        elif command == "ctest":
+            self.assertEqual(words[:2], ["--test-dir", "build"], line)
+        elif command == "cmake":
+            self.assertEqual(words[:3], ["--build", "build", "--target"], line)
+            built = "".join((ROOT / name / "CMakeLists.txt").read_text() for name in ("tests", "host"))
+            for target in words[3:]:
+                made = rf"add_(custom_target|executable)\({target}\b|(unit|system)_test\({target}\b"
+                self.assertTrue(re.search(made, built) or (ROOT / f"tests/{target}.cpp").exists(), line)
+        else:
+            self.assertTrue((ROOT / f"{command.removeprefix('build/')}.cpp").exists(), line)
+
     def test_what_the_text_names_is_there(self):
         """Commands, options, pages, actions of policies, JSON and files in running text."""
         options = set.union(*self.commands.values(), *self.dev.values(), self.regress)
@@ -427,7 +454,7 @@ class Documents(unittest.TestCase):
         actions, json_seen = set(), set()
         for document, line, text in spans():
             with self.subTest(f"{document}:{line}: {text}"):
-                if re.match(r"\./dev |(build/host/)?mirrornic \w|build/tests/regress ", text):
+                if re.match(r"\./dev |(build/host/)?mirrornic \w|build/tests/\w+_?\w*( |$)|cmake --build |ctest --test-dir ", text):
                     self.check_command(text)
                 elif text.startswith("--"):
                     option = text.split()[0]

@@ -119,6 +119,18 @@ class Verification(unittest.TestCase):
         used = {target for cells in self.rows.values() for target in re.findall(r"`(\w+)`", cells[4])}
         self.assertTrue(used)
 
+    def test_the_page_on_testing_has_each_module_with_its_test_and_proof(self):
+        rows = [row for row in table("docs/testing.md", 4) if row[0] != "module of `rtl`" and row[0] != "command"]
+        told = {module: (tests, proofs) for modules, tests, proofs, _ in rows for module in re.findall("`([^`]+)`", modules)}
+        modules = {file.stem for file in (ROOT / "rtl").glob("*.sv")} - {"offload"}
+        self.assertEqual(modules - set(told), set(), "modules that the table leaves out")
+        proofs = {row[0] for row in table("docs/proofs.md", 6)}
+        for module in modules:
+            tests, shown = told[module]
+            with self.subTest(module):
+                self.assertTrue("the label" in tests or all(name in self.tests for name in re.findall("`([^`]+)`", tests)))
+                self.assertEqual([name for name in re.findall("`([^`]+)`", shown) if name not in proofs], [])
+
 
 if __name__ == "__main__":
     environment.main()
