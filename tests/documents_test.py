@@ -299,11 +299,11 @@ EXAMPLES = {
     ("docs/programming.md", "mirrornic::MappedRegisters registers"):
         Cpp("driver/access/mapped_registers.hpp", "driver/mirror_device.hpp"),
     ("docs/proofs.md", "./dev prove "): CI,
-    ("docs/testing.md", "./dev test "): CI,
-    ("docs/testing.md", "cmake --build build --target admit_test"): TESTS,
+    ("docs/testing.md", "./dev test admit  "): CI,
+    ("docs/testing.md", "build/tests/admit_test "): TESTS,
     ("docs/testing.md", "cmake --build build --target mirrornic"): TESTS,
     ("docs/testing.md", "MIRRORNIC_SEED=17 "): TESTS,
-    ("docs/testing.md", "./dev wave "): CI,
+    ("docs/testing.md", "./dev test admit --wave"): Subcommands("it builds all with waves"),
     ("docs/testing.md", "./dev prove admission "): CI,
     ("docs/r.md", "library(paws.compute)"): R,
     ("docs/r.md", "filter <- "): R,
@@ -376,7 +376,7 @@ class Documents(unittest.TestCase):
         for name, script in (("prove", "tests/prove.py"), ("regress", "tests/regress.py"), ("coverage", "tests/coverage.py"),
                              ("mutate", "tests/mutate.py"), ("soak", "tests/soak.py"), ("synth", "bench/synth.py")):
             cls.dev[name] = options_in(output("python3", ROOT / script, "--help"))
-        cls.dev["fuzz"] = {"--time"}
+        cls.dev.update(fuzz={"--time"}, test={"--wave"}, lint={"--analyze"})
         cls.regress = options_in(output(os.environ["REGRESS"], "--help"))
 
     def setUp(self):
@@ -415,8 +415,10 @@ class Documents(unittest.TestCase):
         if command == "./dev":
             self.assertIn(words[0], self.dev, line)
             known = self.dev[words[0]]
-            if words[0] == "wave" and words[1:]:
+            if words[0] == "wave" and words[1:] and words[1].islower():
                 return self.check_command("mirrornic " + shlex.join(words[1:]))
+            if words[0] == "test" and words[1:] and words[1][0] != "-" and words[1].islower():
+                subprocess.run(["python3", "-B", ROOT / "tests/tests_of.py", words[1]], check=True, stdout=subprocess.DEVNULL)
         elif command == "build/tests/regress":
             known = self.regress
         elif command in ("cmake", "ctest", "python3") or command.startswith("build/tests/"):
