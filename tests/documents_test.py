@@ -295,6 +295,13 @@ EXAMPLES = {
     ("docs/architecture.md", " serve, simulated device"): PICTURE,
     ("docs/coverage.md", "./dev regress "): CI,
     ("docs/coverage.md", "./dev coverage "): CI,
+    ("docs/extending.md", "./dev test -R \"botocore|members"): CI,
+    ("docs/extending.md", "./dev test -L \"^(stage|system"): CI,
+    ("docs/extending.md", "./dev test registers"): CI,
+    ("docs/extending.md", "./dev test -R \"botocore|query"): CI,
+    ("docs/extending.md", "./dev test open_store"): CI,
+    ("docs/extending.md", "./dev test mapped_registers"): CI,
+    ("docs/extending.md", "./dev lint"): CI,
     ("docs/programming.md", "HTTP (api.cpp) "): PICTURE,
     ("docs/programming.md", "mirrornic::MappedRegisters registers"):
         Cpp("driver/access/mapped_registers.hpp", "driver/mirror_device.hpp"),
