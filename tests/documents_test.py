@@ -302,7 +302,7 @@ EXAMPLES = {
     ("docs/extending.md", "./dev test open_store"): CI,
     ("docs/extending.md", "./dev test mapped_registers"): CI,
     ("docs/extending.md", "./dev lint"): CI,
-    ("docs/programming.md", "HTTP (api.cpp) "): PICTURE,
+    ("docs/programming.md", "HTTP (host/http"): PICTURE,
     ("docs/programming.md", "mirrornic::MappedRegisters registers"):
         Cpp("driver/access/mapped_registers.hpp", "driver/mirror_device.hpp"),
     ("docs/proofs.md", "./dev prove "): CI,
