@@ -13,9 +13,8 @@ import unittest
 from pathlib import Path
 
 sys.dont_write_bytecode = True
+import environment  # noqa: E402
 import mutate_cpp  # noqa: E402
-
-import environment
 
 ROOT = Path(__file__).resolve().parent.parent
 # Each room, and the rooms that it may include; in an order in which none includes a later one.
