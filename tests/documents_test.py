@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Every example in README.md, docs/*.md and the man page is run, or EXAMPLES says why it is not; and what they name in
-passing (options, subcommands, pages, files, links) is there. Environment: MIRRORNIC and REGRESS name the binaries, CXX the
-compiler, INCLUDE its folders of headers, FETCHED the folder of what tests fetch."""
+"""Every example in the documents (*.md, docs/*.md) and in the man page is run, or EXAMPLES says why it is not; and what they
+name in passing (options, subcommands, pages, files, links) is there. Environment: MIRRORNIC and REGRESS name the binaries, CXX
+the compiler, INCLUDE its folders of headers, FETCHED the folder of what tests fetch."""
 import json
 import os
 import re
@@ -20,7 +20,7 @@ import service
 from service import KEY, SECRET, VERSION, signed
 
 ROOT = Path(__file__).resolve().parent.parent
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 PAGE = ROOT / "install/mirrornic.1"
 MIRRORNIC = Path(service.MIRRORNIC).resolve()
 service.MIRRORNIC = str(MIRRORNIC)  # examples run in folders of their own
@@ -274,6 +274,8 @@ TESTS = Subcommands("ctest builds and runs these tests")
 # By document and the start of the first line.
 R = NotRun("tests/clients/r/client.R makes these calls where paws is installed")
 EXAMPLES = {
+    ("CONTRIBUTING.md", "./dev doctor "): CI,
+    ("CONTRIBUTING.md", "./dev format"): CI,
     ("README.md", " s_axis "): PICTURE,
     ("README.md", "./dev demo "): CI,
     ("README.md", "frames  "): Demo(),
