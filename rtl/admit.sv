@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// Cuts selected frames to their copies (P14), hands the kept beats to the hold buffer, and says of each pass how it
-// ended (P23). A copy is whole or absent (P22): it is given up when the buffer has no room for its next beat, when a
-// beat up to its last byte is marked bad or malformed (P24, I1), or when the mirror is reset, and committed with the
-// beat that completes both it and the frame's window. The first pass behind a reset of this block alone may lack its
-// beginning, and is malformed whatever it looks like (P25). Latency 1 cycle.
+// The admission: cuts the frames that a session selected to their copies (P14), hands the kept beats to the hold
+// buffer, and says of each pass how it ended (P23). Latency 1 cycle.
+// A copy is whole or absent (P22). It is given up when the hold buffer has no room for its next beat, when a beat up to
+// the copy's last byte is marked bad or malformed (P24, I1), when its session entry is faulty (T4), and when the mirror
+// is reset (P25). It is committed with the beat that completes the copy or the frame's window, whichever comes later.
+// After a reset of the offload alone (`rst_neighbours` 0) the first pass may be the rest of a frame. It is malformed,
+// whatever it looks like (P25).
 module admit (
     input  logic                          clk,
     input  logic                          rst,
-    input  logic                          rst_neighbours, // in the last cycle of rst: the source was reset too
+    input  logic                          rst_neighbours, // in the last cycle of rst: 1 if the source was reset too
     input  logic                          in_valid,
     input  offload::beat_t                in_beat,
     input  offload::verdict_t             in_verdict,     // with a first beat
@@ -18,10 +20,10 @@ module admit (
     output logic                          keep,           // take the beat that `out_data` shows a cycle later
     output logic                          commit,
     output logic                          cancel,         // forget the beats since the last commit
-    // A cycle later.
+    // To `checksum` and the counters, a cycle later.
     output logic                          out_start,      // a selected frame begins
     output logic                          out_keep,
-    output logic [offload::BeatWidth-1:0] out_data,       // zero behind the copy's last byte
+    output logic [offload::BeatWidth-1:0] out_data,       // 0 behind the copy's last byte
     output logic                          out_commit,
     output logic [offload::LengthWidth-1:0] out_kept,
     output logic [15:0]                   out_source_port,
@@ -31,12 +33,13 @@ module admit (
     output offload::decision_t            decision,
     output logic                          between_frames
 );
+    // A name with `saved_` in front is the value after the frame's beat before; the name alone is the value with this beat.
     offload::verdict_t saved, verdict;
-    logic [offload::LengthWidth-1:0] saved_left, left, saved_kept, kept;   // of an accepted pass; left + kept: the limit
+    logic [offload::LengthWidth-1:0] saved_left, left, saved_kept, kept;   // bytes: the copy may still take; the copy has
     logic [offload::FrameWidth-1:0] saved_bytes, bytes;
     logic saved_malformed, malformed, saved_bad, bad, saved_late, late, saved_done, done, saved_lost, lost;
     logic [3:0] saved_lost_cause, lost_cause;
-    logic [offload::BeatBytes-1:0] blank;   // behind the copy's last byte
+    logic [offload::BeatBytes-1:0] blank;   // lanes behind the copy's last byte
     logic saved_selected, selected, counts, cut, takes, covered, spoiled, torn;
 
     assign verdict  = in_beat.first ? in_verdict : saved;
@@ -52,13 +55,16 @@ module admit (
     assign covered  = cut || in_beat.last;
     assign out_session = saved.session;
 
-    // A mark counts against the copy up to the beat with its last byte, and against any frame without a copy.
+    // An error bit or a malformed tkeep spoils a copy up to the beat with the copy's last byte; later it is `late`. In a
+    // frame without a copy it always counts.
     assign counts    = !selected || left != '0;
     assign malformed = torn || (!in_beat.first && saved_malformed) || (in_beat.malformed && counts);
     assign bad       = (!in_beat.first && saved_bad) || (in_beat.error && counts);
     assign late      = (!in_beat.first && saved_late) || ((in_beat.malformed || in_beat.error) && !counts);
     assign spoiled   = malformed || bad;
 
+    // `lost`: the copy is given up for a cause that is not the frame's own. The first such cause stays until the frame
+    // ends. A copy that was committed (`saved_done`) is not lost any more.
     always_comb begin
         lost       = !in_beat.first && saved_lost;
         lost_cause = saved_lost_cause;

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Completes a copy's description with its checksum (RFC 1071): over IPv4 that of the outer IP header (P16), over IPv6
-// that of UDP over the whole copy (P18). The kept bytes are summed while they enter, 16-bit words in the order in
-// which they lie on the lanes; one exchange of bytes at the end sets that right. The session entry brings the sum of
-// its own words. Latency 2 cycles from the copy's last beat, so that copies of both IP versions take the same time.
+// that of UDP over the whole copy (P18). The kept bytes are summed while they enter. On the lanes the two bytes of a
+// 16-bit word are exchanged; such a sum is the right one with its bytes exchanged (RFC 1071 section 2), so one exchange
+// at the end suffices. The words that are in the session entry were summed when it was written (`header_sum`).
+// Latency 2 cycles from the copy's last beat, the same for both IP versions.
 module checksum (
     input  logic                            clk,
     input  logic                            rst,
     input  logic                            in_start,        // a selected frame begins
-    input  offload::outer_t                 in_outer,        // with in_start, as the sum, the source port and the session
+    input  offload::outer_t                 in_outer,        // with in_start, and so are the next three
     input  logic [offload::SumWidth-1:0]    in_sum,
     input  logic [15:0]                     in_source_port,
     input  logic [offload::SessionBits-1:0] in_session,
@@ -74,7 +75,8 @@ module checksum (
         if (in_commit) kept1 <= in_kept;
         if (commit1) begin
             kept2 <= kept1;
-            // The length stands in the IPv4 header once; over IPv6 in the pseudo header and in UDP.
+            // Over IPv4 the length is summed once, as it stands in the IP header. Over IPv6 it is summed twice, as it
+            // stands in the pseudo header and in the UDP header.
             header2 <= 22'(header1) + (outer1.v6 ? 22'({offload::swap(16'(kept1) + 16'd16), 1'b0}) +
                                                    22'(offload::swap(port1))
                                                  : 22'(offload::swap(16'(kept1) + 16'd36)));
@@ -82,8 +84,9 @@ module checksum (
         if (rst) {start1, keep1, commit1, commit2} <= '0;
     end
 
-    // Five words are brought to two before one carry runs; the sum with and without the carry that comes around are
-    // made side by side. 0 is sent as 0xffff over IPv6: there the sum takes the other zero.
+    // Five words are brought to two without a carry chain. The two are then added twice, side by side: without (`plain`)
+    // and with (`plus`) the carry that a ones' complement sum takes in at the bottom when one leaves at the top. Over
+    // IPv6 a checksum of 0 must be sent as 0xffff, the other zero of ones' complement: the choice by `plus` gives that.
     always_comb begin
         {upper, middle, lower}                               = '0;
         {sums, carries, sums2, carries2, sums3, carries3}    = '0;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// From the matches of all slots to one verdict: in each slot the first rule that matches decides (P10), Amazon DNS
-// before the rules (P8); the first slot that accepts mirrors the frame (P12). Latency 1 cycle.
+// Chooses the session that mirrors a frame, from the matches of all slots. In each slot the first rule that matches
+// decides (P10). For Amazon DNS traffic the filter's network service decides instead of the rules (P8). The first slot
+// that accepts mirrors the frame; the driver fills the slots in ascending session number (P12). Latency 1 cycle.
 module choose (
     input  logic                                        clk,
     input  logic                                        in_valid,
@@ -14,7 +15,7 @@ module choose (
     input  logic [map::Slots*map::Rules-1:0]            in_accept,
     input  logic [map::Slots*offload::SessionBits-1:0]  in_session,
     input  logic [map::Slots*offload::CutWidth-1:0]     in_cut,
-    input  logic [map::Slots-1:0]                       in_cut_faulty, // then no byte may be copied: limit 0
+    input  logic [map::Slots-1:0]                       in_cut_faulty, // the limit is then 0, so that no byte is copied
     input  logic [offload::VersionWidth-1:0]            in_version,
     output offload::verdict_t                           out_verdict
 );

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Parity of a table word in Columns interleaved groups, to find flipped bits where a frame can still be left alone
-// (T4): any odd number in a group, so any burst of up to Columns bits. Combinational. The rows are taken straight from the
-// word: Verilator copies a wide word that is extended a row at a time.
+// Parity of a table word in Columns interleaved groups: bit i is in group i modulo Columns. It finds an odd number of
+// flipped bits in a group, and so any burst of up to Columns neighbouring bits (T4). It corrects nothing: it is for
+// tables that are read while the frame can still be left out. Combinational.
+// The last row, if it is incomplete, is added by itself. The word is not extended to whole rows, because Verilator would
+// copy it for that.
 module column_parity #(
     parameter int Width = 512,
     parameter int Columns = 32
@@ -10,7 +12,7 @@ module column_parity #(
     input  logic [Width-1:0]   word,
     output logic [Columns-1:0] parity
 );
-    localparam int Rows = Width / Columns;        // whole ones
+    localparam int Rows = Width / Columns;        // complete ones
     localparam int Rest = Width % Columns;
     logic [Columns-1:0] rest;
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Sets right a flipped bit of a word that `protect` has given check bits to (T4): the bit where a row and a column
-// have the wrong parity. Combinational.
+// Corrects a flipped bit of a word by the check bits that `protect` made for it (T4). The flipped bit is the one whose
+// row and whose column both have the wrong parity. Combinational.
 module correct #(
     parameter int Width = 512,
     parameter int Columns = 32,
@@ -10,7 +10,7 @@ module correct #(
     input  logic [Width-1:0]        word,
     input  logic [Rows+Columns-1:0] check,
     output logic [Width-1:0]        corrected,
-    output logic                    flipped      // a bit of word or check was
+    output logic                    flipped      // a bit of word or check is flipped
 );
     logic [Rows+Columns-1:0] found, wrong;
     logic [Rows*Columns-1:0] grid;

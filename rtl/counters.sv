@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Global counters (P23): passes and bytes of frames, 64 bits each, in the order of the map's list. A snapshot copies
-// all of them as of one cycle; what came in and is not settled yet is a figure of its own, so that sums close always.
+// Global counters (P23): passes and bytes of frames, 64 bits each, in the order of the list in registers.toml. A snapshot
+// copies all of them in one cycle. A pass that has come in and is not settled yet is counted as in flight, so that in each
+// snapshot received = not eligible + not accepted + mirrored + dropped + in flight.
 module counters (
     input  logic                           clk,
     input  logic                           rst,
@@ -97,8 +98,8 @@ module counters (
         if (snapshot) begin
             for (int i = 0; i < map::Counters; i++) frozen[i] <= live[i];
         end
-        // Resets of their own, one and two cycles late, so that no net has all these loads: no pass can be counted, and
-        // no snapshot or read can come, before.
+        // Live counters are reset one cycle late and frozen ones two, so that no one net has all these loads. That is
+        // early enough: no pass can be counted, and no snapshot or read can come, before.
         late_rst  <= rst;
         later_rst <= late_rst;
         if (later_rst) begin

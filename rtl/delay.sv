@@ -13,7 +13,7 @@ module delay #(
     output logic           corrected,    // a flipped bit was found in the beat that becomes out_beat
     output logic           busy
 );
-    // The ring and its output register are Cycles together: a beat is read Cycles - 1 after it was written.
+    // The output register takes one of the Cycles: a beat is read from the ring Cycles - 1 cycles after it was written.
     localparam int Bits = $clog2(Cycles);
     localparam int Width = $bits(in_beat);
     localparam int CheckBits = (Width + 31) / 32 + 32;

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Puts the outer headers before a copy (P15 to P19): 50 bytes over IPv4, 70 over IPv6, so that the kept bytes move up
-// by one of two constants. A copy of less than 60 bytes gets zeros up to 60 (I3): they lie in its beat already, for what
-// is behind the last byte of a held beat is 0, and `tkeep` takes them in. Only the first beat of a copy over IPv4 is so
-// short. One output beat a cycle, no gap between copies, latency 1 cycle (the output register).
-// While the mirror is reset, copies of which nothing has left are taken and thrown away instead (P25).
+// Puts the outer headers before a copy (P15 to P19): 50 bytes over IPv4, 70 over IPv6. The kept bytes move up by 50
+// lanes, or by 70 - 64 = 6 lanes of the next beat: two fixed shifts take the place of a barrel shifter.
+// A copy of less than 60 bytes is filled with zeros up to 60 (I3). Only a copy over IPv4 can be so short, and it is one
+// beat. In a held beat all lanes behind the copy's last byte are 0 already, so the padding changes `tkeep` alone.
+// One output beat a cycle, no gap between copies, latency 1 cycle (the output register).
+// While the mirror is reset, a copy of which no beat has left is taken from the queues and not sent (P25).
 module encapsulate (
     input  logic                          clk,
     input  logic                          rst,
@@ -20,8 +21,8 @@ module encapsulate (
     output logic [offload::BeatBytes-1:0] m_axis_mirror_tkeep,
     output logic                          m_axis_mirror_tlast,
     output offload::copy_user_t           m_axis_mirror_tuser,
-    output logic                          fate_valid,   // a copy has left, or was thrown away
-    output logic                          fate_reset
+    output logic                          fate_valid,   // the copy's last beat has left, or ...
+    output logic                          fate_reset    // ... the copy was dropped by a reset
 );
     localparam int Header4 = 50;
     localparam int Header6 = 70;
@@ -29,16 +30,16 @@ module encapsulate (
     localparam int Width = offload::LengthWidth + 1;
 
     logic first, second, throwing, sink_ready, emit, throw, last, saved_last, needs_beat, saved_needs;
-    logic [Width-1:0] left, behind;       // bytes of the copy to send from its second beat on, and behind this beat
-    logic [6:0] lanes;                    // of the copy's last beat
-    logic [3:0] first_kept;               // bytes of the frame or of padding, where the first beat is the last
+    logic [Width-1:0] left, behind;       // bytes of the copy from this output beat on (not the first one), and behind it
+    logic [6:0] lanes;                    // bytes in the copy's last beat
+    logic [3:0] first_kept;               // of a copy of one beat: bytes of the frame and of padding
     logic [15:0] udp_length;
     logic [8*Header4-1:0] header4;
     logic [offload::BeatWidth-1:0] header6, carried, taken, data;
     logic [offload::BeatBytes-1:0] keep;
     offload::copy_user_t user;
 
-    // Lanes carry the first byte lowest.
+    // A header is written with its first byte on top; on the lanes the first byte is lowest.
     function automatic logic [8*Header4-1:0] to_lanes4(input logic [8*Header4-1:0] bytes);
         for (int i = 0; i < Header4; i++) to_lanes4[8*i +: 8] = bytes[8*(Header4-1-i) +: 8];
     endfunction
@@ -58,8 +59,9 @@ module encapsulate (
                                 copy.source_port, 16'd4789, udp_length, copy.checksum, 16'h0800});
 
     assign throw      = first ? resetting : throwing;
-    // What a later beat is and needs is known a cycle before. Behind the first beat the bytes of the frame that are still
-    // to be taken are those to be sent without the part of the header, or of a beat, that stands in front of them.
+    // Of every output beat but the first, `last` and `needs_beat` are registered one cycle early, from `behind`. The next
+    // output beat needs a beat of the hold buffer if more bytes are left than stand ready for it: over IPv4 the 50 bytes
+    // that remain of the beat before, over IPv6 6 bytes of the header or of the beat before.
     assign needs_beat = first ? copy.kept != '0 && !copy.outer.v6 : saved_needs;
     assign last       = first ? copy.kept <= offload::LengthWidth'(offload::BeatBytes - Header4) && !copy.outer.v6 : saved_last;
     assign behind     = !first          ? left - Width'(offload::BeatBytes)

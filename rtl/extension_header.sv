@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // One step of the walk through IPv6 extension headers (P5; RFC 8200 section 4, RFC 4302 for AH). Latency 1 cycle.
-// A frame whose walk has ended, as every IPv4 frame's, passes unchanged.
+// A frame whose walk has ended passes unchanged; that of an IPv4 frame ends before the first step.
 module extension_header #(
-    parameter bit First = 0              // right behind the fixed header: at position 10, 11 or 12
+    parameter bit First = 0              // the step behind the fixed header: at position 10, 11 or 12
 ) (
     input  logic           clk,
     input  logic           rst,
@@ -30,11 +30,12 @@ module extension_header #(
     assign extension = in_walk.open && offload::is_extension(in_walk.key.protocol);
     assign fragment  = in_walk.key.protocol == 8'd44;
     assign later     = extension && fragment && head[15:3] != '0;
-    // The head's first 2 bytes, or 8 of a fragment header, lie in the frame; position 0 is byte 14.
+    // The walk goes on if the header's first 2 bytes, or all 8 of a fragment header, lie in the window (P5). Position 0 is
+    // byte 14 of the frame.
     assign present = fragment ? {in_walk.position + 10'd5, 2'd2} <= {4'd0, in_walk.length}
                               : in_walk.position + 10'd4 <= {4'd0, in_walk.length[7:2]};
 
-    // `behind` stands by itself, so that one addition follows the search for the head.
+    // `behind` does not wait for the head, so that only one addition follows the search for the head.
     assign behind = in_walk.position + 10'd2;
     assign more   = in_walk.key.protocol == 8'd51 ? {2'd0, head[23:16]} : {1'b0, head[23:16], 1'b0};
     assign next   = fragment ? behind : behind + more;

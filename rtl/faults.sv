@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Keeps what was found wrong in a memory (T4): how often, and where first since the last clear, so that the host can
-// write that entry again. A flipped bit in a buffer was corrected and has no place that could be written. What comes in
-// is late in its cycle: it is taken into registers and judged in the next one.
+// Counts the flipped bits that were found in memories (T4), and keeps where the first one since the last clear was, so
+// that the driver can write that table entry again. A flipped bit in a buffer is counted, but it was corrected and there
+// is no entry to write. The inputs come late in their cycle, so they are registered and judged in the next one.
 module faults (
     input  logic                                          clk,
     input  logic                                          rst,
@@ -11,11 +11,11 @@ module faults (
     input  logic [map::Slots*offload::FilterBits-1:0]     filter_index,
     input  logic                                          service_faulty,
     input  logic [$clog2(map::Services)-1:0]              service_index,
-    input  logic [map::Slots:0]                           session_faulty,   // the highest: corrected in line
+    input  logic [map::Slots:0]                           session_faulty,   // a slot's limits; on top: header fields, corrected
     input  logic [(map::Slots+1)*offload::SessionBits-1:0] session_index,
     input  logic [offload::Buffers-1:0]                   corrected,        // buffers
     input  logic                                          clear,
-    output logic                                          found,            // two cycles before
+    output logic                                          found,            // two cycles after the fault
     output offload::fault_t                               fault,
     output logic [15:0]                                   count             // saturating
 );
@@ -76,7 +76,7 @@ module faults (
             first <= now;
             count <= 16'(more);
         end else if (now.place != map::FaultNone) begin
-            // A table comes before a buffer: it can be repaired.
+            // A table's fault takes the place of a buffer's, because the driver can repair it.
             if (first.place == map::FaultNone || first.place == map::FaultBuffer) first <= now;
             count <= sum[16] ? 16'hffff : sum[15:0];
         end

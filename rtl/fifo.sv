@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// First-word-fall-through FIFO on a block RAM, its words corrected (T4): a word that is pushed in cycle t can be
-// popped in cycle t + 3; one push and one pop a cycle. It has no full flag: the caller knows that no more than Depth
-// words wait behind the two that are on their way out.
+// First-word-fall-through FIFO on a block RAM. A word that is pushed in cycle t can be popped in cycle t + 3; one push
+// and one pop a cycle. A flipped bit of a word is corrected on the way out (T4).
+// There is no full flag: the caller must know by itself that the memory never holds more than Depth words. Two more can
+// be on their way out, in `raw` and `out_word`.
 module fifo #(
     parameter int Width = 8,
     parameter int Depth = 512,
-    parameter int Columns = 32            // of the check bits, see protect
+    parameter int Columns = 32            // of the grid that the check bits are for, see protect
 ) (
     input  logic             clk,
     input  logic             rst,

@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-// The staged filter: both rule lists as registers, which the host writes rule by rule, and as a commit takes them. For a
-// commit, `assemble` encodes all rules in order, one a cycle; a cycle behind the last one `list` is the ingress list, and
-// `next_egress` puts the egress list in its place. A write shows in `inconsistent` two cycles later. Rules have no reset:
-// what has one writes zeros to all of them.
-// A CIDR loses the address bits that its prefix does not cover; a fetched rule shows zeros there.
+// The staged filter: the rules of both directions as registers, which the host writes and reads rule by rule, and as the
+// two words that a commit writes to the filter table.
+// Before a commit, `assemble` encodes all rules in order, one a cycle. A cycle after the last one `list` is the ingress
+// list; `next_egress` then puts the egress list in its place. `inconsistent` follows a write by two cycles.
+// The rules have no reset, because they are a memory: module `registers` writes zeros to all of them instead.
+// An encoded CIDR does not keep the address bits that its prefix does not cover; a fetched rule shows zeros there.
 module filter_staging (
     input  logic                            clk,
-    input  logic [offload::RuleBits:0]      rule,          // egress, then the rule's place; of all below
+    input  logic [offload::RuleBits:0]      rule,          // that the ports below mean: egress on top, then its place
     input  logic                            write,
-    input  logic [offload::RuleWords-1:0]   write_words,   // registers that are written
+    input  logic [offload::RuleWords-1:0]   write_words,   // which registers of the rule are written
     input  logic [offload::RuleWidth-1:0]   write_rule,
     input  logic                            clear,         // the rule is written as zeros
     output logic [offload::RuleWidth-1:0]   read_rule,
-    input  logic                            fetched,       // the rule comes from this word of the table
+    input  logic                            fetched,       // the rule is taken from this word of the table
     input  logic [offload::ListWidth-1:0]   fetched_list,
     output logic                            inconsistent,  // a staged rule breaks a limit across fields (T5)
     input  logic                            amazon_dns,
@@ -28,7 +29,8 @@ module filter_staging (
         $error("rules = %0d is not allowed; it may be %0d alone", map::Rules, map::RulesLeast);
     end
 
-    // Bits of an address that a prefix covers: of a byte all, where the prefix reaches beyond it, or the first ones.
+    // The bits of an address that a prefix covers: all bits of a byte that lies within the prefix, and the first bits of
+    // the byte in which the prefix ends.
     function automatic logic [127:0] mask_of(input logic [7:0] prefix);
         logic [7:0] first;
         for (int j = 0; j < 8; j++) first[7-j] = prefix[2:0] > 3'(j);
@@ -36,10 +38,13 @@ module filter_staging (
             mask_of[8*(15-k) +: 8] = {8{prefix[7:3] > 5'(k)}} | ({8{prefix[7:3] == 5'(k)}} & first);
     endfunction
 
+    // A CIDR as the filter table holds it (offload::cidr_t).
     function automatic offload::cidr_t encode(input logic [127:0] address, input logic [127:0] mask);
         encode = {(address & mask) | (~mask & {32'hffff_ffff, mask[127:32]}), mask[31:0]};
     endfunction
 
+    // The mask of an encoded CIDR. A bit is covered if the bit below it in its column is covered too, or is the 1 that
+    // stands behind the covered bits.
     function automatic logic [127:0] covered(input offload::cidr_t cidr);
         covered[31:0]   = cidr[31:0];
         covered[63:32]  = covered[31:0] | cidr[63:32];
@@ -47,7 +52,7 @@ module filter_staging (
         covered[127:96] = covered[95:64] | cidr[127:96];
     endfunction
 
-    // Whole bytes, and the bits of the one byte that is covered in part.
+    // The prefix length of a mask: 8 for each byte that is covered whole, and the bits of the byte that is covered in part.
     function automatic logic [7:0] length_of(input logic [127:0] mask);
         logic [7:0] part;
         length_of = '0;
@@ -61,7 +66,7 @@ module filter_staging (
         end
     endfunction
 
-    // A fetched rule: picked from its list, decoded, written like another.
+    // A fetched rule is picked from its list, decoded a cycle later, and then written like a rule that the host writes.
     logic picked, decoded;
     offload::fields_t picked_fields;
     offload::marks_t picked_marks;
@@ -97,7 +102,7 @@ module filter_staging (
         end
     end
 
-    // As registers.
+    // The rules as registers.
     (* ram_style = "distributed" *) logic [offload::RuleWidth-1:0] rules [2*map::Rules];
     logic [offload::RuleWidth-1:0] new_rule;
     assign new_rule  = decoded ? decoded_rule : clear ? '0 : write_rule;
@@ -109,7 +114,7 @@ module filter_staging (
         end
     end
 
-    // As the table holds it.
+    // The rule that was written, or that is assembled, as the table holds it.
     logic written, encoding;
     logic [offload::RuleBits:0] encoded_rule;
     offload::rule_t staged;
@@ -152,7 +157,8 @@ module filter_staging (
         if (written) broken[encoded_rule] <= breaks;
     end
 
-    // A rule's place in both lists is a shift register of two: all that is encoded passes through `egress`.
+    // Each rule position is a shift register of two places, first `egress` and then `list`. The ingress rule is encoded
+    // first, and the egress rule pushes it on into `list`. `next_egress` shifts once more, so no multiplexer is needed.
     logic [offload::ListWidth-1:0] egress;
     always_ff @(posedge clk) begin
         if (encoding || next_egress) begin

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Filter words for one slot of the interfaces: a whole rule list of one direction and the filter's network service
-// is one word, so that all rules are compared at once and a list is replaced by one write. One read a cycle, the
-// word a cycle later, and with it whether it is faulty (T4); a read meets the old word where a write goes to the
-// same address.
+// The filter table of one slot. A word is the whole rule list of one direction with the filter's network service, so
+// that all rules are compared at once and one write replaces a list. One read a cycle; the word comes a cycle later, and
+// with it whether it is faulty (T4). A read and a write of one address in one cycle: the read gives the old word.
 module filter_table (
     input  logic                            clk,
     input  logic                            write,
@@ -11,7 +10,7 @@ module filter_table (
     input  logic                            read,
     input  logic [offload::FilterBits:0]    read_address,
     output logic [offload::FilterWidth-1:0] out_word,        // amazon-dns on top, twice; then the rule list
-    input  logic                            check,           // out_word counts
+    input  logic                            check,           // out_word is used: look whether it is faulty
     output logic                            out_faulty
 );
     if (!offload::allowed(map::Filters, map::FiltersLeast, map::FiltersMost)) begin : g_size

@@ -11,7 +11,7 @@ module flow_hash (
 );
     localparam int Width = 144;
 
-    // Bit j of word i: message bit j of an endpoint turns bit i of its CRC.
+    // A CRC is linear: bit j of word i is 1 if bit j of an endpoint inverts bit i of its CRC.
     function automatic logic [16*Width-1:0] crc_masks();
         logic [15:0] crc;
         for (int j = 0; j < Width; j++) begin
@@ -21,7 +21,7 @@ module flow_hash (
         end
     endfunction
 
-    // What the initial value alone leaves.
+    // The CRC of an endpoint of zeros: what the initial value adds.
     function automatic logic [15:0] crc_start();
         crc_start = 16'hffff;
         for (int k = 0; k < Width; k++) crc_start = {crc_start[14:0], 1'b0} ^ (crc_start[15] ? 16'h1021 : 16'd0);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Sum of a session entry's 16-bit header words that do not depend on the copy, in the order in which they lie on the
-// lanes (RFC 1071): over IPv4 for the IP header's checksum (P16), over IPv6 for UDP's (P18). It is made once, when
-// the entry is written, and kept beside it. Latency 2 cycles.
+// Sums those 16-bit words of the outer headers that a session entry gives and that do not depend on the copy, in the
+// byte order of the lanes (RFC 1071): over IPv4 for the IP header's checksum (P16), over IPv6 for UDP's (P18). The sum is
+// made once, when the entry is written, and kept with the entry, so that `checksum` has less to add. Latency 2 cycles.
 module header_sum (
     input  logic                         clk,
     input  logic                         first,     // strobes of the two steps; `in_outer` holds still through both

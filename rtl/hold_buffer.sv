@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Holds the kept beats of copies whose length or checksum is not known yet, and of copies that wait for the output.
-// Beats enter one a cycle and can be forgotten until their copy is committed; the reader sees them when `release_copy`
-// announces its length, in order, first word fall through, 3 cycles later. It never refuses: the writer watches
-// `room`. A flipped bit is corrected on the way out (T4).
+// Holds the kept beats of copies: of those whose length or checksum is not known yet, and of those that wait for the
+// output. Beats enter one a cycle. Until a copy is committed, `cancel` forgets its beats. The reader sees the beats of a
+// copy 3 cycles after `release_copy` has announced the copy's length; first word falls through, copies leave in order.
+// The buffer refuses no beat: the writer must watch `room`. A flipped bit is corrected on the way out (T4).
 module hold_buffer (
     input  logic                            clk,
     input  logic                            rst,
@@ -11,7 +11,7 @@ module hold_buffer (
     input  logic                            cancel,
     input  logic [offload::BeatWidth-1:0]   in_data,       // a cycle after `keep`
     output logic                            room,          // for one more beat
-    output logic                            mirror_room,   // for one more frame, whatever is on its way (I4)
+    output logic                            mirror_room,   // for the largest copy, beside all that is on its way (I4)
     input  logic                            release_copy,  // at the earliest 2 cycles after its last `keep`
     input  logic [offload::LengthWidth-1:0] release_bytes,
     output logic                            out_valid,
@@ -34,14 +34,17 @@ module hold_buffer (
     logic [CheckBits+Width-1:0] raw;
     logic [CheckBits-1:0] check;
     logic [Width-1:0] word;
+    // Pointers: `next` is where the next beat goes, `start` where the copy begins that is entering, `visible` the end of
+    // the copies that are released, `fetched` the next beat to read, and `limit` where `next` must stop.
     logic [Bits:0] next, start, visible, fetched, used, limit;
     logic [Bits-1:0] place;
     logic write, raw_valid, fetch, take, flipped;
 
     assign used  = next - fetched;
-    // The last place stays free: while one copy is sent and the beats of two more are on their way out, no more than
-    // HoldBeats copies wait behind them.
-    // No beat enters without room: `next` meets `limit`, and does not pass it.
+    // Only HoldBeats - 1 places are used, so that the fifo `copies`, which has a memory of HoldBeats words, cannot
+    // overflow: every copy has at least one beat, and besides the copies in this memory one is being sent and two have
+    // their beat in `raw` and `out_data`. The fifo, too, has room for two outside its memory.
+    // No beat enters without room, so `next` stops at `limit`.
     assign room  = next != limit;
     assign take  = raw_valid && (!out_valid || out_pop);
     assign fetch = visible != fetched && (!raw_valid || take);

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Interface words (T3), one read a cycle, the word a cycle later, and with it whether it is faulty (T4). After reset
-// every word is swept to invalid before `ready` (P25). Index map::Interfaces stands for the interfaces that have no
-// session: an empty word (T1).
-// A write and a read of one address in one cycle: the read gives the old word, as a frame that shares its slot with
-// a commit must see it.
+// The interface table (T3): which filter and which session entry each slot of an interface has. One read a cycle; the
+// word comes a cycle later, and with it whether it is faulty (T4). After reset every word is swept to invalid before
+// `ready` (P25). Index map::Interfaces, one past the table, stands for every interface that has no session: it reads as
+// an empty word (T1).
+// A read and a write of one address in one cycle: the read gives the old word, because a frame that enters the lookup in
+// the cycle of a commit must see the tables as they were before it (T2).
 module interface_table (
     input  logic                              clk,
     input  logic                              rst,
@@ -13,7 +14,7 @@ module interface_table (
     input  logic                              read,
     input  logic [offload::InterfaceBits:0]   read_index,
     output offload::interface_t               out_word,
-    input  logic                              check,          // out_word counts
+    input  logic                              check,          // out_word is used: look whether it is faulty
     output logic                              out_faulty,
     output logic                              ready
 );
@@ -46,7 +47,7 @@ module interface_table (
     );
     assign out_faulty = check && !empty && found_parity != word[Width +: Parity];
 
-    // One write port: the sweep and the writes behind it take turns.
+    // One write port: first the sweep has it, then the commits.
     always_ff @(posedge clk) begin
         if (!ready || write) begin
             memory[ready ? write_index : swept[offload::InterfaceBits-1:0]] <= ready ? {parity, write_word} : '0;

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Whether a bit of a filter word is flipped (T4): a rule's two parity bits show an odd number of flips among its even
-// or its odd bits, and so any two neighbours; amazon-dns stands there twice. Combinational.
+// Finds flipped bits in a filter word (T4). Each rule has two parity bits, one over its even bits and one over its odd
+// bits: they show an odd number of flips in either half, and so any two neighbours. The bit of amazon-dns is there twice.
+// Combinational.
 module list_parity (
     input  logic                            valid,
     input  logic [offload::FilterWidth-1:0] word,
     output logic                            faulty
 );
-    // Kept, so that each bit is one LUT of six inputs. `left` are the bits that no such LUT has taken.
+    // `keep` makes synthesis build each bit as one LUT of six inputs. `left` are the bits that no such LUT has taken.
     (* keep *) logic [32*map::Rules-1:0] low, high;
     (* keep *) logic [12*map::Rules-1:0] twelve;
     (* keep *) logic [2*map::Rules-1:0] two;

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// From a frame's window to its verdict, 8 cycles later, one frame a cycle, without back-pressure. Numbers in names
-// are cycles behind the window.
-//   0..6  parse            3  interface word read      5  filter words read (one table a slot)
+// From a frame's window to its verdict, 8 cycles later, one frame a cycle, without back-pressure. A number at the end of a
+// name is the cycle after the window in which the signal is valid.
+//   0..6  parse            3  interface word read      5  filter words read (a table for each slot)
 //   6     rules, services and length limits compared   7  verdict chosen
 //   8     verdict out; outer header fields read        9  outer header fields out
-// A commit enters at 0 as a token, in the slot of a frame or alone, and writes each table as it passes the cycle in
-// which that table is read: its own slot's frame and all before see the old words, all behind it the new ones (T2).
-// A filter's second direction is written a cycle after its first; that is why a filter is committed alone: the one
-// frame in between has one direction, and sees the whole commit or nothing of it.
-// A fetch is a token that takes the slot of a frame, in a cycle without one.
+// A commit enters in cycle 0 as a token, beside a frame or alone, and moves on with the frames. It writes each table in
+// the cycle in which the frame beside it reads that table. So the frame beside it and all frames before see the old words
+// of every table, and all frames behind it see the new ones (T2).
+// A filter has a word for each direction, and the second is written a cycle after the first. So one frame passes between
+// the two writes. It has one direction, and sees the whole commit or nothing of it as long as nothing else is committed
+// with the filter: a filter is committed alone.
+// A fetch, which reads table words back, is a token too. It reads in the place of a frame, so it waits for a cycle in
+// which no frame enters.
 module lookup (
     input  logic                             clk,
     input  logic                             rst,
@@ -19,14 +22,14 @@ module lookup (
     input  logic [2*offload::BeatWidth-1:0]  in_window,
     input  logic [7:0]                       in_length,       // bytes of the frame in the window's first beat
     input  logic [6:0]                       in_more,         // and in its second
-    input  offload::token_t                  token,           // a change or fetch; waits for `token_taken`
+    input  offload::token_t                  token,           // a commit or fetch; held until `token_taken`
     output logic                             token_taken,
-    output logic                             token_done,      // it has passed all tables
-    output logic                             commit_done,     // and it was a commit
+    output logic                             token_done,      // a token has passed all tables
+    output logic                             commit_done,     // and the token was a commit
     input  logic [offload::InterfaceBits-1:0] staged_interface_index,
     input  offload::interface_t              staged_interface,
     input  logic [offload::FilterBits-1:0]   staged_filter_index,
-    output logic                             next_egress,     // the staged list is the egress list a cycle later
+    output logic                             next_egress,     // a cycle later the staged list must be the egress list
     input  logic [offload::FilterWidth-1:0]  staged_list,
     input  logic [offload::SessionBits-1:0]  staged_session_index,
     input  offload::cut_t                    staged_cut,
@@ -47,7 +50,7 @@ module lookup (
     output logic [15:0]                      out_source_port,
     output offload::outer_t                  out_outer,       // a cycle after the verdict
     output logic [offload::SumWidth-1:0]     out_sum,
-    // What was found faulty (T4), as faults takes it.
+    // Which table words were found faulty (T4), for module `faults`.
     output logic                             interface_faulty,
     output logic [offload::InterfaceBits-1:0] interface_index,
     output logic [map::Slots-1:0]            filter_faulty,
@@ -131,7 +134,7 @@ module lookup (
         egress3 <= egress2;
         egress4 <= egress3;
         egress5 <= egress4;
-        // An egress frame right behind a filter commit still meets the old word of its direction.
+        // An egress frame directly behind a filter commit still meets the old egress word, so its version is the old one.
         if (tap3) version4 <= token4.commit && token4.filter && egress3 ? version - 1'b1 : version;
         if (tap4) version5 <= version4;
         if (tap5) version6 <= version5;
@@ -173,7 +176,8 @@ module lookup (
         if (tap6) session7 <= session6;
     end
 
-    // The lists are written in this cycle and the next. One register for all slots would have too many loads.
+    // A filter commit writes the ingress list in this cycle and the egress list in the next. Slot 0 has a write enable of
+    // its own (`take_list`), because one register for all slots would have too many loads.
     assign next_egress = token5.commit && token5.filter;
     logic take_list, keep_list;
     always_ff @(posedge clk) begin

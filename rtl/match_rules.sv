@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Compares a frame's key with every rule of one slot's filter at once (P11). Latency 1 cycle. The guards stand in
-// each rule, so that a rule that is not there, or is of the other IP version, costs nothing in simulation.
+// Compares a frame's key with every rule of one slot's filter at once (P11). Latency 1 cycle. The comparison stands under
+// an `if` for each rule, so that a rule that is not valid, or is of the other IP version, costs no simulation time.
 module match_rules (
     input  logic                            clk,
     input  logic                            in_valid,   // the slot is used
@@ -11,13 +11,15 @@ module match_rules (
     output logic [map::Rules-1:0]           out_match,
     output logic [map::Rules-1:0]           out_accept
 );
-    // The columns of an address that differ from a CIDR's in a covered bit (offload::cidr_t), each in two LUTs: in one of
-    // the upper two words (`upper`), and in any. The columns have the same number of covered bits, or the last ones one
-    // more. So bit 64+i is covered if column 31 has three such bits or more (`deep`), or else if bit 32+i is the 1.
+    // Bit i of the result: a bit of column i that the CIDR covers differs from the address (columns: offload::cidr_t).
+    // Two LUTs a column: `upper` compares the column's upper two bits, `differs` all four.
+    // Whether bit 64+i is covered is taken from fewer bits than the column has. All columns have the same number of covered
+    // bits, or the highest columns have one more. If column 31 has three covered bits or four (`deep`), every column has at
+    // least two, and bit 64+i is covered. Otherwise bit 64+i is covered if bit 32+i is the 1 behind the covered bits.
     function automatic logic [31:0] differs(input logic [127:0] address, input offload::cidr_t cidr);
         logic [2:0] deep;
         logic [31:0] covered2, upper;
-        deep     = {1'b0, cidr[63], cidr[31]} + {2'b01, cidr[31]};   // an OR as a carry, which no LUT behind takes in
+        deep     = {1'b0, cidr[63], cidr[31]} + {2'b01, cidr[31]};   // an OR made as a carry: synthesis merges it into no LUT
         covered2 = cidr[95:64] | {32{deep[2]}};
         upper    = ((address[95:64] ^ cidr[127:96]) & covered2) |
                    ((address[127:96] ^ cidr[159:128]) & (covered2 | cidr[127:96]));
@@ -34,7 +36,7 @@ module match_rules (
     logic [map::Rules-1:0] match, accept;
     logic [127:0] source, destination;
     logic [3:0] protocol;
-    logic [36:0] wrong_source;             // with the protocol
+    logic [36:0] wrong_source;             // and wrong protocol
     logic [32:0] wrong_destination;
     logic [63:0] ports, outside;
 
@@ -62,7 +64,7 @@ module match_rules (
                     protocol = ((marks.protocol[7:4] ^ in_key.protocol[7:4]) |
                                 (marks.protocol[3:0] ^ in_key.protocol[3:0]) | {4{!in_key.protocol_known}}) &
                                {4{marks.has_protocol}};
-                    // Negated, they have a 1 on top if one is anywhere: a carry takes no LUTs.
+                    // 0 minus the bits has a 1 on top if any bit is 1: an OR as a carry chain, which takes no LUTs.
                     wrong_source      = 37'd0 - {1'b0, protocol, differs(source, fields.source)};
                     wrong_destination = 33'd0 - {1'b0, differs(destination, fields.destination)};
                     if (!wrong_source[36] && !wrong_destination[32]) begin

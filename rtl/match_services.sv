@@ -16,7 +16,7 @@ module match_services (
     input  logic [31:0]                      in_resolver,
     output logic                             out_excluded,
     output logic                             out_dns,
-    output logic                             out_faulty,    // an entry is (T4); with in_valid
+    output logic                             out_faulty,    // an entry is faulty (T4); looked for with in_valid
     output logic [$clog2(map::Services)-1:0] out_faulty_index
 );
     localparam int Width = $bits(write_entry);
@@ -49,10 +49,12 @@ module match_services (
 
     (* mem2reg *) logic [Width-1:0] entries [map::Services];
     logic [map::Services-1:0] parity;     // of each entry
-    // The entries' reset comes a cycle late, that of the upper half two: one register for all would have too many loads.
+    // The lower half of the entries is reset one cycle late and the upper half two: one register for all would have too
+    // many loads.
     logic late_rst, later_rst;
 
-    // A choice among all entries would be large: those that were written since the reset are read back from a copy.
+    // To read back. A multiplexer over all entries would be large, so an entry that was written since the reset is read
+    // from a copy in a memory, and any other is the constant that the reset put there.
     (* ram_style = "distributed" *) logic [Width-1:0] copies [map::Services];
     logic [map::Services-1:0] written;
     logic [Width-1:0] default_entry;
@@ -72,15 +74,16 @@ module match_services (
         end
     end
 
-    // Every entry against the frame: address on one side, port on that side or on either.
+    // Every entry is compared with the frame. The entry's address must be that of one side, source or destination. Its port
+    // must be that of the same side, or with `either_side` that of any side.
     offload::service_t service;
     logic tcp, udp, protocol, resolver, from, to, source_port, destination_port, hit, excluded, dns;
     logic [map::Services-1:0] excludes, resolves;
     logic [map::Services:0] any_excludes;
     logic [map::Services+1:0] any_resolves;
     logic [127:0] source, destination, differs;
-    // Three bits of an address in each. All that is wrong is negated, for then a 1 is on top if one is anywhere: a carry
-    // takes no LUTs.
+    // Each bit takes three bits of an address. 0 minus the bits has a 1 on top if any bit is 1: an OR as a carry chain,
+    // which takes no LUTs.
     logic [43:0] wrong_source, wrong_destination;
     logic [63:0] ports, outside;
 

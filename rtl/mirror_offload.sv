@@ -33,7 +33,7 @@ module mirror_offload (
     output offload::copy_user_t           m_axis_mirror_tuser,  // the session entry and the copy's bytes, with every beat
     output logic [offload::PortWidth-1:0] m_axis_mirror_tdest,  // the output port: 0
     output logic                          mirror_room,          // I4
-    // One record a pass, in order (I5); offload::decision_t.
+    // One record for each pass, in order (I5); offload::decision_t.
     output logic                          m_decision_valid,
     output offload::decision_t            m_decision,
     // Registers: 32-bit AXI4-Lite, 8 KiB.
@@ -54,7 +54,8 @@ module mirror_offload (
     output logic [1:0]                    s_axil_rresp,
     output logic                          s_axil_rvalid,
     input  logic                          s_axil_rready,
-    // Posted writes of 64 aligned bytes of them, without a response (T5); strobes as AXI's, a register's four alike.
+    // Posted writes of 64 aligned bytes of the registers, without a response (T5). Strobes are one a byte as in AXI; the four
+    // strobes of a register are alike.
     input  logic                          s_line_valid,
     output logic                          s_line_ready,
     input  logic [12:6]                   s_line_address,
@@ -74,7 +75,7 @@ module mirror_offload (
         .out_beat({m_axis_forward_tuser, m_axis_forward_tlast, m_axis_forward_tkeep, m_axis_forward_tdata})
     );
 
-    // Counted a cycle behind the handshake.
+    // Forwarded frames are counted a cycle after their handshake.
     logic forwarded, forwarded_last;
     logic [6:0] forwarded_lanes;
     logic [offload::FrameWidth-1:0] forwarded_before, forwarded_bytes;
@@ -92,7 +93,7 @@ module mirror_offload (
         end
     end
 
-    // The tap: what is no tap is decided here (I2, P25).
+    // The tap. Whether a frame is at a tap at all is decided here (I2, P25).
     logic window_valid, tap_valid, tap_busy, tapped, received;
     offload::beat_t tap_beat, beat;
     offload::user_t window_user;
@@ -245,7 +246,8 @@ module mirror_offload (
         .snapshot, .index(counter_index), .value(counter_value), .all_settled
     );
 
-    // Per session: passes dropped at the admission, and the fates of copies. SessionCounter* in the map gives the order.
+    // Per session: the passes that the admission dropped, and the copies that the output sent or a reset dropped. The order
+    // is that of SessionCounter* in the map.
     logic [6*offload::FrameWidth-1:0] copy_amounts;
     logic [64*2-1:0] overflow_values;
     logic [64*6-1:0] copy_values;

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Shapes that the modules share. Addresses are 128 bits with the first byte on top; an IPv4 address stands in
-// bits 127..96 over zeros, so that one prefix mask serves both versions.
-// Variables of these types stand at module level: Yosys 0.23 loses the members of those in blocks and functions.
-// Sizes come from registers.toml as a file that is included: Yosys takes no package's constants in another package.
+// Types, sizes and functions that the modules share. The offload itself is module mirror_offload.
+// Addresses are 128 bits with the first byte on top; an IPv4 address stands in bits 127..96 over zeros, so that one prefix
+// mask serves both versions.
+// Modules declare variables of these types at module level, because Yosys 0.23 loses the members of a struct that is
+// declared in a block or function. The sizes of registers.toml are included as a file, because Yosys accepts no constant
+// of one package in another.
 package offload;
     `include "sizes.svh"
 
@@ -49,7 +51,7 @@ package offload;
         logic has_ports;
         logic [15:0] source_port;
         logic [15:0] destination_port;
-        logic fragment;                   // offset over 0 or more fragments (P20)
+        logic fragment;                   // its offset is not 0, or more fragments follow (P20)
     } key_t;
 
     // A frame on its walk through IPv6 extension headers. Positions count 4-byte words from byte 14 of the frame:
@@ -83,12 +85,14 @@ package offload;
         logic valid;
     } rule_t;
 
-    // A CIDR as the filter table holds it, so that its mask costs no decoder: the address, and above 32 bits `whole`. A
-    // column is the bits i, 32+i, 64+i and 96+i of the address; a prefix covers the upper ones of them. Below the
-    // covered bits of a column stand a 1 and then zeros; where all four are covered, bit i of `whole` is 1.
+    // A CIDR as the filter table holds it: the address in bits 159..32, and 32 bits `whole` below. No decoder has to make a
+    // mask from a length. Column i is the bits 96+i, 64+i, 32+i and i of the address; a prefix covers the upper bits of a
+    // column. The first bit that is not covered holds a 1, and those below it 0. Bit i of `whole` is 1 if all four bits of
+    // column i are covered. docs/theory.md has an example with values.
     typedef logic [159:0] cidr_t;
 
-    // One rule in a rule list: four rules' fields, then their marks, then the next four (see fields_at, marks_at).
+    // One rule in a rule list is its fields and its marks. The list is the fields of four rules, then the marks of these
+    // four, then the next four rules (see fields_at, marks_at).
     typedef struct packed {
         logic [15:0] destination_port_to;
         logic [15:0] destination_port_from;
@@ -99,7 +103,7 @@ package offload;
     } fields_t;
 
     typedef struct packed {
-        logic [1:0] parity;               // of the even and of the odd bits of the rest and of fields_t (T4)
+        logic [1:0] parity;               // one over the odd and one over the even bits of all else (T4)
         logic [7:0] protocol;
         logic has_destination_ports;
         logic has_source_ports;
@@ -135,7 +139,7 @@ package offload;
 
     // The part of a session entry that decides the copy's length (P14).
     typedef struct packed {
-        logic v6;                         // the outer header's length depends on it
+        logic v6;                         // of the outer header, whose length depends on it
         logic [LengthWidth-1:0] mtu_cut;
         logic [LengthWidth-1:0] packet_length;
     } cut_t;
@@ -155,7 +159,7 @@ package offload;
         logic [15:0] base;
     } source_ports_t;
 
-    // A change on its way through the lookup stages: which staged words it carries (T2).
+    // A commit or a fetch on its way through the lookup, and which words it writes or reads (T2).
     typedef struct packed {
         logic commit;
         logic fetch;
@@ -173,13 +177,14 @@ package offload;
         logic [15:0] index;               // of the table's entry
     } fault_t;
 
-    // Why a slot did not accept, for reports.
+    // Why a slot did not accept, for the decision records.
     localparam logic [1:0] SlotEmpty = 2'd0;
     localparam logic [1:0] SlotNoRule = 2'd1;
     localparam logic [1:0] SlotRejected = 2'd2;
     localparam logic [1:0] SlotRejectedDns = 2'd3;
 
-    // What the lookup says of a frame, one for each pass, with its first beat.
+    // What the lookup decides for a pass; it comes with the pass's first beat. `why` and `why_rule` are of each slot; `slot`,
+    // `rule_index`, `session`, `v6` and `limit` are of the slot that accepted.
     typedef struct packed {
         logic tap;
         logic ip;
@@ -193,7 +198,7 @@ package offload;
         logic [Slots*RuleBits-1:0] why_rule;
         logic [SessionBits-1:0] session;
         logic v6;                         // outer header
-        logic [LengthWidth-1:0] limit;    // bytes of the frame that its copy may hold
+        logic [LengthWidth-1:0] limit;    // bytes of the frame in its copy at most; 0: faulty entry
         logic [VersionWidth-1:0] version;
     } verdict_t;
 
@@ -214,8 +219,8 @@ package offload;
     localparam logic [3:0] CauseSessionFault = 4'd8;
     localparam logic [3:0] CauseNone = 4'd15;
 
-    // m_decision (I5). Made when the pass's last beat has been seen; a copy that a later mirror_reset drops
-    // was announced as mirrored.
+    // m_decision (I5), one for each pass. It is made when the pass's last beat has been seen: a copy that a later
+    // mirror_reset drops was announced as mirrored.
     typedef struct packed {
         logic [VersionWidth-1:0] version;
         logic [LengthWidth-1:0] kept;
@@ -239,13 +244,13 @@ package offload;
         logic [BeatWidth-1:0] data;
     } beat_t;
 
-    // tuser of a copy (I3), the same with every beat.
+    // tuser of a copy (I3), with the same value on every beat.
     typedef struct packed {
         logic [SessionBits-1:0] session;  // its session entry
         logic [LengthWidth-1:0] bytes;    // of the copy as it is sent, padding included
     } copy_user_t;
 
-    // How a pass ended.
+    // How a pass ended: what `admit` says of it at its last beat.
     typedef struct packed {
         logic [1:0] outcome;
         logic [3:0] cause;
@@ -256,7 +261,7 @@ package offload;
         logic late_bad;
     } ending_t;
 
-    // A copy that waits for the output.
+    // The description of a copy that waits for the output; its beats are in the hold buffer.
     typedef struct packed {
         logic [SessionBits-1:0] session;
         outer_t outer;
@@ -278,7 +283,7 @@ package offload;
         marks_at = rule / 4 * 4 * (FieldsWidth + MarksWidth) + 4 * FieldsWidth + rule % 4 * MarksWidth;
     endfunction
 
-    // IPv4 or IPv6 option and extension headers that the parser walks through (P3).
+    // IPv6 extension headers that the parser walks through (P3).
     function automatic logic is_extension(input logic [7:0] protocol);
         is_extension = protocol == 8'd0 || protocol == 8'd43 || protocol == 8'd44 || protocol == 8'd51 ||
                        protocol == 8'd60;
@@ -295,9 +300,11 @@ package offload;
         word_at = {raw[7:0], raw[15:8], raw[23:16], raw[31:24]};
     endfunction
 
-    // Four ports, two pairs of a port and its complement, against the last and the complement of the first port of a range
-    // each: bit 14 of each 16 says that it lies outside. One addition carries it up from the lowest three bits: bit 3, and
-    // then each three bits, start a carry (greater), pass it on (equal) or stop it.
+    // Whether ports lie outside of ranges: four 16-bit comparisons in one addition. `ports` is two ports, each as itself and
+    // as its complement; `limits` is the last port of each one's range, and the complement of the first. Bit 14 of each 16
+    // bits of the result is 1 if `ports` is greater there than `limits`.
+    // The bits are taken in groups: 2..0, then 3, then three each up to 15..13. From the lowest group up, a group starts a
+    // carry (greater), passes it on (equal) or stops it (less). Proved with the rules: tests/proofs/rules.sv.
     function automatic logic [63:0] outside(input logic [63:0] ports, input logic [63:0] limits);
         logic [63:0] more, least, more3, least3;
         more    = ports & ~limits;

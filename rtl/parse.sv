@@ -23,15 +23,15 @@ module parse (
         header_word = {header[32*word +: 8], header[32*word+8 +: 8], header[32*word+16 +: 8], header[32*word+24 +: 8]};
     endfunction
 
-    // Tags, EtherType and fixed header: all in the first 62 bytes. The header's ten words are moved once, by the tags
-    // in front of them, so that no field is looked for by itself.
+    // Tags, EtherType and fixed header are all in the first 62 bytes. The header's ten words are moved once, by the number
+    // of tags in front of them; then every field has a fixed place.
     logic [1023:0] words;
     logic [319:0] header;
     logic [1:0] base;                     // of the IP header, in words behind byte 14: the number of tags
     logic [31:0] word0, word1, word2;
     logic v4, v6;
 
-    // What each place of the EtherType holds is judged beside the tags, not behind them.
+    // The EtherType is compared at each place where it can be, beside the search for tags and not after it.
     always_comb begin
         words  = {112'd0, in_window[2*offload::BeatWidth-1:112]};
         base   = 2'd0;
@@ -56,7 +56,7 @@ module parse (
     end
 
     logic fixed_valid;
-    logic [6:0] more;                     // not yet in fixed.length
+    logic [6:0] more;                     // in_more, not yet in fixed.length
     offload::walk_t fixed, whole;
 
     always_ff @(posedge clk) begin
@@ -95,7 +95,8 @@ module parse (
         if (rst) fixed_valid <= 1'b0;
     end
 
-    // The whole header lies in the frame. Position 0 is byte 14, in the middle of the frame's fourth word.
+    // The frame is IP only if its whole IP header lies in the window. Position 0 is byte 14, in the middle of the frame's
+    // fourth word.
     always_comb begin
         whole        = fixed;
         whole.length = fixed.length + {1'b0, more};

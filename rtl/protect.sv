@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Check bits of a word that is kept in a memory (T4): it lies in rows of Columns bits, and each row and each column
-// has a parity bit. A flipped data bit breaks one of each, which says where it is; a flipped check bit breaks one
-// alone. Rows + Columns bits where a Hamming code has fewer, for a third of its logic. Combinational.
+// Makes the check bits of a word that is kept in a memory, so that `correct` can correct a flipped bit (T4). The word is
+// laid out in rows of Columns bits, and each row and each column has a parity bit. A flipped data bit breaks the parity of
+// one row and one column, which says where it is. A flipped check bit breaks one parity alone. A Hamming code has fewer
+// check bits, but takes three times the logic. Combinational.
 module protect #(
     parameter int Width = 512,
     parameter int Columns = 32,

@@ -1,21 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 // Registers: staging of table words, commits and fetches, errors, interrupt, counters. Addresses, limits and reset
-// values come from registers.toml through package map. One access at a time; a commit is answered when every later
-// frame is handled by it (T2).
+// values come from registers.toml through package map. One access at a time. A write of COMMIT is answered when every
+// later frame is handled by the new words (T2).
 //
-// Two ways in. AXI4-Lite reads and writes 32 bits, a write in 3 cycles, 4 where the master waits for its answer. The
-// line port writes the sixteen registers of an aligned 64 bytes at once, a line in 3 cycles: a rule, a session entry,
-// an interface word each are a line, as they leave a processor's write-combining buffer in one PCIe write. It is a
-// port of its own beside AXI4-Lite, which a shell without wide writes leaves at 0, and it has no response because a
-// posted write has none: what is refused is kept in ERROR_ADDRESS and ERROR_REASON, makes the commit fail, and so is
-// seen with the one read of COMMIT_STATUS. Strobes say which registers are written, so that a buffer that
-// leaves in parts does no harm, and that a shell may send all writes through here, narrow ones too, and keep their
-// order for nothing. Both ways share one path: a narrow write is a line with one register strobed. When both ports
-// have a write, the line goes first.
-// An address without a register in a line of 64 bytes that has some is a hole: 0 may be written there, on both ports, so
-// that a bridge may hand a line on in parts of any size. In a posted line with a writable register 0 may also be written
-// to those that are read only. A line with one register that is refused is refused whole. Within a line: FILTER_CLEAR comes before FILTER_FLAGS, SOURCE_PORTS before the
-// COMMIT.
+// There are two ways in:
+// - AXI4-Lite reads and writes 32 bits. A write takes 3 cycles, or 4 where the master waits for its answer.
+// - The line port writes the sixteen registers of an aligned 64 bytes at once, in 3 cycles. A rule, a session entry and an
+//   interface word are a line each, as they leave a processor's write-combining buffer in one PCIe write. Strobes say
+//   which registers are written, so a buffer that leaves in parts does no harm. A shell without wide writes leaves the
+//   port at 0. A shell that sends all its writes here, 32-bit ones too, has no order to keep between two ports.
+// The line port has no response, because a posted write has none. What is refused is kept in ERROR_ADDRESS and
+// ERROR_REASON and makes the commit fail, so that one read of COMMIT_STATUS shows it.
+// Both ways share one path: a 32-bit write is a line with one register strobed. When both ports have a write, the line
+// goes first.
+//
+// Which writes are refused within a line of 64 bytes that has registers:
+// - An offset without a register is a hole. 0 may be written to a hole, through both ports, so that a bridge may hand a
+//   line on in parts of any size.
+// - In a posted line that has a writable register, 0 may also be written to its read-only registers.
+// - A line with one register that is refused is refused whole.
+// Within a line, FILTER_CLEAR takes effect before FILTER_FLAGS, and SOURCE_PORTS before COMMIT.
 module registers (
     input  logic        clk,
     input  logic        rst,
@@ -94,7 +98,7 @@ module registers (
     state_t state;
     logic writing, posted, fetching, mapped;
     logic [12:0] address;
-    // A write: sixteen registers, which of them are written, and which with a part of their bytes only.
+    // A write: the data of sixteen registers, which of them are written (`words`), and which in part only (`parts`).
     logic [511:0] line;
     logic [15:0] words, parts;
 
@@ -106,11 +110,11 @@ module registers (
         hits = address[12:6] == register[12:6] && words[register[5:2]];
     endfunction
 
-    // Why each register of the write is refused, and whether one is.
+    // For each register of the write why it is refused (0: it is not), and whether any is.
     logic refused;
     logic [3*16-1:0] refusals, reasons;
 
-    // The staged filter. `rule` is that of the register, or walks through all.
+    // The staged filter. `rule` is the rule that is written or read, or counts through all rules.
     logic amazon_dns, written, inconsistent_rule;
     logic [offload::RuleBits:0] rule;
     logic [offload::RuleWidth-1:0] rule_words;
@@ -135,7 +139,7 @@ module registers (
 
     assign irq = (interrupt_status & interrupt_mask) != '0;
 
-    // Limits across fields, checked at the commit.
+    // Limits that concern more than one field, checked at the commit.
     logic inconsistent_line_ports, inconsistent_staged_ports, inconsistent_commit, inconsistent_fetch;
     logic [31:0] commit_bits, fetch_bits, token_bits;
     logic [20:0] in_ports;
@@ -143,7 +147,7 @@ module registers (
     assign token_bits   = fetching ? fetch_bits : commit_bits;
     assign fetch_bits   = hits(map::AFetch) ? line[place(map::AFetch) +: 32] : '0;
     assign in_ports     = s_line_valid ? s_line_data[place(map::ASourcePorts) +: 21] : s_axil_wdata[20:0];
-    // One bit at a time, and no commit beside it; bits above are refused as reserved.
+    // FETCH takes one bit at a time, and no commit in the same line. Its higher bits are refused as reserved.
     assign inconsistent_fetch = (fetch_bits[0] && fetch_bits[3:1] != '0) || (fetch_bits[1] && fetch_bits[3:2] != '0) ||
                                 (fetch_bits[3:2] == '1) || (fetch_bits[3:0] != '0 && commit_bits != '0);
     assign inconsistent_commit =
@@ -154,7 +158,7 @@ module registers (
         (commit_bits[map::CommitSourcePortsLsb] &&
          (hits(map::ASourcePorts) ? inconsistent_line_ports : inconsistent_staged_ports));
 
-    // 0 in a hole is no error, and 0 in a read-only register of a posted line is none where the line has a writable one.
+    // What is refused (T5); see the header for the holes of a line.
     logic padded, has_registers;
     logic [15:0] writable, empty;         // of each register: it can be written; its word is 0
     logic [3*16-1:0] alone;               // why each would be refused by itself
@@ -177,7 +181,7 @@ module registers (
                     refusals[3*i +: 3] = alone[3*i +: 3];
                 if (parts[i]) refusals[3*i +: 3] = 3'(map::ReasonPartialStrobes);
             end
-            // COMMIT and FETCH are no holes, so that these do not wait for what is decided above.
+            // COMMIT and FETCH are no holes, so these checks do not depend on what is decided above.
             if (hits(map::ACommit) && alone[3*CommitWord +: 3] == '0 && !parts[CommitWord]) begin
                 if (error_reason != '0) refusals[3*CommitWord +: 3] = 3'(map::ReasonPendingError);
                 else if (inconsistent_commit) refusals[3*CommitWord +: 3] = 3'(map::ReasonInconsistent);
@@ -187,7 +191,7 @@ module registers (
         end
     end
 
-    // The lowest of them is the one that is kept.
+    // Of several registers that are refused, ERROR_ADDRESS keeps the lowest.
     logic noting;
     logic [3:0] refused_word, noted_word;
     logic [2:0] noted_reason;
@@ -200,7 +204,7 @@ module registers (
 
     // Reads.
     typedef enum logic [1:0] {Single, Counters, SessionCounters, Rules} section_t;
-    section_t section;                    // that the address read lies in
+    section_t section;                    // in which the address that is read lies
     logic [31:0] read_data;
     assign counter_index = CounterBits'(address[8:3]);
 
@@ -454,12 +458,12 @@ module registers (
                     end
                 end
             end
-            // All rules, and no answer after a reset.
+            // Writes zeros to all rules: for FILTER_CLEAR, and after a reset, where no answer is due.
             Clear: begin
                 rule <= rule + 1'b1;
                 if (rule == '1) state <= Respond;
             end
-            // All rules, before the filter is committed.
+            // Encodes all rules, before their filter is committed.
             Assemble: begin
                 rule <= rule + 1'b1;
                 if (rule == '1) begin
@@ -467,7 +471,7 @@ module registers (
                     state        <= Token;
                 end
             end
-            // The token waits for its slot. That it got one is known a cycle later, and so whether it waited too long.
+            // The token waits until the lookup takes it. `taken` and `expired` (it has waited too long) come a cycle late.
             Token: begin
                 patience <= patience + 1'b1;
                 if (token_taken) token.commit <= 1'b0;
@@ -488,7 +492,7 @@ module registers (
                     state <= Idle;
                 end
             end
-            // A filter is fetched rule by rule.
+            // A fetch has arrived. A filter is fetched rule by rule, with a token for each.
             Fetch: begin
                 if (token_done) begin
                     rule <= rule + 1'b1;
@@ -503,9 +507,9 @@ module registers (
                     end
                 end
             end
-            // Behind a token: until its last word has arrived in its table or here.
+            // Waits until the token's last word has arrived: of a commit in its table, of a fetch in the staging registers.
             Settle: if (token_done || fetching) state <= Respond;
-            // Until the counters of another session entry are read.
+            // Waits until the counters of a newly selected session entry have been read.
             Pause: begin
                 patience <= patience + 1'b1;
                 if (patience[1:0] == '1) state <= Respond;
@@ -520,7 +524,7 @@ module registers (
             default: state <= Idle;
         endcase
 
-        // A refusal is noted in the cycle behind Act, before the next access can see it.
+        // A refusal is noted in the cycle after Act, which is before the next access can see it.
         if (noting) begin
             interrupt_status[map::InterruptStatusAxiErrorLsb] <= 1'b1;
             if (error_reason == '0) begin

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Counters of all session entries in a memory, one update a cycle, also when one entry is hit on every cycle. A
-// snapshot starts a new epoch; the first update of an entry in an epoch saves the entry's old counters, so that a
-// reader sees the values of one cycle while counting goes on. Latency of an update: 2 cycles.
+// Counters of all session entries in a memory. One update a cycle, also when one entry is hit on every cycle; latency of
+// an update 2 cycles. A snapshot starts a new epoch. The first update of an entry in an epoch saves the entry's old
+// counters, so that a reader sees the values of the snapshot's cycle while counting goes on.
 module session_counters #(
     parameter int Counters = 2            // 64 bits each
 ) (
@@ -27,11 +27,11 @@ module session_counters #(
     logic [Width-1:0] memory [map::Sessions];
     logic [64*Counters-1:0] saved [map::Sessions];
     logic [EpochBits-1:0] epoch, next_epoch;
-    assign next_epoch = epoch + EpochBits'(snapshot);   // of an update in the snapshot's own cycle, too
+    assign next_epoch = epoch + EpochBits'(snapshot);   // an update in the snapshot's own cycle has it
 
-    // Which entries start at 0 with their next update: those of rows that no update has touched since reset, and in
-    // the others those whose bits in two small memories differ. A clear turns the one bit and an update the other, so
-    // that each memory has one write port.
+    // Clearing is lazy: a clear does not write the counters. An entry reads as 0, and starts at 0 with its next update, if
+    // no update has touched its row since reset, or if its bits in `cleared` and `updated` differ. A clear inverts the bit
+    // in `cleared`, the next update the bit in `updated`, so each of these two memories needs one write port only.
     localparam int Columns = 16;
     localparam int ColumnBits = $clog2(Columns);
     localparam int Rows = map::Sessions / Columns;

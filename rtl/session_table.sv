@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Session entries (T3) in two parts: the length limits, which are read for all slots at once beside the rules, and
-// the outer header's fields, which are read for the slot that accepted. Each read gives its word a cycle later and
-// meets the old word where a write goes to the same entry. A flipped bit (T4) of the limits shows as `cut_faulty`;
-// one of the header's fields, which are read when the copy may be complete already, is corrected in line.
+// Session entries (T3) in two parts: the length limits, which are read for all slots at once while the rules are compared,
+// and the outer header's fields, which are read for the slot that accepted. The word comes a cycle after the read. A read
+// and a write of one entry in one cycle: the read gives the old word.
+// A flipped bit (T4) of the limits shows as `cut_faulty`, and the copy is given up. One of the header's fields is corrected
+// in line, because the copy may be complete already when they are read.
 module session_table (
     input  logic                                         clk,
     input  logic                                         write_cut,
@@ -14,7 +15,7 @@ module session_table (
     input  logic [map::Slots-1:0]                        read_cut,
     input  logic [map::Slots*offload::SessionBits-1:0]   read_cut_index,
     output logic [map::Slots*offload::CutWidth-1:0]      cut,
-    input  logic [map::Slots-1:0]                        check_cut,     // the slot's limits count
+    input  logic [map::Slots-1:0]                        check_cut,     // the slot's limits are used: look at their parity
     output logic [map::Slots-1:0]                        cut_faulty,
     input  logic                                         read_outer,
     input  logic [offload::SessionBits-1:0]              read_outer_index,

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Settles each pass once, when its last beat and its copy's fate are both known (P23). A pass without a copy settles
-// with its ending; a copy's ending waits here, in order, for the output to say that it has left or was thrown away.
-// Also tells how far back copies may still be inside, so that the host knows when a session entry can be used anew.
+// Settles each pass once: says to the counters how it ended (P23). The ending of a pass is what `admit` says at the
+// pass's last beat; the fate of a copy is what `encapsulate` says: it has left, or a mirror reset has dropped it. A pass
+// without a copy settles with its ending. A pass with a copy settles when its copy's fate is known too; until then the
+// ending waits here, in order.
+// `undrained` says how far back copies may still be inside, so that the driver knows when a session entry can be reused.
 module settle (
     input  logic                            clk,
     input  logic                            rst,
@@ -20,10 +22,10 @@ module settle (
     output logic [offload::SessionBits-1:0] copy_session,
     output logic                            copy_v6,         // the copy's outer header
     output logic                            copy_late_bad,
-    output logic [7:0]                      undrained,       // commits since the newest that no copy inside is older than
+    output logic [7:0]                      undrained,       // no copy inside is from more commits back; saturates
     output logic [1:0]                      corrected        // flipped bits were found in what waits here (T4)
 );
-    localparam int CountBits = 16;        // of which the copies inside take less than half
+    localparam int CountBits = 16;        // the copies inside are less than half of this range
     localparam int EndingDepth = 2 * map::HoldBeats;
     typedef logic [CountBits-1:0] count_t;
 
@@ -54,7 +56,8 @@ module settle (
         .corrected(corrected[0])
     );
 
-    // A fate never waits long: only the newest copy can leave before its frame has ended.
+    // A Depth of 4 is enough. A fate waits only for the ending of its frame, and only the newest copy can leave before its
+    // frame has ended: one that was cut from a long frame.
     fifo #(
         .Width(1), .Depth(4), .Columns(1)
     ) fates (
@@ -68,7 +71,7 @@ module settle (
     logic [7:0] lag, since;               // commits since the drained one, and since the one that is tracked; saturating
     logic tracking, copy_ends;
 
-    // Counted, not compared: a difference of sequence numbers would come round to 0 while copies are inside.
+    // Commits are counted up to 255. A difference of sequence numbers would come round to 0 while copies are inside.
     function automatic logic [7:0] one_more(input logic [7:0] commits, input logic more);
         one_more = commits + {7'd0, more && commits != '1};
     endfunction
@@ -76,13 +79,13 @@ module settle (
     assign copy_ends = end_valid && ending.outcome == offload::Mirrored;
 
     always_ff @(posedge clk) begin
-        undrained <= lag;                 // no register is read so soon behind a commit
+        undrained <= lag;                 // a cycle late: no read comes so soon after a commit
         if (copy_ends) copies_in <= copies_in + 1'b1;
         if (copy_settled) copies_out <= copies_out + 1'b1;
         lag   <= one_more(lag, commit_done);
         since <= one_more(since, commit_done);
-        // Wait until no frame from before the change is half admitted, then for the copies counted so far. Frames
-        // may come without a gap: one that ends in this cycle is counted here.
+        // First wait until no frame from before the commit is half admitted, then until the copies counted so far have
+        // settled. Frames may come without a gap, so a copy whose frame ends in this cycle is counted here.
         if (!tracking) begin
             if (lag != '0 && between_frames) begin
                 tracking <= 1'b1;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Watches the handshakes of production and hands every beat to the mirror. The first beat of a frame waits for the
 // second, however late that comes, so that the frame's window, its first 128 bytes (P4), is whole a cycle before the
-// beat leaves; every other beat leaves 2 cycles after its handshake. It takes all that comes: the mirror has no way
-// to hold production (P1).
+// beat leaves. Every other beat leaves 2 cycles after its handshake. The tap has no output towards production, so the
+// mirror cannot hold production (P1): it takes every beat that comes.
 module tap (
     input  logic                            clk,
     input  logic                            rst,
@@ -15,7 +15,7 @@ module tap (
     output offload::user_t                  window_user,
     output logic [2*offload::BeatWidth-1:0] window,
     output logic [7:0]                      window_length, // bytes of the frame in the window's first beat
-    output logic [6:0]                      window_more,   // and in its second: their sum is the receiver's
+    output logic [6:0]                      window_more,   // and in its second; the receiver adds them
     output logic                            out_valid,
     output offload::beat_t                  out_beat,
     output logic                            received,     // a frame's last beat was taken in the cycle before
