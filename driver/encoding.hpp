@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/// Table words as the staging registers hold them, from and to values. Internal to the driver.
-/// Every function here is pure; the values that it takes have been checked (plan.cpp).
+/// Converts values to table words, as the staging registers hold them, and back. Internal to the
+/// driver. Every function here is pure. The caller (plan.cpp) has checked the values that it gives.
 #pragma once
 
 #include <array>
@@ -44,19 +44,20 @@ struct InterfaceWord {
     std::vector<Slot> slots;                ///< at most `slots`, in the order of trial
 };
 
-/// Bits that mean nothing (a slot that is not valid, say) are 0, so equal meaning is equal words.
+/// Bits that mean nothing, such as those of a slot that is not valid, are 0. So two values that
+/// mean the same have equal words.
 InterfaceWords encode(const InterfaceWord& word);
 SessionWords encode(const Session& session);
 FilterWords encode(const Filter& filter);
 
-/// An interface word without slots comes back without a resolver: it means the same.
+/// An interface word without slots is decoded without its resolver, which means nothing then.
 InterfaceWord decode_interface(const InterfaceWords& words);
 TableDump::Session decode_session(const SessionWords& words);
 Filter decode_filter(const FilterWords& words);  ///< its rules have no ids
 
 std::uint32_t address_word(const IpAddress& v4);
 IpAddress address_of(std::uint32_t v4);
-/// The source MAC of a session entry, as a number to look it up by.
+/// The source MAC of a session entry as a number, to use as a key.
 std::uint64_t source_mac(const SessionWords& words);
 
 }  // namespace mirrornic::encoding

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/// The offload as its user sees it: tables to fill, counters to read. No register name leaves this
+/// The driver: the offload as tables to fill and counters to read. No register name leaves this
 /// folder.
 #pragma once
 
@@ -33,7 +33,7 @@ struct DeviceError : std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 /// The device does not answer: it reads as all ones, as a card does that was pulled or lost its
-/// power. It may come back, and is then to be opened anew.
+/// power. If it comes back, a new MirrorDevice must be made for it.
 struct DeviceGone : DeviceError {
     using DeviceError::DeviceError;
 };
@@ -46,8 +46,9 @@ struct TableSizes {
 std::uint32_t built_for_map_hash();
 TableSizes built_for_sizes();
 
-/// Where things stand in the device after a change. Immutable; a decision record's version names
-/// the placement that decided it.
+/// Which session, filter and interface each index of the device's tables holds, as of one commit.
+/// Immutable. A decision record's `version` names the placement by which the pass was decided, so
+/// that the record's indices can be turned into names.
 struct Placement {
     struct Slot {
         std::string session;  ///< empty: the slot is not used
@@ -59,14 +60,14 @@ struct Placement {
         std::string interface;  ///< empty: the index is free
         std::vector<Slot> slots;
     };
-    /// Commits that the device had done, counted without end. A decision record holds the low 16
-    /// bits of it.
+    /// How many commits the device had done; it does not wrap. A decision record holds its low 16
+    /// bits.
     std::uint64_t sequence = 0;
     std::vector<std::shared_ptr<const Tapped>> interfaces;  ///< by interface index; none is null
 
     std::uint16_t version() const { return std::uint16_t(sequence); }
-    /// The sequence number that a record's 16 bits mean when it is less than 2^15 commits away
-    /// from a known one.
+    /// The sequence number whose low 16 bits a record holds. @param near a known sequence number
+    /// that is less than 2^15 commits away from it
     static std::uint64_t unwrap(std::uint16_t version, std::uint64_t near) {
         return near + std::uint64_t(std::int64_t(std::int16_t(version - std::uint16_t(near))));
     }
@@ -85,9 +86,9 @@ struct SessionCounters {
         0;  ///< of copies as sent, outer Ethernet header included, without FCS
 };
 
-/// Flipped bits in the device's memories (T4), since it was opened.
+/// Flipped bits that were found in the device's memories (T4) since it was opened.
 struct TableFaults {
-    std::uint64_t found = 0;  ///< words that were found faulty, or corrected, when they were used
+    std::uint64_t found = 0;      ///< times that a word was found faulty, or corrected, when used
     std::uint64_t rewritten = 0;  ///< entries that were written again
 };
 
@@ -101,11 +102,12 @@ struct Counters {
         std::uint64_t
             late_bad;  ///< mirrored, and marked bad or malformed after the copy was complete
     } causes{};
-    TableFaults table_faults;                         ///< as far as repair() has taken them
+    TableFaults table_faults;                         ///< as of the last repair()
     std::map<std::string, SessionCounters> sessions;  ///< by session key
 };
 
-/// What the device's tables hold, as far as valid slots reach; indices are the device's.
+/// What the device's tables hold: the interface words with valid slots, and the filters and session
+/// entries to which these point. Indices are the device's.
 struct TableDump {
     struct Session {
         std::uint32_t vni = 0;
@@ -127,65 +129,74 @@ struct TableDump {
     std::map<std::uint32_t, Session> sessions;
 };
 
-/// One device, driven by one thread at a time.
+/// One device. Not thread-safe: one thread at a time may call it. Its callbacks are called by that
+/// thread, from within a call of a member.
 class MirrorDevice {
 public:
     /// Opens a device, checks magic, version and map hash, waits for ready, and reads the tables
     /// back so that what is already right stays untouched. @throws UnknownDevice, DeviceError.
+    /// @param registers not owned; must outlive this object
     explicit MirrorDevice(RegisterAccess& registers);
     ~MirrorDevice();
 
     const TableSizes& sizes() const;
     std::uint32_t map_hash() const;
 
-    /// A way from what the device holds to `desired`, in the fewest commits. Touches no register,
-    /// unless a commit has failed since the last plan: then the tables are first read again, so
-    /// that the way starts from what the device really holds.
-    /// @throws TableFull, std::invalid_argument; then nothing was changed. DeviceError.
-    /// @param touched what may differ from the state of the last commit; the plan then takes time
-    /// that depends on that alone, and is made without interrupting what was not touched, or not at
-    /// all. After a commit that failed it is not used.
+    /// The commits, as few as possible, that lead from what the device holds to `desired`. Makes no
+    /// change and accesses no register, with one exception: if a commit has failed since the last
+    /// plan, the tables are read again first, so that the plan starts from what the device really
+    /// holds.
+    /// @throws TableFull, std::invalid_argument; DeviceError when the tables could not be read.
+    /// @param touched what may differ between `desired` and the state that was committed last; null
+    /// when that is not known. With it, planning takes time for what was touched only, and the plan
+    /// never interrupts what was not touched: where that would be needed, TableFull is thrown. It
+    /// is ignored after a commit that failed.
     class Plan;
     std::shared_ptr<const Plan> plan(const TableState& desired,
                                      const Touched* touched = nullptr) const;
-    /// Makes the plan's changes, each atomic for the data plane (T2): one commit for each changed
-    /// session or filter, or for all that leaves an interface; a filter that comes into use is
-    /// loaded before, where no frame meets it. In force for every frame that enters after the call
-    /// returns. @throws DeviceError when the device refused or lost something: what came before it
-    /// is in force, the rest is not, and a plan of the state before undoes it.
-    /// std::logic_error when a later plan was committed since: nothing was changed.
+    /// Makes the plan's changes. They are in force for every frame that enters after the call
+    /// returns. Each commit is atomic for the data plane (T2). There is one commit for each changed
+    /// session or filter, and one for all sessions that leave an interface. A filter that comes
+    /// into use is loaded first, while no session points to it.
+    /// @param plan not null
+    /// @throws DeviceError when the device refused or lost a commit. The commits before it are in
+    /// force, the later ones are not; to undo them, plan and commit the former state.
+    /// std::logic_error when another plan was committed since this one was made: nothing changed.
     void commit(const std::shared_ptr<const Plan>& plan);
     void apply(const TableState& desired) { commit(plan(desired)); }
 
-    /// Called before each commit with the placement that it brings, so that the placement is known
-    /// when the first frame is decided by it; also when only names changed, or when the tables were
-    /// read again after an error: then with a sequence number that was announced before, whose
-    /// placement it replaces. A commit that fails leaves an announced placement that nothing was
-    /// decided by; the next one takes its number.
+    /// Sets what is called with each new placement; empty: nothing is. The placement is never null.
+    /// It is called before each commit, so that the placement is known when the first frame is
+    /// decided by it. It is also called when only names changed, and when the tables were read
+    /// again after an error: then the placement has a sequence number that was announced before,
+    /// and replaces the one with that number. After a commit that failed, no frame was decided by
+    /// the placement that was announced for it; the next placement takes its number.
     void on_placement(std::function<void(std::shared_ptr<const Placement>)> callback);
     /// The placement in force. Never null.
     std::shared_ptr<const Placement> placement() const;
-    /// The index that the shell must put on the frames of an interface: its own when it has a
-    /// session, else the one that no session uses (T1: such passes occur and are not accepted).
+    /// The index that the shell must put on the frames of an interface (I2). An interface that has
+    /// a session has an index of its own. All others share one index past the end of the table: the
+    /// device counts their passes as not accepted (T1).
     std::uint32_t interface_index(const std::string& interface) const;
 
     /// P20. @param bits 1..16, base + 2^bits <= 65536. @throws std::invalid_argument, DeviceError.
     void set_source_ports(std::uint16_t base, std::uint8_t bits);
 
     Counters counters();   ///< takes a snapshot. @throws DeviceError.
-    class CounterReading;  ///< the same in portions
+    class CounterReading;  ///< the same, read in portions
 
-    /// Called with the counters of a session that a change took out of the device, or moved to
-    /// another entry, when they are final: by commit() before another session gets its entry, and
-    /// by take_ended(). A session that comes back may end again; its counters then add up.
+    /// Sets what is called with the final counters of a session that has ended: one that a change
+    /// took out of the device, or moved to another entry. It is called by commit() before another
+    /// session gets the entry, and by take_ended(). A session that comes back may end again; the
+    /// callback then has to add the counters up.
     void on_session_end(
         std::function<void(const std::string& session, const SessionCounters&)> callback);
     /// Calls back for all sessions that have ended and whose copies have left. @throws DeviceError.
     void take_ended();
 
-    /// Looks whether a flipped bit was found in a memory since the last call, and if it was in a
-    /// table writes that entry again from this driver's copy (T4). One read when nothing was found.
-    /// To be called now and then, or when the table fault interrupt says so.
+    /// Looks whether the device has found a flipped bit in a memory since the last call (T4). If it
+    /// was in a table, that entry is written again from this driver's copy. Costs one register read
+    /// when nothing was found. To be called once a second or so, or at the table fault interrupt.
     /// @return a sentence that says where, and what was done; nothing when nothing was found.
     /// @throws DeviceError
     std::optional<std::string> repair();
@@ -193,7 +204,8 @@ public:
     /// Makes a commit that changes nothing: shows that the device takes changes.
     /// @throws DeviceError when it does not.
     void probe();
-    void reset_mirror();  ///< P25: drops what waits; tables and counters stay. @throws DeviceError.
+    /// P25: drops the copies that wait; tables and counters stay. @throws DeviceError.
+    void reset_mirror();
 
     /// Reads the tables back, for diagnosis. @throws DeviceError.
     TableDump dump() const;
@@ -207,10 +219,11 @@ private:
     std::unique_ptr<State> state_;
 };
 
-/// Counters as of one cycle, read in portions: changes may be committed between two of them; one
-/// that needs a snapshot of its own reads the rest first. One reading at a time, as each takes a
-/// snapshot. A session that a change has removed before its
-/// portion is left out. To end before its device does.
+/// Counters as of one cycle, read in portions, so that a caller can do other things in between.
+/// Changes may be committed between two portions; a session that a change has removed before its
+/// portion is left out. A change that needs a snapshot of its own first reads the rest of this one.
+/// There may be one reading at a time, since each takes a snapshot. It must be destroyed before its
+/// device is.
 class MirrorDevice::CounterReading {
 public:
     /// Takes a snapshot and reads all but the sessions. @throws DeviceError.
@@ -218,7 +231,7 @@ public:
     ~CounterReading();
     /// Reads the next sessions. @return whether those were the last. @throws DeviceError.
     bool advance(std::size_t sessions);
-    Counters counters;
+    Counters counters;  ///< complete once advance() has returned true
 
 private:
     friend State;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/// From the tables as they are to the tables as they are wanted, commit by commit. Internal to the
-/// driver; no register is touched here.
+/// Plans the commits that lead from the tables as they are to the tables as they are wanted.
+/// Internal to the driver. Pure: no register is accessed here.
 #pragma once
 
 #include <cstdint>
@@ -20,8 +20,9 @@ namespace mirrornic {
 
 struct Step;
 
-/// The driver's image of the device's tables, with the caller's ids beside the indices. The device
-/// stores no ids: after it was read back they are empty until plan_changes matches the content.
+/// The tables that the device holds, as the driver believes, with the caller's ids beside the
+/// indices. The device stores no ids: after it was read back they are empty, until plan_changes
+/// finds out which session, filter and interface has that content.
 struct Tables {
     struct Slot {
         std::string session;
@@ -46,20 +47,21 @@ struct Tables {
     std::vector<Interface> interfaces;
     std::vector<LoadedFilter> filters;
     std::vector<encoding::SessionWords> sessions;
-    /// Taken at the front, given back at the end: never used first, then longest free. So frames
-    /// that a shell has tagged before a change meet a new owner of their index as late as can be.
+    /// First in, first out: an index that was never used is taken first, then the one that is free
+    /// the longest. A shell may have tagged frames with an index before the index was freed; so
+    /// these frames rarely meet the index's next owner.
     std::deque<Free> free_interfaces, free_filters, free_sessions;
 
-    // By the above; index() makes them, apply() keeps them.
+    // Derived from the above: index() builds them, apply() and take_back() keep them right.
     std::unordered_map<std::string, std::uint32_t> interface_of, filter_of;  ///< by name
     std::vector<unsigned> references;  ///< slots that point to each filter
     void index();
 
-    /// What takes a step back.
+    /// What a step replaced: what take_back() needs to undo it.
     struct Undo {
         struct FreeList {
             std::deque<Free> Tables::*list;
-            std::optional<std::pair<std::size_t, Free>> taken;  ///< from where; else one was given
+            std::optional<std::pair<std::size_t, Free>> taken;  ///< from where; or: one was given
         };
         std::optional<std::pair<std::uint32_t, Interface>> interface;
         std::optional<std::pair<std::uint32_t, encoding::SessionWords>> session;
@@ -68,6 +70,7 @@ struct Tables {
     };
     /// Makes the tables what they are after the step, as the commit numbered `sequence`.
     Undo apply(const Step& step, std::uint64_t sequence);
+    /// Undoes the last step that was applied and not undone.
     void take_back(const Undo& undo);
 
 private:
@@ -82,23 +85,25 @@ struct Step {
     std::optional<std::pair<std::uint32_t, Tables::Interface>> interface;
     std::optional<std::pair<std::uint32_t, encoding::SessionWords>> session;
     bool new_session = false;  ///< the entry was free; its counters start at 0
-    std::optional<std::pair<std::uint32_t, Tables::LoadedFilter>> filter;  ///< alone
+    std::optional<std::pair<std::uint32_t, Tables::LoadedFilter>> filter;  ///< then nothing else
     std::vector<std::uint32_t> freed_filters;
 };
 
 struct Changes {
-    /// The tables as they are, with the ids that matching found; nothing: they were known.
+    /// The tables as they are, with the ids that were found by their content; nothing: all ids were
+    /// known before.
     std::optional<Tables> base;
     std::vector<Step> steps;
-    /// Filters whose rules have other ids in words that stay, and those with them.
+    /// Filters whose words stay as they are while the ids of their rules change: index, and the
+    /// filter with the new ids.
     std::vector<std::pair<std::uint32_t, std::shared_ptr<const Filter>>> renamed;
 };
 
-/// From any tables. @throws TableFull, std::invalid_argument.
+/// From any tables to `desired`. @throws TableFull, std::invalid_argument.
 Changes plan_changes(const Tables& tables, const TableState& desired, const TableSizes& sizes);
-/// From tables that are as desired but for what was touched, in time that depends on that alone.
-/// `tables` is changed on the way and is as before at the end. @throws TableFull,
-/// std::invalid_argument.
+/// From tables that already are as desired except for what was touched, in time that depends on
+/// what was touched only. `tables` is changed during the call, and is as before when it returns or
+/// throws. @throws TableFull, std::invalid_argument.
 Changes plan_changes(Tables& tables, const TableState& desired, const Touched& touched,
                      const TableSizes& sizes);
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/// How the driver reaches the offload's 32-bit registers. One instance is one device.
+/// How the driver reaches the offload's 32-bit registers. One object is one device. Not
+/// thread-safe.
 #pragma once
 
 #include <array>
@@ -11,18 +12,20 @@ namespace mirrornic {
 using RegisterLine = std::array<std::uint32_t, 16>;
 
 /// Back ends: the simulation (sim/), a mapped PCIe BAR or file (mapped_registers.hpp), and the
-/// tests' fake. Writes are posted: they may return before the device has seen them and never
-/// report an error; the order of all accesses is kept, and a read follows every write before it.
+/// tests' fake. Writes are posted: they may return before the device has seen them, and they never
+/// report an error. The device sees all accesses in the order in which they were made, so when a
+/// read returns, every write before it has arrived.
 class RegisterAccess {
 public:
     virtual ~RegisterAccess() = default;
     /// @param address byte offset in the register map, a multiple of 4
     virtual void write(std::uint32_t address, std::uint32_t value) = 0;
     virtual std::uint32_t read(std::uint32_t address) = 0;
-    /// Writes all registers of a line, in one transaction where the back end has one: the device
-    /// takes it whole or refuses it whole. Else the changed ones, the last first: a filter is
-    /// cleared before its flags are written, as the device does it. A line may reach the device in
-    /// parts, so nothing must hang on their order; the next access comes behind all of them.
+    /// Writes all registers of a line in one transaction, where the back end has such a
+    /// transaction: the device takes the line whole or refuses it whole. This default is for the
+    /// others. It writes the changed registers one by one, the last one first, because the device
+    /// clears a filter before it takes the filter's flags. A line may reach the device in parts, so
+    /// the caller must not rely on the order within it. The next access arrives after all parts.
     /// @param address a multiple of 64
     /// @param words of every writable register of the line; 0 where there is none
     /// @param changed bit i: words[i] is to be written; the others are what their registers hold

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/// What the offload is asked to do, as values: interfaces, filters, rules and sessions.
+/// What the device is asked to do, as values: interfaces, filters, rules and sessions.
 /// Source: EC2 API 2016-11-15 (TrafficMirrorSession, TrafficMirrorFilter, TrafficMirrorFilterRule),
 /// docs/behaviour.md rules P8 to P20. Nothing here knows how a table word is encoded.
 #pragma once
@@ -102,10 +102,10 @@ struct TableState {
     std::map<std::string, Session> sessions;
 };
 
-/// What of a TableState may differ from the one that was brought about last, so that the rest need
-/// not be looked at.
+/// Which parts of a TableState may differ from the TableState that was committed last. A plan need
+/// not look at the rest.
 struct Touched {
-    std::map<std::string, std::set<std::string>> interfaces;  ///< to the keys of its sessions now
+    std::map<std::string, std::set<std::string>> interfaces;  ///< with its sessions now
     std::set<std::string> filters;
 };
 

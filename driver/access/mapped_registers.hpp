@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/// Registers of a device on PCIe, mapped into this process; or of any file that can be mapped.
+/// The registers of a device on PCIe, or any file that can be mapped, mapped into this process.
 #pragma once
 
 #include <cstddef>
@@ -10,23 +10,24 @@
 
 namespace mirrornic {
 
-/// Where a PCI function has the registers: shells put them into different BARs, behind their own.
+/// Where the registers lie in a PCI function. It differs from shell to shell: in which BAR, and
+/// behind how many registers of the shell's own.
 struct PciLocation {
     std::string address;       ///< domain:bus:device.function as lspci -D prints it, "0000:03:00.0"
     unsigned bar = 0;          ///< 0..5
     std::uint64_t offset = 0;  ///< of the register map in it, in bytes; a multiple of 64
 
-    /// Of "ADDRESS[,bar=N][,offset=BYTES]"; numbers are decimal, or hexadecimal behind 0x.
+    /// Reads "ADDRESS[,bar=N][,offset=BYTES]"; numbers are decimal, or hexadecimal after 0x.
     /// @throws std::invalid_argument with a sentence that says what is allowed.
     static PciLocation parse(const std::string& text);
     /// The BAR as sysfs shows it. @param devices the folder in which the system lists PCI functions
     std::string file(const std::string& devices = "/sys/bus/pci/devices") const;
 };
 
-/// A device that goes away while it is mapped (a card that is pulled, a file that is cut) reads as
-/// all ones from then on, and what is written is lost: the fault that the processor raises (SIGBUS)
-/// puts memory of all ones in the place of the registers. Such a MappedRegisters does not come
-/// back; a new one may be opened.
+/// A device may go away while it is mapped: a card is pulled, or a file is cut. From then on it
+/// reads as all ones, and what is written is lost. For that a handler of SIGBUS, the signal of such
+/// an access, puts memory of all ones in the place of the registers. Such an object stays so; if
+/// the device comes back, a new one must be made.
 class MappedRegisters : public RegisterAccess {
 public:
     /// Maps a file, such as a PCI BAR in sysfs, and takes an advisory lock on it (flock), which
@@ -43,8 +44,8 @@ public:
     MappedRegisters(const MappedRegisters&) = delete;
     MappedRegisters& operator=(const MappedRegisters&) = delete;
 
-    /// In a BAR of a PCI function whose memory space is enabled, with lines where it is
-    /// prefetchable.
+    /// Maps the registers in a BAR of a PCI function. The function's memory space must be enabled.
+    /// Where the BAR is prefetchable, lines are written in one go.
     /// @param devices the folder in which the system lists PCI functions
     /// @throws std::runtime_error also when there is no such function or BAR, or it is not enabled.
     static MappedRegisters pci(const PciLocation& location,
@@ -53,10 +54,10 @@ public:
     /// @throws std::out_of_range when the address is outside the map or not a multiple of 4.
     void write(std::uint32_t address, std::uint32_t value) override;
     std::uint32_t read(std::uint32_t address) override;
-    /// Stores of 64 bytes to the write-combining view, and a fence. On PCIe they are a single write
-    /// as a rule, which no processor promises: the buffer may leave earlier, in several writes of
-    /// whole registers and in any order. Behind the fence they are on their way, and in front of
-    /// every later access: PCIe keeps the order of posted writes, and no read passes one.
+    /// Stores 64 bytes to the write-combining view, and then a fence. Usually they are one write on
+    /// PCIe. No processor promises that: its buffer may leave earlier, in several writes of whole
+    /// registers and in any order. After the fence all of them are on their way, before every later
+    /// access: PCIe keeps the order of posted writes, and no read passes a write.
     void write_line(std::uint32_t address, const RegisterLine& words,
                     std::uint16_t changed) override;
 
