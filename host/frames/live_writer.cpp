@@ -28,8 +28,8 @@ using Clock = std::chrono::steady_clock;
 
 constexpr const char* no_reader = "nobody reads it";
 
-/// Records that come within this time are written together, so that whoever brings many small ones
-/// need not wake the thread for each.
+/// Records that come within this time are written together. A caller of take() that brings many
+/// small ones then need not wake the thread for each.
 constexpr std::chrono::milliseconds gathering{2};
 
 /// The end of a chain of sinks: bytes that wait to be written.
@@ -59,13 +59,15 @@ bool is_regular(int descriptor) {
 
 }  // namespace
 
+/// What the callers and the writing thread share. Each group of members says who may use it.
 struct LiveWriter::State {
     State(std::string path, std::string name, std::size_t batches);
     ~State();
 
-    void work();
+    // Called by the writing thread, but for signal() and, from the constructor, open().
+    void work();  ///< the thread's function
     int open(int how);
-    void begin_stream();
+    void begin_stream();  ///< a new file, or a new reader: the header comes first
     std::size_t written() const;
     bool fill();
     void write_some();
@@ -80,32 +82,40 @@ struct LiveWriter::State {
     bool abandoned();
     bool fall_asleep();
 
-    // Set once.
+    // Set before the thread starts; `fd` and `regular` are the thread's from then on, since it
+    // opens a pipe again for each reader.
     const std::string path, name;
-    const std::size_t limit;  ///< of batches that wait
+    const std::size_t limit;  ///< how many batches may wait
     std::vector<std::uint8_t> header;
     int fd = -1;
-    bool regular = false, owned = true;  ///< owned: opened here
-    const int event = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    bool regular = false, owned = true;  ///< owned: opened here, so closed here
+    const int event = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);  ///< wakes the thread; see signal()
 
-    // Of the writing thread.
+    // Used by the writing thread only.
     std::unique_ptr<OutputSink> sink;
-    std::vector<std::uint8_t> pending;  ///< through the sink, of which `sent` bytes are written
-    std::size_t sent = 0;
-    Batch current;  ///< what `pending` came from
-    std::optional<Clock::time_point> stalled_since;
+    std::vector<std::uint8_t> pending;  ///< what came out of the sink and is to be written
+    std::size_t sent = 0;               ///< so many bytes of `pending` are written
+    Batch current;                      ///< the records from which `pending` was made
+    std::optional<Clock::time_point> stalled_since;  ///< the pipe has taken nothing since then
+    /// plain: no compressor stands between records and file. unflushed: the sink may hold bytes
+    /// back. ended: the end of the stream has gone through the sink.
     bool plain = true, unflushed = false, ended = false;
 
-    mutable std::mutex mutex;  // of what follows
-    std::condition_variable finished_changed;
-    std::deque<Batch> waiting;
-    std::vector<Batch> spare;
-    std::uint64_t lost = 0, in_hand = 0;  ///< records: lost, of the current batch
+    // Used by both, under the mutex.
+    mutable std::mutex mutex;
+    std::condition_variable finished_changed;  ///< `finished` has become true
+    std::deque<Batch> waiting;                 ///< taken, and not yet in `current`
+    std::vector<Batch> spare;                  ///< empty ones with their memory, to be used again
+    std::uint64_t lost = 0, in_hand = 0;       ///< records: lost; in `current`
     std::optional<std::string> trouble;
+    /// writing_since: the call of write() began that has not returned. behind_since: has_room() has
+    /// found too many batches waiting from then on.
     std::optional<Clock::time_point> writing_since, behind_since;
-    std::function<void()> wake;
+    std::function<void()> wake;  ///< whom has_room() has promised a call; empty: nobody
+    /// finishing: no more records come. abandon: the thread must end even if not all is written.
+    /// finished: the thread touches nothing any more.
     bool finishing = false, abandon = false, finished = false;
-    bool asleep = false;  ///< the thread, until signal() is called
+    bool asleep = false;  ///< the thread sleeps until signal() is called
     std::thread thread;
 };
 
@@ -122,7 +132,7 @@ void LiveWriter::State::signal() const {
     [[maybe_unused]] const ssize_t written = ::write(event, &one, sizeof one);
 }
 
-/// @return errno, or 0; ENXIO is that of a pipe without a reader.
+/// @return 0 or the error number; ENXIO means a pipe without a reader.
 int LiveWriter::State::open(int how) {
     fd = ::open(path.c_str(), O_WRONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | how, 0666);
     if (fd < 0) return errno;
@@ -159,14 +169,14 @@ bool LiveWriter::State::abandoned() {
     return abandon;
 }
 
-/// False: there is something to do.
+/// Whether the thread may sleep until signal(). False: there is something to do.
 bool LiveWriter::State::fall_asleep() {
     const std::lock_guard lock(mutex);
     asleep = waiting.empty() && !finishing && !abandon;
     return asleep;
 }
 
-/// Lets the mutex go to call the one who waits for room.
+/// Calls the one who waits for room. The mutex is released during the call.
 void LiveWriter::State::call_wake(std::unique_lock<std::mutex>& lock) {
     const auto function = std::exchange(wake, nullptr);
     if (!function) return;
@@ -181,7 +191,7 @@ void LiveWriter::State::set_trouble(const std::string& sentence) {
     call_wake(lock);
 }
 
-/// Bytes were written.
+/// Bytes were written, or none are left to write: if few batches wait, the trouble is over.
 void LiveWriter::State::settled() {
     std::unique_lock lock(mutex);
     if (waiting.size() * 2 > limit) return;
@@ -190,8 +200,8 @@ void LiveWriter::State::settled() {
     call_wake(lock);
 }
 
-/// How many of the current batch's records are written. Of what went through a compressor, all or
-/// none.
+/// How many of the current batch's records are written. If they went through a compressor, it
+/// counts all or none, since a record has no end of its own in the compressed bytes.
 std::size_t LiveWriter::State::written() const {
     if (sent == pending.size()) return current.ends.size();
     if (!plain) return 0;
@@ -199,7 +209,7 @@ std::size_t LiveWriter::State::written() const {
         std::upper_bound(current.ends.begin(), current.ends.end(), sent) - current.ends.begin());
 }
 
-/// Puts more into `pending`, which is written. False: there is nothing.
+/// Puts more into `pending`, all of which must have been written. False: there is nothing more.
 bool LiveWriter::State::fill() {
     pending.clear();
     sent = 0;
@@ -235,8 +245,8 @@ bool LiveWriter::State::fill() {
     return any || ends;
 }
 
-/// The records that it had not wholly are for the next reader; what went through a compressor is
-/// lost.
+/// The pipe's reader is gone. Records that it had not wholly read from `pending` are kept for the
+/// next reader, unless they went through a compressor: then they are lost.
 void LiveWriter::State::reader_gone() {
     std::unique_lock lock(mutex);
     const std::size_t first = written();
@@ -261,7 +271,7 @@ void LiveWriter::State::reader_gone() {
     begin_stream();
 }
 
-/// Keeps what was not written, and waits.
+/// A write or an open has failed: notes the trouble, and waits until it is time to try again.
 void LiveWriter::State::failed(int error) {
     if (error == EPIPE) {
         reader_gone();

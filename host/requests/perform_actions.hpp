@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/// What each action does with parameters that actions.hpp has checked: existence, state and quota,
-/// in this order (S5), and then the change and the reply. Nothing here changes the account.
+/// What each action does with parameters that action_table.hpp has checked. It checks existence,
+/// state and quota, in this order (S5), and makes the reply and the change. Nothing here applies
+/// the change: Requests does.
 #pragma once
 
 #include <cstdio>
@@ -9,7 +10,7 @@
 
 namespace mirrornic {
 
-/// What an action reads, and draws ids and VNIs from.
+/// What an action reads, and the generator from which it draws ids and VNIs.
 struct Context {
     const Account& account;
     const Settings& settings;
@@ -33,23 +34,23 @@ struct Context {
     }
 };
 
-/// What an action replies, and what it would change.
+/// What an action replies, and the change that it asks for.
 struct Effect {
     Json reply = Json::object();
     Change change = {};
-    std::shared_ptr<Listing> listing = nullptr;  ///< of a Describe, in the place of `reply`
+    std::shared_ptr<Listing> listing = nullptr;  ///< of a Describe, instead of `reply`
 };
 
 /// What an action does beyond the parameter table.
 struct Handler {
     const char* action;
-    void (*check)(const Json& parameters);  ///< of parameters alone, without the account
+    void (*check)(const Json& parameters);  ///< looks at parameters only; null: nothing to check
     Effect (*perform)(const Context& context, const Json& parameters);
 };
 
 const Handler& handler_of(const Action& action);
 
-/// A string member that is there.
+/// A string member, which must be present.
 inline const std::string& text(const Json& parameters, const char* name) {
     return parameters.at(name).get_ref<const std::string&>();
 }

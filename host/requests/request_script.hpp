@@ -5,14 +5,16 @@
 ///     {"Action": "DeleteTrafficMirrorFilter", "AtFrame": 100,
 ///      "TrafficMirrorFilterId": "${web.TrafficMirrorFilter.TrafficMirrorFilterId}"}
 ///
-/// (the second one on one line). Beside the action's parameters, which are botocore's input
-/// members, a line may have
-/// - "AtFrame": N, act before the N-th frame (1-based), or "AtTime": seconds after the first
-///   frame's time; without either, right after the request before it;
-/// - "As": name, names the reply; `${name.Member.List[0].Member}` in a later line's string is
-///   replaced by what it names, with its JSON type when it is the whole string; `$${` stands for
-///   `${` itself;
-/// - "ExpectError": code, makes this failure a success, and anything else a failure.
+/// (In a file, the second request stands on one line too.) Beside the action's parameters, which
+/// are botocore's input members, a line may have:
+/// - "AtFrame": N. The request is performed before the N-th frame (1-based). Or "AtTime": seconds
+///   after the time of the first frame. Without either it is performed directly after the request
+///   before it.
+/// - "As": a name for the reply. `${name.Member.List[0].Member}` in a string of a later line is
+///   replaced by that member of the reply. If it is the whole string, the value keeps its JSON
+///   type. `$${` stands for `${` itself.
+/// - "ExpectError": an error code. The request is good if it fails with this code, and not good if
+///   it succeeds or fails otherwise.
 #pragma once
 
 #include <cstddef>
@@ -42,18 +44,20 @@ struct RequestOutcome {
     Reply reply;                 ///< code "UnresolvedReference" when a `${...}` names nothing
     bool good = false;           ///< as expected
 
-    /// One line of a replies file: {"Line", "Action", "Reply"} or {"Line", "Action", "Error":
-    /// {"Code", "Message"}}, and "ExpectError" where one was given.
+    /// This outcome as one line of a replies file: {"Line", "Action", "Reply"} or {"Line",
+    /// "Action", "Error": {"Code", "Message"}}, and "ExpectError" where one was given.
     Json record() const;
     /// What went wrong, with file line and code; empty when good.
     std::string complaint;
 };
 
-/// Requests are performed in file order; each is due when its own moment and all before it are.
+/// The requests of one file. They are performed in the order of the file: a request is due when its
+/// moment has come and all requests before it are due. Not thread-safe.
 class RequestFile {
 public:
-    /// Reads and checks all lines: JSON, our own members, that "AtFrame" and "AtTime" do not go
-    /// back, and that names are given once and before they are used. @throws RequestFileError.
+    /// Reads and checks all lines: that they are JSON, that the members above are right, that
+    /// "AtFrame" and "AtTime" do not go back, and that each name is given once and before it is
+    /// used. @throws RequestFileError.
     static RequestFile read(const std::string& file);
     static RequestFile parse(const std::string& name, const std::string& text);
 
@@ -82,7 +86,7 @@ private:
     std::string name_;
     std::vector<Line> lines_;
     std::size_t next_ = 0;
-    std::map<std::string, std::optional<Json>> replies_;  ///< by name; nothing: the request failed
+    std::map<std::string, std::optional<Json>> replies_;  ///< by name; absent: it failed
 };
 
 }  // namespace mirrornic

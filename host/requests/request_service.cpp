@@ -11,8 +11,9 @@ namespace {
 
 using TokenKeys = std::vector<std::pair<std::string, std::string>>;
 
-/// Adds the oldest tokens that were given by then. A change takes so many of them with it that all
-/// go in time, and so few that it is not slow.
+/// Adds the oldest tokens that were given by then, at most `limit`. A change that stores one token
+/// erases these with it: enough that no expired token stays for long, and few enough that the
+/// change is not slow.
 void add_expired(TokenKeys& keys, const Account& account,
                  std::chrono::system_clock::time_point given_by) {
     constexpr std::size_t limit = 64;
@@ -123,13 +124,14 @@ std::vector<Reply> Requests::handle(const std::vector<Request>& requests, const 
         if (!committed.ok()) generator_ = generator;
         for (std::size_t i = 0; i < requests.size() && !committed.ok(); ++i) {
             if (reads(requests[i])) continue;
-            // What one cannot have shall not fail the others, nor be what they are told about.
+            // One change of the batch may have failed all of it. So each is performed by itself: it
+            // succeeds, or is answered with its own error.
             replies[i] = writes > 1 ? handle(requests[i]) : committed;
         }
     }
     for (std::size_t i = 0; i < requests.size(); ++i) {
         if (!reads(requests[i])) continue;
-        Portion own = portion;  // a part of what is left, so that the others are not kept waiting
+        Portion own = portion;  // a quarter of the time left, so that the other requests get some
         if (own.until != Portion::Clock::time_point::max()) {
             const auto now = Portion::Clock::now();
             own.until = now + std::max(own.until - now, Portion::Clock::duration::zero()) / 4;
@@ -139,7 +141,7 @@ std::vector<Reply> Requests::handle(const std::vector<Request>& requests, const 
     return replies;
 }
 
-/// The order of checks is S5's.
+/// The order of the checks is that of S5.
 Reply Requests::perform(const Request& request, Batch& batch, const Portion& portion) {
     if (request.action.empty())
         throw RequestError(ErrorCode::missing_action, "the request names no Action");
@@ -223,7 +225,6 @@ Device::Staged Requests::stage() {
     }
 }
 
-/// What the device holds is not known to be what is wanted.
 void Requests::device_failed(const std::exception& error) {
     settled_ = false;
     device_trouble_ = error.what();
@@ -232,8 +233,8 @@ void Requests::device_failed(const std::exception& error) {
 void Requests::make(Change& change, Batch& batch) {
     if (batch.changes.empty()) batch.waiting = waiting_;
     Change inverse = account_.apply(change);
-    // S8: what is created is in force. So an interface ceases to wait with a session more, or the
-    // device says what it has no room for.
+    // S8: a session that is created must be in force. So its interface no longer waits: either the
+    // device takes all of the interface's sessions, or it throws TableFull and the request fails.
     if (!waiting_.empty())
         for (const auto& object : change.put)
             if (const auto* session = std::get_if<TrafficMirrorSession>(&object))
@@ -260,11 +261,10 @@ Requests::~Requests() {
     try {
         if (!owed_.empty()) store_.commit(owed_);
     } catch (const std::exception&) {
-        // The next start finds a change that failed. Nobody is left to be told.
+        // The next start finds a change in the store that has failed. Nobody is left to be told.
     }
 }
 
-/// Keeps changes, and before them what the store owes.
 void Requests::keep(const std::vector<Change>& changes) {
     try {
         if (owed_.empty()) {
@@ -282,17 +282,15 @@ void Requests::keep(const std::vector<Change>& changes) {
     }
 }
 
-/// Takes back, newest first, what was kept last: at once, or with the next change that is kept.
 void Requests::put_back(const std::vector<Change>& inverses) {
     owed_.assign(inverses.rbegin(), inverses.rend());
     try {
         keep({});
     } catch (const std::exception&) {
+        // keep() has noted the trouble, and owed_ stays for the next attempt.
     }
 }
 
-/// When the device has failed, it may have taken a part. If it does not come back now, the next
-/// change brings it.
 void Requests::bring_back() {
     try {
         device_.commit(device_.stage(tables_, nullptr));
@@ -303,7 +301,6 @@ void Requests::bring_back() {
     }
 }
 
-/// Makes these the interfaces that wait.
 void Requests::wait(const Waiting& waiting) {
     std::set<std::string> others;
     for (const auto& [id, _] : waiting_)
@@ -314,8 +311,7 @@ void Requests::wait(const Waiting& waiting) {
     for (const auto& id : others) refresh(tables_, touched_, account_, waiting_, id);
 }
 
-/// H2: brings into force what waited, as far as there is room now. Nothing of it is stored, so what
-/// the device does not take waits on.
+/// Which interfaces wait is not stored, so when the device fails they only have to wait on.
 void Requests::admit() {
     if (waiting_.empty()) return;
     Room room(device_.sizes(), tables_);
@@ -357,12 +353,12 @@ std::vector<DisabledSession> Requests::disabled() const {
 void Requests::tend() {
     if (device_trouble_) {
         bring_back();
-        // The device may hold what is wanted and still take no change.
+        // That the device holds what is wanted does not show that it takes changes.
         try {
             if (settled_) {
                 device_.probe();
                 device_trouble_.reset();
-                admit();  // what found room when the device failed
+                admit();  // an interface may have had room when the device failed, and wait still
             }
         } catch (const std::exception& error) {
             device_failed(error);
@@ -382,14 +378,14 @@ void Requests::tend() {
 }
 
 void Requests::device_is_new() {
-    // It may have other sizes.
+    // The device may have tables of other sizes, so which interfaces wait is worked out anew.
     tables_ = table_state(account_);
     waiting_ = fit(tables_, account_, device_.sizes());
     bring_back();
     if (settled_) device_trouble_.reset();
 }
 
-/// S8: what is staged in the device waits for the store.
+/// The store comes before the device: what is in force must be stored (S8).
 void Requests::commit(Batch& batch, const Device::Staged& staged) {
     keep(batch.changes);
     try {

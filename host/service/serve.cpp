@@ -28,7 +28,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr unsigned frames_between_polls = 64;   // so many frames a request may wait for its turn
+constexpr unsigned frames_between_polls = 64;   // so a request waits for 64 frames at most
 constexpr rlim_t least_descriptors = 24;        // for its own files, and a connection
 constexpr std::size_t sessions_a_portion = 32;  // of the counters that are read between requests
 
@@ -74,6 +74,9 @@ void unblock(int signal) {
     pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
 }
 
+/// The service: one object for the time of serve(). Its members are used by the main thread alone,
+/// except where a line says otherwise. Members are destroyed from the last one to the first, which
+/// is why some stand where they do.
 class Server {
 public:
     explicit Server(const ServeOptions& options);
@@ -96,33 +99,35 @@ private:
     void print_ready();
 
     const ServeOptions& options_;
-    LogFile log_file_;  ///< ends last
-    const Log log_;
+    LogFile log_file_;  ///< thread-safe; ends last, since all others may write to it
+    const Log log_;     ///< writes to log_file_
     const StoreLocation state_;
     bool ready_to_standard_output_ = true;
-    std::optional<OutputFile> late_ready_;  ///< a ready line that waits for its reader
+    std::optional<OutputFile> late_ready_;  ///< holds a ready line that nobody has read yet
     std::optional<StatisticsFile> stats_;
-    std::shared_ptr<const Network> network_;
+    std::shared_ptr<const Network> network_;  ///< in force; never null after the constructor
     std::optional<Account> import_;  ///< the configuration whose objects are to be imported
     std::unique_ptr<Store> store_;
 
+    // While starting_ runs, that thread uses queue_, api_ and http_, and the main thread does not;
+    // but http_->wake() may be called by any thread at any time.
     RequestQueue queue_;
     Health health_;
     Watch watch_{health_, log_};
-    std::optional<std::string> device_trouble_;  ///< as the last look at the device found
-    bool told_of_input_ = false;                 ///< that damage has ended the capture
-    std::optional<DriverDevice> tables_;         ///< the device, as requests_ knows it
-    std::optional<Requests> requests_;           ///< once the device is open
+    std::optional<std::string> device_trouble_;  ///< what the last look at the device found
+    bool told_of_input_ = false;                 ///< health was told that damage ended the capture
+    std::optional<DriverDevice> tables_;         ///< device_ as requests_ sees it
+    std::optional<Requests> requests_;           ///< made once the device is open
     std::optional<Api> api_;
     std::optional<HttpServer> http_;
-    std::unique_ptr<ServedDevice> served_;  ///< ends before http_, which its reading thread wakes
-    MirrorDevice* device_ = nullptr;        ///< served_'s, while it is open
-    std::optional<MirrorDevice::CounterReading> reading_;  ///< ends before its device
-    std::atomic<bool> more_{true};                         ///< there may be a frame to take
-    std::thread starting_;  ///< answers until the device is open; then the main thread does
-    std::atomic<bool> started_{false};
-    std::exception_ptr starting_failure_;  ///< of that thread; to be read when it has ended
-    NetworkReload reload_;                 ///< ends first: its thread wakes http_
+    std::unique_ptr<ServedDevice> served_;  ///< ends before http_: its thread calls wake()
+    MirrorDevice* device_ = nullptr;        ///< of served_; null: not open, or gone
+    std::optional<MirrorDevice::CounterReading> reading_;  ///< of /stats; ends before its device
+    std::atomic<bool> more_{true};         ///< a frame may be ready; set by any thread
+    std::thread starting_;                 ///< answers until the device is open
+    std::atomic<bool> started_{false};     ///< tells that thread to end
+    std::exception_ptr starting_failure_;  ///< what ended that thread; read after join()
+    NetworkReload reload_;                 ///< ends first: its thread calls http_->wake()
 };
 
 Server::Server(const ServeOptions& options)
@@ -233,7 +238,7 @@ void Server::tick() {
     reload_.tend();
     if (const auto outputs = served_->outputs()) watch_.outputs(*outputs);
     log_file_.tick();
-    more_ = true;  // an output may be no longer worth waiting for
+    more_ = true;  // an output may be in trouble by now, and is then not waited for any more
     watch_.connections(*http_);
     tell_health();
 }
@@ -245,8 +250,8 @@ void Server::look_at_device() {
         if (const auto done = device_->repair()) log_(LogLevel::warning, *done, {});
         return;
     }
-    // V2: a device that was gone is opened again when it is back, and brought to the account's
-    // state.
+    // V2: a device that was gone is opened again as soon as it is back. It is then brought to the
+    // account's state.
     reading_.reset();
     device_ = &served_->open();
     tables_->use(device_);
@@ -264,8 +269,8 @@ void Server::tell_health() {
     watch_.cause(Health::Cause::output, output);
 }
 
-/// While the device is being opened: /health, and Unavailable to the others. Until end_starting()
-/// nobody else touches http_, api_ and queue_.
+/// Starts a thread that answers while the device is being opened: /health with its state, all other
+/// requests with Unavailable. Until end_starting() only that thread uses http_, api_ and queue_.
 void Server::answer_starting() {
     LogFields urls{{"url", http_->url()}};
     if (!options_.http.further.empty()) urls.emplace_back("admin", http_->url(1));
@@ -295,14 +300,15 @@ void Server::open() {
     account.take_network(network_);
     Settings settings = options_.settings;
     std::random_device random;
-    settings.seed = std::uint64_t{random()} << 32 | random();  // ids of former runs stay unique
+    settings.seed = std::uint64_t{random()} << 32 | random();  // no id of a former run comes again
     requests_.emplace(std::move(account), *store_, *tables_, std::move(settings));
     warn_of_sessions(*requests_);
     end_starting();
     if (starting_failure_) std::rethrow_exception(starting_failure_);
     tell_health();
     health_.open();
-    // In the queue, where no frame waits with an index that a repair may give away.
+    // tick() runs as a job of the queue. Before these, frames that have entered are settled: tick()
+    // may change the tables, and with them which interface has which index.
     http_->every(std::chrono::seconds(1), [this] { queue_.post([this](Requests&) { tick(); }); });
     print_ready();
 }
@@ -312,7 +318,7 @@ void Server::warn_of_sessions(const Requests& requests) {
         log_(LogLevel::warning, "a session is disabled", {{"session", session}, {"why", why}});
 }
 
-/// A portion of the counters; after the last one all of them.
+/// Reads a portion of the counters. Nothing: there is more to read. After the last portion: all.
 std::optional<Json> Server::read_statistics(bool begin) {
     if (!device_) throw DeviceGone("the device is gone; it is used again when it is back");
     if (begin) reading_.emplace(*device_);
@@ -352,7 +358,7 @@ void Server::print_ready() {
     late_ready_->flush();
 }
 
-/// Puts in force what was read again, once it is there.
+/// Puts the configuration and credentials in force that were read again, if reading has ended.
 void Server::take_reading() {
     auto reading = reload_.take();
     if (!reading) return;
@@ -377,11 +383,12 @@ void Server::take_reading() {
     reload_.taken(std::move(unused));
 }
 
-/// Within ServedDevice::run: frames, and requests between them.
+/// The service's loop, called from ServedDevice::run: moves frames on, and performs requests
+/// between.
 void Server::work() {
     open();
     for (unsigned turn = 0; !http_->stopped(); ++turn) {
-        // Counters that are being read are in the queue, and leave room for requests.
+        // While counters or listings are in the queue in portions, new requests are let in between.
         if (turn % frames_between_polls == 0 || !queue_.empty()) http_->poll();
         if (turn % frames_between_polls == 0) queue_.go_on();
         take_reading();
@@ -410,7 +417,7 @@ void Server::work() {
     served_->finish();
 }
 
-/// Ends its outputs, and then writes the statistics, which say what the outputs have lost.
+/// Ends the device's outputs first, so that the statistics say all that the outputs have lost.
 void Server::close_device() {
     served_->close();
     const auto outputs = served_->outputs();
