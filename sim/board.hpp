@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/// A board around the simulated offload: feeds passes, takes what comes out, and reaches the
-/// registers. All calls are made from the one function that `run` executes as a SystemC thread. One
-/// board a process (SystemC elaborates once).
+/// A board around the simulated offload: feeds passes, takes the frames that come out, and reaches
+/// the registers. Not thread-safe: everything but the constructor and run() is called from the one
+/// function that run() executes as a SystemC thread. A process can have one board only, because
+/// SystemC elaborates once.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +15,7 @@
 
 namespace mirrornic {
 
-/// A frame that came out.
+/// A frame that came out. Valid during the callback that gets it.
 struct Received {
     const std::uint8_t* data;
     std::size_t size;
@@ -31,18 +32,22 @@ public:
     explicit Board(const Options& options, sc_core::sc_module_name name = "board");
     ~Board() override;
 
-    /// Elaborates, runs `work` as a thread beside the offload, and returns when it has returned.
-    /// When the model fails, what `work` is waiting for or asks next throws the failure into it, so
-    /// that its stack is unwound. @throws SimulationError the model's failure, whatever `work` made
-    /// of it; else what `work` throws.
+    /// Elaborates, runs `work` as a SystemC thread beside the offload, and returns when `work` has
+    /// returned. When the model fails, the call in which `work` waits, or else its next call,
+    /// throws the failure, so that its stack is unwound.
+    /// @throws SimulationError when the model has failed, even if `work` has caught it; otherwise
+    /// what `work` throws
     void run(std::function<void()> work);
 
-    /// Queues a pass; returns when it is queued, not when it is in. The data are copied.
+    /// Queues a pass, and copies the data. Returns when the pass is queued; its beats enter later.
     void feed(const std::uint8_t* data, std::size_t size, const Transfer& transfer);
 
+    /// Called with each forwarded frame and each copy, when its last beat has left; empty: not
+    /// called.
     std::function<void(const Received&)> on_forward, on_copy;
 
-    /// Register accesses through the offload's TLM-2.0 target; to be used inside `run` alone.
+    /// Register accesses through the offload's TLM-2.0 target; to be used within run() only. Owned
+    /// by the board.
     RegisterAccess& registers();
     Offload& offload() { return offload_; }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/// The verilated offload as a SystemC module without clock and data signals: one thread runs the
-/// model in a plain loop for a quantum of cycles and then yields; whole frames and register
-/// accesses come and go by TLM-2.0.
+/// The simulated offload: the verilated model of rtl/ as a SystemC module. It has no clock and no
+/// data signals: frames and register accesses come and go whole, as TLM-2.0 transactions. One
+/// SystemC thread runs the model in a plain loop for a quantum of cycles and then yields. Not
+/// thread-safe: all calls are made from SystemC threads.
 #pragma once
 
 #include <tlm_utils/simple_initiator_socket.h>
@@ -27,10 +28,10 @@ struct SimulationError : std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 
-/// m_decision, field by field (I5).
+/// A record of m_decision (I5): how a pass ended, and why.
 struct DecisionRecord {
     enum class Outcome : std::uint8_t { not_eligible, not_accepted, mirrored, dropped };
-    /// Numbers as in the RTL; `none` where the outcome needs no cause.
+    /// The numbers are the RTL's. `none`: the outcome needs no cause.
     enum class Cause : std::uint8_t {
         no_tap,
         malformed,
@@ -43,20 +44,21 @@ struct DecisionRecord {
         session_fault,
         none = 15
     };
+    /// Why a slot did not accept the pass.
     enum class Why : std::uint8_t { empty, no_rule, rejected, rejected_dns };
     static constexpr unsigned slots = 3;
 
-    std::uint64_t tag;  ///< of the pass, as it was fed
+    std::uint64_t tag;  ///< Transfer::tag of the pass
     Outcome outcome;
     Cause cause;
-    bool by_service;  ///< accepted by amazon-dns, before the rules
-    bool late_bad;
+    bool by_service;          ///< accepted by amazon-dns, before the rules
+    bool late_bad;            ///< marked bad or malformed after the copy was complete
     std::uint8_t slot;        ///< of the session that accepted
     std::uint8_t rule_index;  ///< of the rule that accepted
-    Why why[slots];           ///< of each slot, why it did not accept
-    std::uint8_t why_rule[slots];
-    std::uint16_t kept;     ///< bytes of the frame in the copy
-    std::uint16_t version;  ///< commits, modulo 2^16, that the pass's tables hold
+    Why why[slots];
+    std::uint8_t why_rule[slots];  ///< of each slot: the rule that decided, where one did
+    std::uint16_t kept;            ///< bytes of the frame in the copy
+    std::uint16_t version;         ///< how many commits its tables hold, modulo 2^16
 };
 
 class Offload : public sc_core::sc_module {
@@ -75,27 +77,27 @@ public:
         fates
     };
     struct MemorySize {
-        unsigned copies;  ///< of the whole memory: one a slot for filters and session limits
+        unsigned copies;  ///< one; of filters and session limits one for each slot
         unsigned words, bits;
     };
-    static MemorySize size(Memory memory);  ///< as the RTL has it
-    /// Flips a stored bit. What was read before is not changed.
+    static MemorySize size(Memory memory);
+    /// Flips a bit that is stored. A word that was read from the memory before is not changed.
     void flip(Memory memory, unsigned copy, unsigned word, unsigned bit);
 
-    /// Frames in. A call returns when the frame is queued; frames are fed in order, back to back.
+    /// Frames in. A call returns when the frame is queued. Frames enter in order, back to back.
     tlm_utils::simple_target_socket<Offload> frames;
     /// Register accesses of 4 bytes, and writes of 64 aligned bytes, which go to the line port. A
     /// write's strobes are the payload's byte enables.
-    /// Writes are posted; a read returns behind all accesses before it.
+    /// Writes are posted. A read returns after all accesses before it are done.
     tlm_utils::simple_target_socket<Offload> registers;
     /// Forwarded frames and mirror copies, when their last beat has left.
     tlm_utils::simple_initiator_socket<Offload> forward;
     tlm_utils::simple_initiator_socket<Offload> mirror;
-    /// Beats that are queued before the feeder waits: enough for a quantum and what a change of the
-    /// tables takes; more falls out of the cache.
+    /// So many beats are queued before the feeder has to wait. That is enough for a quantum and for
+    /// the time of a table change; a longer queue would not fit into the processor's cache.
     std::size_t queue_limit = 1024;
-    bool watch_forward =
-        true;  ///< false: nobody takes forwarded frames, and their stream is not looked at
+    /// False: nobody takes forwarded frames, and their stream is not checked.
+    bool watch_forward = true;
     std::function<void(const DecisionRecord&)> on_decision;
     /// Called after each quantum, every 256 cycles or sooner, with the cycles simulated so far.
     std::function<void(std::uint64_t cycle)> on_progress;
@@ -109,30 +111,31 @@ public:
     Offload(sc_core::sc_module_name name, double clock_mhz, const std::string& wave_file = {});
     ~Offload() override;
 
-    // After the model has failed, everything that waits here, every frame that is fed and every
-    // register access throws what stopped it, so that the callers' stacks are unwound in order.
+    // After the model has failed, every call that waits here, feeds a frame or accesses a register
+    // throws the failure. So the callers' stacks are unwound in order.
     /// What stopped the model; null while it runs.
     std::exception_ptr failure() const { return failure_; }
-    /// Stops the model as a failure of its own would. From within the simulation.
+    /// Stops the model as a failure of its own would. To be called within the simulation.
     void fail(const std::exception_ptr& failure);
 
-    /// For the thread that feeds: back when every queued beat is in.
+    /// For the thread that feeds: returns when every queued beat has entered.
     void wait_until_fed();
-    /// Back when the offload is idle and nothing waits at its inputs.
+    /// Returns when the offload is idle and nothing waits at its inputs.
     void wait_until_idle();
-    /// Lets some cycles pass.
+    /// Returns when so many cycles have passed.
     void wait_cycles(std::uint64_t cycles);
     /// What the neighbours on production do at a reset.
     enum class Neighbours { reset_too, go_on };
-    /// Holds `rst` for a cycle; what is queued stays (P25). Where the neighbours are reset too, the
-    /// frame that is half in is fed anew, else its other beats follow.
+    /// Holds `rst` for a cycle (P25); queued frames stay queued. If the neighbours are reset too, a
+    /// frame that has entered in part is fed again from its first beat. If not, its other beats
+    /// follow.
     void reset(Neighbours neighbours = Neighbours::reset_too);
 
-    std::size_t queued() const { return queue_.size(); }  ///< frames that are not wholly in
-    /// Beats that are in of the frame that is not wholly in.
+    std::size_t queued() const { return queue_.size(); }  ///< frames not yet entered wholly
+    /// How many beats have entered of the frame that has entered in part.
     std::size_t beats_in() const { return queue_.empty() ? 0 : queue_.front().next_beat; }
-    std::uint64_t cycle() const { return cycle_; }  ///< simulated so far, skipped ones included
-    std::uint64_t skipped_cycles() const { return skipped_; }  ///< idle, and not evaluated
+    std::uint64_t cycle() const { return cycle_; }  ///< simulated so far, with skipped ones
+    std::uint64_t skipped_cycles() const { return skipped_; }  ///< idle ones, not evaluated
     std::uint64_t register_accesses() const { return accesses_; }
     bool interrupt() const;
 
@@ -150,9 +153,9 @@ private:
         std::uint64_t tag;
         std::uint64_t first_beat;  ///< counted over all frames
         std::uint64_t beats;       ///< so far
-        bool copy_left;
+        bool copy_left;            ///< the copy came before the decision
     };
-    /// A pass whose frame is still to leave, with the handshakes of its first and its newest beat.
+    /// A pass whose frame has not left yet, with the cycles of its first and its newest handshake.
     struct Forwarding {
         std::uint64_t tag, first_cycle, last_cycle;
     };
@@ -184,8 +187,8 @@ private:
     sc_core::sc_event work_, progress_;
     bool in_pass_ = false;                ///< a pass has begun that has not ended
     bool sleeping_ = false;               ///< the model's thread waits for work
-    bool wake_ = false;                   ///< somebody waits: end the quantum
-    std::uint64_t wake_at_ = UINT64_MAX;  ///< cycle that somebody waits for
+    bool wake_ = false;                   ///< somebody waits, so the quantum must end
+    std::uint64_t wake_at_ = UINT64_MAX;  ///< the cycle for which somebody waits
     std::exception_ptr failure_;          ///< what stopped the model
 
     Ring<QueuedFrame> queue_;
@@ -193,7 +196,7 @@ private:
     std::deque<Access> accesses_queue_;
     std::unique_ptr<Outgoing> forwarded_, mirrored_;
     Ring<Forwarding> forwarding_;
-    Ring<Fed> undecided_, awaiting_copy_;            ///< passes; those whose copy is still to leave
+    Ring<Fed> undecided_, awaiting_copy_;            ///< awaiting_copy_: decided, copy still inside
     std::array<std::uint64_t, 8192> beat_cycles_{};  ///< of the newest beats' handshakes, in turn
     std::uint64_t beats_ = 0;                        ///< fed so far
 };

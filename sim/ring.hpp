@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/// A FIFO that keeps its slots: what an element has allocated serves the next one in its place.
+/// A FIFO that keeps its elements' memory: what a popped element had allocated is used again by the
+/// next element in its place.
 #pragma once
 
 #include <cstddef>
@@ -16,7 +17,7 @@ public:
     T& front() { return slots_[first_ & mask()]; }
     const T& front() const { return slots_[first_ & mask()]; }
     T& back() { return slots_[(end_ - 1) & mask()]; }
-    /// The new last element, with the value that its slot had before.
+    /// Adds an element and returns it. It has the value of a former element, to be overwritten.
     T& push() {
         if (size() == slots_.size()) grow();
         return slots_[end_++ & mask()];

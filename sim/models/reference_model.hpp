@@ -1,32 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reference model: what the offload must do with one pass, computed from the whole frame at once.
 //
-// In go the tables and a pass, out comes the decision and, for a selected pass, every byte of the
-// mirror copy. There is no time in it: no overload, no faults, no order. The scoreboard adds those
-// through Ledger. It is written from the rules of the behaviour contract (P, I, T; cited below) and
-// the RFCs (791, 768, 1071, 4302, 7348, 8200) alone, plainly rather than fast, and shares no code
-// with what it checks.
+// It takes the tables and a pass, and gives the decision and, for a selected pass, every byte of
+// the mirror copy. It knows no time, and so no overflow, no faults and no order: a scoreboard adds
+// those through Ledger. It is written only from the rules of docs/behaviour.md (P, I, T; cited
+// below) and the RFCs (791, 768, 1071, 4302, 7348, 8200), plainly rather than fast. It shares no
+// code with what it checks, so that no bug can be in both.
 //
-// Where the contract leaves a choice, the model takes these:
+// Where the rules leave a choice, the model takes these:
 // - A pass gets the first of these causes that holds: no_tap, malformed, marked_bad, not_ip,
 //   excluded. A frame under 14 bytes is no_tap even when it is malformed or marked bad.
-// - A mark (bad or malformed) makes a pass not eligible when its beat is not later than the one
-//   that completes the copy, the pass being one that would be selected without the mark: the beat
-//   with the last byte that the session and the MTU allow or, where the frame is shorter, the
-//   frame's last beat, even if that names no byte. A pass that would not be selected has no copy: a
-//   mark on any beat makes it not eligible. A selected pass that is marked later, in either way,
-//   stands and is late_bad.
-// - Of a malformed second beat the parser knows as many bytes, from the first lane on, as its tkeep
-//   names; what the third beat holds does not move up into the window. A frame of which the first
-//   two beats name under 14 bytes is at no tap (P2).
-// - late_bad counts copies that were sent; one that was dropped is counted as dropped alone.
+// - A mark is the error bit or a malformed tkeep. What it does depends on whether the pass would be
+//   selected without it. A pass that would not be selected has no copy: a mark on any beat makes it
+//   not eligible. A pass that would be selected is not eligible if the mark is on a beat up to the
+//   one that completes the copy. With a mark on a later beat the copy stands and is late_bad. The
+//   beat that completes the copy has the last byte that the session and the MTU allow; where the
+//   frame is shorter, it is the frame's last beat, even if that names no byte.
+// - Of a malformed second beat the parser knows as many bytes as its tkeep names, from the first
+//   lane on. The bytes of the third beat do not move up into the window. A frame whose first two
+//   beats name under 14 bytes is at no tap (P2).
+// - late_bad counts copies that were sent. A copy that was dropped is counted as dropped only.
 // - A third VLAN tag, or a tag after which the frame has no whole EtherType, is not IP.
 // - A fifth extension header is not looked into: it makes the protocol unknown and says nothing
 //   about fragmentation.
 // - A first fragment has ports for rules and services; the hash of P20 ignores them.
-// - A service entry that names an address is met by a frame with that address as source or
-//   destination, and "the address's side" is whichever it is (both, when both are). An entry for
-//   any address takes its port on either side.
+// - A service entry that names an address matches a frame with that address as source or
+//   destination. "The address's side" is the side that has it; when both sides have it, it is both.
+//   An entry for any address takes its port on either side.
 // - flow_hash is the hash of P20, published so that a receiver can predict the source port.
 #pragma once
 
@@ -109,7 +109,7 @@ struct Interface {
     std::vector<Session> sessions;    ///< in any order; tried in ascending number
 };
 
-/// One entry of P9's service table.
+/// One entry of the service table (P9).
 struct ServiceEntry {
     enum class Protocol { tcp, udp, tcp_or_udp, any };
     enum class PortSide { address, either };
@@ -135,8 +135,8 @@ struct Tables {
 
 enum class Direction { ingress, egress };
 
-/// The index of a known interface that has no session (T1): its passes are eligible or not as any,
-/// then not accepted.
+/// The index of a known interface that has no session (T1). Its passes are judged like any other;
+/// those that are eligible are not accepted.
 constexpr std::size_t NoSessions = std::numeric_limits<std::size_t>::max();
 
 struct Tap {
@@ -152,10 +152,12 @@ struct Pass {
     std::optional<Tap> tap;
     std::optional<std::size_t> first_bad_beat;        ///< I2: the first with the error bit
     std::optional<std::size_t> first_malformed_beat;  ///< I1: the first with a wrong tkeep
-    /// How many bytes tkeep names in the first two beats, where it is wrong in them (I1): so many
-    /// of the window are known, the first ones as they lie in `data`.
+    /// How many bytes of the window are known: the first ones, as they lie in `data`. Less than
+    /// WindowBytes where tkeep is wrong in the first two beats (I1): then as many as it names
+    /// there.
     std::size_t window_bytes = WindowBytes;
-    /// P25: the first pass behind a reset of the offload alone, which may be the rest of a frame.
+    /// P25: it is the first pass after a reset of the offload alone, and so may be the rest of a
+    /// frame.
     bool rest = false;
 };
 
@@ -191,24 +193,24 @@ std::uint16_t source_port(const Tables& tables, const Parsed& frame);
 
 enum class Outcome { not_eligible, not_accepted, selected };
 
-/// Why a pass is not eligible. The model never finds `table` (T4); a scoreboard that injects faults
-/// sets it.
+/// Why a pass is not eligible. `table` is the RTL's cause table_fault (T4): the model never finds
+/// it, since it knows no faults; a scoreboard that injects them sets it.
 enum class Cause { none, no_tap, malformed, marked_bad, not_ip, excluded, table };
 
-/// What one session's filter said.
+/// What the filter of one session says of a pass.
 struct Verdict {
     enum class Reason { no_rule, rule, amazon_dns };
     std::uint16_t session_number = 0;
     bool accept = false;
     Reason reason = Reason::no_rule;
-    std::size_t rule = 0;  ///< into the direction's list, where the reason is a rule
+    std::size_t rule = 0;  ///< its place in the direction's list, if `reason` is rule
 };
 
 struct Decision {
     Outcome outcome = Outcome::not_eligible;
     Cause cause = Cause::none;  ///< none unless not eligible
-    /// The sessions that were tried, in ascending number: each rejects, but for the last one of a
-    /// selected pass.
+    /// The sessions that were tried, in ascending number. All of them reject; of a selected pass,
+    /// the last one accepts.
     std::vector<Verdict> tried;
     // What follows is of a selected pass.
     std::size_t session = 0;  ///< among the interface's sessions in ascending number
@@ -226,7 +228,8 @@ struct Decision {
 /// frame could be right.
 Decision decide(const Tables& tables, const Pass& pass);
 
-/// Why a selected pass has no copy (P22, P25, T4).
+/// Why a selected pass has no copy (P22, P25, T4). In the RTL and the statistics `overload` is
+/// called overflow, and `table` session_fault.
 enum class Drop { overload, reset, table };
 
 struct Count {
@@ -241,7 +244,7 @@ struct SessionTotals {
     Count selected;
     Count mirrored;
     Count dropped;
-    std::uint64_t sent_bytes = 0;  ///< of the copies: headers included, padding not
+    std::uint64_t sent_bytes = 0;  ///< of the copies, with headers and without padding
 };
 
 /// P23. A class that has not occurred is zero or not in its map.
@@ -255,8 +258,8 @@ struct Totals {
     Count dropped;
     std::map<Cause, Count> not_eligible_by_cause;
     std::map<Drop, Count> dropped_by_cause;
-    Count late_bad;                ///< those of mirrored
-    std::uint64_t sent_bytes = 0;  ///< of the copies: headers included, padding not
+    Count late_bad;                ///< a part of `mirrored`
+    std::uint64_t sent_bytes = 0;  ///< of the copies, with headers and without padding
 };
 
 /// The counters that an idle device must show after the passes recorded so far.

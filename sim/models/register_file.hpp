@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-/// The register model in a file: a device whose tables outlive the process that drives it.
+/// The register model in a file: a device whose tables outlive the process that drives it. It has
+/// no data plane.
 ///
-/// A process that is killed at any moment leaves the tables before or after a commit, whole. The
-/// rest of the device (staging, counters, errors) begins as after a reset with each opening. What
-/// a power cut leaves is not defined, as of a device in hardware.
+/// If the process is killed at any moment, the file holds the tables as they were before a commit
+/// or after it, whole. The rest of the device (staging, counters, errors) starts as after a reset
+/// each time the file is opened. What a power cut leaves is not defined, as with a device in
+/// hardware.
 ///
-/// The file, numbers of 32 bits in this host's order: a header; two records of a commit each,
-/// checksummed, written in turn; the image of all tables. A commit is done once its record is
-/// whole; the image follows, and is brought up to the newer record when the file is opened.
+/// Layout, in 32-bit numbers of this host's byte order: a header; two records, each of one commit
+/// with a checksum, written in turn; the image of all tables. A commit is done once its record is
+/// whole. The image is written after that. When the file is opened, the image is brought up to the
+/// newer record.
 #pragma once
 
 #include <memory>
@@ -20,8 +23,8 @@ namespace mirrornic {
 class RegisterFile : public RegisterModel {
 public:
     /// Opens the file, or makes it (mode 0600), and takes an advisory lock on it (flock), which
-    /// ends with the object. A write of COMMIT that the file cannot take throws std::runtime_error;
-    /// the commit is then not done.
+    /// ends with the object. If the file cannot take a commit, the write of COMMIT throws
+    /// std::runtime_error and the commit is not done.
     /// @throws std::runtime_error when the file cannot be opened, holds something else, was made
     /// for another register map, or is locked; the message says by which process.
     explicit RegisterFile(const std::string& path);
@@ -29,7 +32,7 @@ public:
     RegisterFile(const RegisterFile&) = delete;
     RegisterFile& operator=(const RegisterFile&) = delete;
 
-    /// The file is this model's, empty, or not there.
+    /// Whether open() can take it: the file is one of this class, is empty, or does not exist.
     static bool is_one(const std::string& path);
 
 private:
@@ -40,18 +43,19 @@ private:
     void write_image(const Words& record);
     void read_at(std::uint64_t offset, Words& words) const;
     void write_at(std::uint64_t offset, const std::uint32_t* words, std::size_t count) const;
-    /// Where a table's entry begins in the image: a word that says whether it was ever written,
-    /// then its own.
+    /// Where an entry of a table begins in the image: first a word that says whether the entry was
+    /// ever written, then the entry's words.
     std::uint64_t place_of(const Table& table, std::uint32_t index) const;
 
     std::string name_;
     int file_;
     Words latest_;         ///< record of the last commit
-    bool behind_ = false;  ///< the image may lack it
+    bool behind_ = false;  ///< the image may lack that commit
     Table* const tables_[4] = {&interfaces_, &filters_, &sessions_, &services_};
 };
 
-/// The device at a path: a RegisterFile, or where the file exists and is none, MappedRegisters.
+/// Opens the device at a path: MappedRegisters if the file exists and is no RegisterFile, otherwise
+/// a RegisterFile.
 std::unique_ptr<RegisterAccess> open_register_file(const std::string& path);
 
 }  // namespace mirrornic

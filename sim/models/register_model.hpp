@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/// The device as its registers show it, without a data plane: staging, commit, fetch, refusals and
-/// counters as rtl/registers.toml says. Shares nothing with the driver but the register map.
+/// A model of the device as its registers show it: staging, commit, fetch, refusals and counters as
+/// rtl/registers.toml says. It has no data plane. It shares nothing with the driver except the
+/// register map.
 #pragma once
 
 #include <array>
@@ -13,7 +14,7 @@
 
 namespace mirrornic {
 
-/// Why the map refuses a write of a whole word (T5), Reason::none if it does not.
+/// Why the register map refuses a 32-bit write (T5); Reason::none if it does not.
 registers::Reason refusal(std::uint32_t address, std::uint32_t value);
 
 class RegisterModel : public RegisterAccess {
@@ -29,7 +30,7 @@ public:
 
     void write(std::uint32_t address, std::uint32_t value) override;
     std::uint32_t read(std::uint32_t address) override;
-    /// The whole line, or nothing of it.
+    /// Takes the whole line, or refuses it whole.
     void write_line(std::uint32_t address, const RegisterLine& words,
                     std::uint16_t changed) override;
 
@@ -49,10 +50,10 @@ protected:
         std::vector<std::vector<std::uint32_t>> entries;  ///< a word for each of them
     };
 
-    /// Called before a commit that the device takes; what it throws leaves the tables alone.
+    /// Called before a commit that the device accepts. If it throws, the tables stay as they are.
     /// @param bits of COMMIT
     virtual void before_commit(std::uint32_t bits) { (void)bits; }
-    /// Why this device refuses a write of a whole word.
+    /// Why this device, with its sizes, refuses a 32-bit write.
     registers::Reason refused(std::uint32_t address, std::uint32_t value) const;
     void refuse(std::uint32_t address, registers::Reason reason);
     std::uint32_t staged(std::uint32_t address) const { return staged_[address / 4]; }
@@ -63,7 +64,7 @@ protected:
     std::uint64_t sequence_ = 0;
 
 private:
-    /// Does what a write says, or nothing and says why.
+    /// Does what a write asks for, or does nothing and returns why.
     registers::Reason take(std::uint32_t address, std::uint32_t value);
     registers::Reason commit(std::uint32_t bits);
     registers::Reason fetch(std::uint32_t bits);
