@@ -50,6 +50,7 @@ TEST_CASE("S8 what was committed to a store by one name is there by another, to 
     const std::string file = (folder.path / "state").string();
     TrafficMirrorFilter filter;
     filter.id = "tmf-0123456789abcdef0";
+    filter.sequence = 1;
     Change change;
     change.put.push_back(Object(filter));
     {
