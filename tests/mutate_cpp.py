@@ -119,7 +119,7 @@ NOT_STATEMENTS = re.compile(
     r"\s*(#|namespace\b|static_assert|using\b|template\b|struct\b|class\b|enum\b|case\b|default\b|public:|private:|friend\b|"
     r"constexpr\b|static\b|inline\b|typedef\b|extern\b|[}\]],?;?$|break;|continue;|else\b|do\b|goto\b)")
 DECLARATION = re.compile(
-    r"\s*(const\b|auto\b|unsigned\b|int\b|bool\b|char\b|long\b|double\b|struct\b|[\w:]+(<.*>)?[ &*]+(?!=)[&*]?\w+(\(|\{|\[|;| = |,))")
+    r"\s*(const\b|auto\b|unsigned\b|int\b|bool\b|char\b|long\b|double\b|struct\b|[\w:]+(<.*>)?[ &*]+(const )?(?!=)[&*]?\w+(\(|\{|\[|;| = |,))")
 CHOICE = 'extern "C" int mirrornic_mutant();'
 # Of the test: which fault it runs with.
 CHOOSER = """#include <cstdlib>
