@@ -358,6 +358,35 @@ class Command(unittest.TestCase):
             self.assertIn(b"--config", self.call(command, "--help").stdout)
         self.assertIn(b"256 interfaces", self.call("--version").stdout)
 
+    def test_no_copies(self):
+        """A run that has made no copy says why, and a configuration that makes none says so."""
+        accepts, rejects, idle = config(), config(), config()
+        for rules in ("IngressFilterRules", "EgressFilterRules"):
+            for rule in rejects["TrafficMirrorFilters"][0][rules]:
+                rule["RuleAction"] = "reject"
+        del idle["TrafficMirrorSessions"]
+        known, foreign = udp(), udp(source=b"\2\0\0\0\0\x1a")
+        for name, configuration, frames, more, said in (
+                ("copies", accepts, [known], [], None),
+                ("empty", accepts, [], [], "the capture has no frame"),
+                ("foreign", accepts, [foreign], [], "--default-tap"),
+                ("idle", idle, [known], [], "no session is in force"),
+                ("both", idle, [foreign], [], "no session is in force"),
+                ("rejected", rejects, [known, foreign], [], "--decisions FILE says"),
+                ("told", rejects, [known], ["--decisions", self.folder / "d.jsonl"], f"{self.folder / 'd.jsonl'} says")):
+            with self.subTest(name):
+                write_pcap(self.folder / "in.pcap", [(10**18 + i, frame) for i, frame in enumerate(frames)])
+                done = self.call("run", "--config", self.file("c.json", configuration), "--in", self.folder / "in.pcap",
+                                 "--out", self.folder / "out.pcap", *more)
+                lines = [line for line in done.stdout.decode().splitlines() if line.startswith("no copies: ")]
+                self.assertEqual(len(read_pcap(self.folder / "out.pcap")), 1 if said is None else 0)
+                self.assertEqual(len(lines), 0 if said is None else 1, done.stdout)
+                if said:
+                    self.assertIn(said, lines[0])
+        for configuration, said in ((accepts, False), (rejects, False), (idle, True)):
+            text = self.call("check", "--config", self.file("c.json", configuration)).stdout.decode()
+            self.assertEqual("no session: nothing is mirrored" in text, said, text)
+
     def test_mirrornicd(self):
         """The program without the simulation links no SystemC, has the other commands, and says where the simulated device is."""
         program = os.environ["MIRRORNICD"]

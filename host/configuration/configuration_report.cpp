@@ -184,6 +184,10 @@ std::string description_text(const Json& description) {
         }
     }
     if (others) out << "  " << others << " more, neither source nor target\n";
+    const auto& interfaces = description["Interfaces"];
+    if (std::all_of(interfaces.begin(), interfaces.end(),
+                    [](const Json& interface) { return interface["Sessions"].empty(); }))
+        out << "  no session: nothing is mirrored\n";
 
     out << "Filters\n";
     for (const auto& filter : description["Filters"]) {

@@ -353,6 +353,25 @@ void Result::add(const Result& other) {
 
 // --- the command ---------------------------------------------------------------------------------
 
+/// Why a run has made no copy, and what to do; nothing when it has made one.
+std::optional<std::string> why_no_copies(const ReplayOptions& options, const OrderedJson& stats) {
+    const OrderedJson& frames = stats["frames"];
+    const OrderedJson& causes = stats["causes"];
+    if (frames["mirrored"] != 0) return {};
+    if (frames["received"] == 0) return "the capture has no frame";
+    if (frames["selected"] != 0)
+        return "every frame that a session accepted was dropped: see causes in --stats";
+    if (stats["sessions"].empty())
+        return "no session is in force; `mirrornic check` with the same --config says what there "
+               "is";
+    if (causes["no_tap"] == frames["received"])
+        return "no frame has the MAC address of a configured interface; --default-tap "
+               "INTERFACE:DIRECTION taps such frames";
+    return "no session accepts a frame; " +
+           (options.traffic.decisions ? *options.traffic.decisions : "--decisions FILE") +
+           " says of each one why";
+}
+
 void print_summary(const ReplayOptions& options, std::uint64_t frames_run, const OrderedJson& stats,
                    std::FILE* to) {
     const auto row = [to](const std::string& name, const OrderedJson& value) {
@@ -366,6 +385,8 @@ void print_summary(const ReplayOptions& options, std::uint64_t frames_run, const
     row("accepted by no session", frames["not_accepted"]);
     row("mirrored", frames["mirrored"]);
     row("dropped", frames["dropped"]);
+    if (const auto why = why_no_copies(options, stats))
+        std::fprintf(to, "no copies: %s\n", why->c_str());
     for (const OrderedJson& session : stats["sessions"]) {
         std::fprintf(to, "%-24s %12s copies, %s bytes, %s truncated, %s dropped\n",
                      session["TrafficMirrorSessionId"].get<std::string>().c_str(),
