@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "host/api/access.hpp"
+#include "host/access/access.hpp"
 
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
@@ -69,7 +69,7 @@ std::string hex(const std::string& text) {
         for (const int digit : {c >> 4, c & 15}) out += "0123456789abcdef"[digit];
     return out;
 }
-std::string lower(std::string text) {
+std::string lower_case(std::string text) {
     std::transform(text.begin(), text.end(), text.begin(), ::tolower);
     return text;
 }
@@ -89,23 +89,23 @@ struct Signed {
 
     std::string& header(const std::string& name) {
         for (auto& [n, value] : request.headers)
-            if (lower(n) == lower(name)) return value;
+            if (lower_case(n) == lower_case(name)) return value;
         return request.headers.emplace_back(name, "").second;
     }
     std::string& authorization() { return header("Authorization"); }
     void remove(const std::string& name) {
         auto& all = request.headers;
         all.erase(std::remove_if(all.begin(), all.end(),
-                                 [&](const auto& h) { return lower(h.first) == lower(name); }),
+                                 [&](const auto& h) { return lower_case(h.first) == lower_case(name); }),
                   all.end());
     }
     void sign() {
         auto headers = request.headers;
-        for (auto& h : headers) h.first = lower(h.first);
+        for (auto& h : headers) h.first = lower_case(h.first);
         std::sort(headers.begin(), headers.end());
         std::string names, lines;
         for (const auto& [name, value] : headers) {
-            const auto list = ";" + lower(signed_headers) + ";";
+            const auto list = ";" + lower_case(signed_headers) + ";";
             if (!signed_headers.empty() && list.find(";" + name + ";") == std::string::npos)
                 continue;
             names += (names.empty() ? "" : ";") + name;
@@ -857,9 +857,9 @@ TEST_CASE("S7 a request that is no good HTTP is an AuthFailure") {
         {"line end in a header", nothing, header("Via", "x\r\nHost: y"), value},
         {"NUL in a header", nothing, header("Via", std::string("x\0", 2)), value},
         {"delete in a header", nothing, header("Via", "\x7f"), value},
-        {"a huge header", nothing, header("Via", std::string(Credentials::head_limit, 'x')),
+        {"a huge header", nothing, header("Via", std::string(SignedRequest::head_limit, 'x')),
          "bytes, more than 65536"},
-        {"a huge query", nothing, query(std::string(Credentials::head_limit, '&')),
+        {"a huge query", nothing, query(std::string(SignedRequest::head_limit, '&')),
          "bytes, more than 65536"},
     });
     CHECK_THAT(outcome_of(nothing,
@@ -906,7 +906,7 @@ TEST_CASE("S7 a request with a random byte changed is let in only if it still me
     const auto meaning = [](const HttpRequest& r) {
         auto out = r.method + r.path + "?" + r.query + "\n" + r.body;
         for (const auto& [name, value] : r.headers) {
-            out += "\n" + lower(name) + ":";
+            out += "\n" + lower_case(name) + ":";
             std::replace_copy(value.begin(), value.end(), std::back_inserter(out), '\t', ' ');
         }
         return out;

@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <cstdlib>
 
-#include "host/api/access.hpp"
+#include "host/access/access.hpp"
 
 using namespace mirrornic;
 

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <csignal>
 #include <ctime>
 #include <list>
 #include <thread>
@@ -401,6 +402,86 @@ TEST_CASE("A peer's unfinished connections make room, and nobody else's") {
     old.got.clear();
     old.send(get("/still"));
     CHECK(count(old.await("/still"), "200 OK") == 1);
+}
+
+TEST_CASE("Descriptors that run out are made by the connection that has waited longest") {
+    HttpServer server(options(), path_back());
+    Client idle(server);
+    idle.send(get("/"));
+    idle.await("this is");
+    Client newcomer(server);
+    newcomer.send(get("/new"));
+    CHECK_FALSE(server.lacks_descriptors());
+    rlimit before{};
+    REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+    const int lowest_free = ::dup(0);
+    ::close(lowest_free);
+    // None is left for the newcomer, or one for it and too few for the process's files.
+    const int left = GENERATE(0, 2);
+    rlimit scarce = before;
+    scarce.rlim_cur = rlim_t(lowest_free + left);
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &scarce) == 0);
+    newcomer.await("this is /new");
+    const bool lacks = server.lacks_descriptors();
+    const bool stays = idle.is_open();
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
+    CHECK(count(newcomer.got, "200 OK") == 1);
+    CHECK(lacks);
+    CHECK_FALSE(stays);
+    CHECK(server.displaced() == 1);
+    CHECK(newcomer.is_open());
+}
+
+TEST_CASE("Each signal that is watched is told, as often as it comes") {
+    HttpServer server(options(), path_back());
+    std::vector<int> told;
+    server.watch({SIGUSR1, SIGUSR2}, [&](int number) { told.push_back(number); });
+    for (const std::vector<int>& expected :
+         {std::vector{SIGUSR2}, {SIGUSR2, SIGUSR1}, {SIGUSR2, SIGUSR1, SIGUSR1}}) {
+        ::raise(expected.back());
+        for (const auto until = Clock::now() + 5s;
+             told.size() < expected.size() && Clock::now() < until;)
+            server.poll();
+        CHECK(told == expected);
+    }
+}
+
+TEST_CASE("A connection that is not kept ends with its last reply") {
+    HttpLimits limits;
+    limits.linger = 8s;
+    HttpServer server(options(limits), path_back());
+    Client client(server);
+    client.send(get("/", "Connection: close\r\n"));
+    const auto start = Clock::now();
+    CHECK(count(client.await_end(), "200 OK") == 1);
+    CHECK(client.ended);
+    CHECK_FALSE(client.reset);
+    CHECK(Clock::now() - start < 3s);
+}
+
+TEST_CASE("A request that does not come whole in time ends its connection in order") {
+    HttpLimits limits;
+    limits.request = 1s;
+    limits.idle = 1s;
+    limits.linger = 8s;
+    HttpServer server(options(limits), path_back());
+    const std::string body = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc";
+    for (const std::string& part : {std::string("GET / HT"), get("/").substr(0, 30), body}) {
+        INFO(part);
+        Client client(server);
+        client.send(part);
+        client.await_end();
+        REQUIRE(client.ended);
+        CHECK_FALSE(client.reset);
+        // What was on its way is taken, and no reset answers it.
+        client.send("d");
+        for (int i = 0; i < 20; ++i) {
+            server.poll();
+            std::this_thread::sleep_for(5ms);
+            client.receive();
+        }
+        CHECK_FALSE(client.reset);
+    }
 }
 
 namespace {

@@ -372,6 +372,7 @@ TEST_CASE("a place on a PCI function that cannot be is refused with what may be"
     };
     const std::string at = "0000:03:00.0";
     REQUIRE(refused(at + ",bar=2") == "nothing was thrown");
+    REQUIRE_THAT(refused(at + ",bar=5"), Contains("has no BAR 5"));
     for (const char* bar :
          {"bar=6", "bar=", "bar=-1", "bar=two", "bar=0x", "bar", "bar=99999999999"})
         REQUIRE_THAT(refused(at + "," + bar), Contains(bar) && Contains("from 0 to 5"));

@@ -2246,6 +2246,18 @@ TEST_CASE("H1 trouble with the device is told from the failure until a later try
         CHECK(b.plane.probes == 1);
         CHECK(create("eni-1") == "");
     }
+    SECTION("of a commit that fails once, though what was is in force again at once") {
+        const int before = b.plane.commits;
+        b.plane.before_commit = [&] {
+            b.plane.before_commit = works;
+            throw std::runtime_error("a lost write");
+        };
+        CHECK(create("eni-1") == "InternalError");
+        CHECK(b.plane.commits == before + 1);
+        CHECK(trouble() == "a lost write");
+        b.requests.tend();
+        CHECK(trouble() == "none");
+    }
     SECTION("of a plan") {
         b.plane.before_stage = fails("plan");
         CHECK(create("eni-1") == "InternalError");

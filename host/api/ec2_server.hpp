@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-#include "host/api/access.hpp"
+#include "host/access/access.hpp"
 #include "host/api/health.hpp"
 #include "host/api/log.hpp"
 #include "host/api/metrics.hpp"

@@ -5,6 +5,8 @@
 #include <charconv>
 #include <pugixml.hpp>
 
+#include "host/base/ascii.hpp"
+
 namespace mirrornic {
 namespace {
 
@@ -18,29 +20,15 @@ constexpr const char* api_version = "2016-11-15";
 
 // --- Forms in ------------------------------------------------------------------------------------
 
-int hex_digit(char c) {
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    return -1;
-}
-
-std::string decoded(const std::string& text) {
-    std::string out;
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        if (text[i] != '%') {
-            out += text[i] == '+' ? ' ' : text[i];
-            continue;
-        }
-        const int high = i + 2 < text.size() ? hex_digit(text[i + 1]) : -1;
-        const int low = i + 2 < text.size() ? hex_digit(text[i + 2]) : -1;
-        if (high < 0 || low < 0)
-            fail(ErrorCode::malformed_query_string,
-                 shown(text) + ": % is not followed by two hex digits");
-        out += char(high << 4 | low);
-        i += 2;
-    }
-    return out;
+/// Of a form, where "+" is a space.
+std::string decoded(std::string text) {
+    const std::string sent = text;
+    std::replace(text.begin(), text.end(), '+', ' ');
+    auto out = percent_decoded(text);
+    if (!out)
+        fail(ErrorCode::malformed_query_string,
+             shown(sent) + ": % is not followed by two hex digits");
+    return std::move(*out);
 }
 
 /// A parameter of the query, on its way down the action's members.

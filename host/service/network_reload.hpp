@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "host/account/network.hpp"
-#include "host/api/access.hpp"
+#include "host/access/access.hpp"
 #include "host/api/ec2_server.hpp"
 #include "host/base/worker.hpp"
 #include "host/configuration/configuration.hpp"

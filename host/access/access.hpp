@@ -5,39 +5,19 @@
 /// docs/behaviour.md rules S5 and S7.
 #pragma once
 
-#include <array>
 #include <chrono>
 #include <memory>
-#include <stdexcept>
 #include <string>
-#include <string_view>
 #include <vector>
 
-#include "host/http/http_request.hpp"
+#include "host/access/policy.hpp"
+#include "host/access/signature.hpp"
 
 namespace mirrornic {
-
-/// Paths that are served beside the actions at "/". A policy names them as "ec2:/health".
-constexpr std::array<std::string_view, 3> pages{"/health", "/metrics", "/stats"};
-
-/// The request is not let in. what() is the reason, for the log alone: one line, no secret in it.
-struct AccessDenied : std::runtime_error {
-    enum class Code { auth_failure, request_expired };
-    Code code;
-    AccessDenied(Code why, const std::string& reason) : std::runtime_error(reason), code(why) {}
-};
-
-/// A credentials file cannot be used; the message names file, path and what to do.
-struct CredentialsError : std::runtime_error {
-    using std::runtime_error::runtime_error;
-};
 
 /// Keys, secrets and policies. Its const functions may be called from several threads at once.
 class Credentials {
 public:
-    /// Bytes of a request's method, path, query and headers together, at most.
-    static constexpr std::size_t head_limit = 65536;
-
     /// {"Credentials": [{"AccessKeyId", "SecretAccessKey", "SessionToken"?, "Policy": IAM policy
     /// document}]}. A policy may have Version and Id. Of a statement Sid, Effect, Action or
     /// NotAction, and Resource "*" are understood, and whatever else it has is refused; but a
