@@ -149,20 +149,24 @@ def try_rtl(part, mutants, jobs, progress):
 
 # ---- C++ ----
 
+def name_of_test(command):
+    return next(Path(word).stem for word in command if Path(word).stem.endswith("_test"))
+
+
 def try_cpp(file, mutants, jobs, progress):
     """All faults of the file are in one build of its tests (tests/mutate_cpp.py)."""
     with tempfile.TemporaryDirectory() as folder, concurrent.futures.ThreadPoolExecutor(jobs) as pool:
         commands = []
         for command in file.build(RELEASE, folder):
             start = time.monotonic()
-            if not succeeds([*command, "--abort"], 600, folder=folder):
-                raise Failed(f"{command[0].name} fails without a mutant of {file.name}")
+            if not succeeds(command, 600, folder=folder):
+                raise Failed(f"{name_of_test(command)} fails without a mutant of {file.name}")
             commands.append((command, 5 * (time.monotonic() - start) + 10))
 
         def attempt(mutant):
             for command, seconds in commands:
-                if not succeeds([*command, "--abort"], seconds, mutant.number, folder):
-                    mutant.found_by = command[0].name
+                if not succeeds(command, seconds, mutant.number, folder):
+                    mutant.found_by = name_of_test(command)
                     break
             progress(mutant)
 
@@ -228,7 +232,7 @@ def main():
         if with_rtl:
             print("mutate")
         if chosen:
-            print("release", *sorted({test for name in chosen for test in mutate_cpp.UNITS[name]}))
+            print("release", *sorted({target for name in chosen for target in mutate_cpp.targets(name)}))
         return 0
     rtl = rtl_mutants() if with_rtl else {}
     for part in options.part:

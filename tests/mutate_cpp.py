@@ -14,6 +14,7 @@ import os
 import re
 import shlex
 import subprocess
+import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,11 @@ LEFT_OUT = {"host/api/log.cpp", "host/base/standard_output.cpp", "host/service/m
             "host/simulation/simulated_device.cpp", "sim/board.cpp", "sim/offload.cpp",
             *(f"host/command/{name}.cpp" for name in ("check_command", "command_line", "main", "mirrornicd", "serve_command",
                                                       "simulation_commands"))}
+# Python tests of the command: the program that they are given, and their tests that are left out, as they may be skipped, or
+# take a while and look at the surroundings of the command.
+PROGRAMS = {"members": ("tests/marking_mirrornic", []),
+            "command": ("host/mirrornic", ["--without", "Command.test_shared_captures,Command.test_tshark,Command.test_kernel,"
+                                                        "Command.test_scarcity,Command.test_mirrornicd"])}
 # The tests that must find the faults of a file.
 UNITS = {
     "driver/encoding.cpp": ["encoding_test", "mirror_device_test", "register_file_test"],
@@ -58,10 +64,10 @@ UNITS = {
     "host/requests/request_script.cpp": ["request_script_test"],
     "host/requests/request_service.cpp": ["request_service_test"],
     "host/store/sqlite_store.cpp": ["sqlite_store_test"],
-    "host/frames/line_writer.cpp": ["simulated_traffic_test"],
-    "host/service/statistics.cpp": ["simulated_traffic_test"],
-    "host/simulation/decision_log.cpp": ["simulated_traffic_test"],
-    "host/simulation/simulated_traffic.cpp": ["simulated_traffic_test"],
+    "host/frames/line_writer.cpp": ["simulated_traffic_test", "members", "command"],
+    "host/service/statistics.cpp": ["simulated_traffic_test", "members", "command"],
+    "host/simulation/decision_log.cpp": ["simulated_traffic_test", "members", "command"],
+    "host/simulation/simulated_traffic.cpp": ["simulated_traffic_test", "members", "command"],
     "host/store/open_store.cpp": ["open_store_test"],
     "host/frames/capture_file.cpp": ["capture_file_test"],
     "host/frames/live_writer.cpp": ["live_writer_test"],
@@ -257,6 +263,11 @@ def cases_of(binary):
     return [[re.sub(r"([\[\],\\])", r"\\\1", name)] for name in names]
 
 
+def targets(name):
+    """What must be built for the tests of a file."""
+    return [Path(PROGRAMS.get(test, (test, []))[0]).name for test in UNITS[name]]
+
+
 def total(root):
     """How many faults all files have."""
     return sum(len(list(faults_of((root / name).read_text().splitlines()))) for name in UNITS)
@@ -328,20 +339,25 @@ class File:
         subprocess.run(["g++", "-c", folder / "chooser.cpp", "-o", folder / "chooser.o"], check=True)
         commands = []
         for test in UNITS[self.name]:
+            target, arguments = PROGRAMS.get(test, (f"tests/{test}", []))
+            program = folder / Path(target).name
             command = next(line for line in reversed(subprocess.run(
-                ["ninja", "-t", "commands", f"tests/{test}"], cwd=build, capture_output=True, text=True,
-                check=True).stdout.splitlines()) if f" -o tests/{test} " in line)
+                ["ninja", "-t", "commands", target], cwd=build, capture_output=True, text=True,
+                check=True).stdout.splitlines()) if f" -o {target} " in line)
             # Cmake writes `: && g++ ... && what finds the tests`.
             command = command.split("&&")[1].strip()
             objects = [word for word in command.split() if word.endswith(".o")]
-            own = next(word for word in objects if word.endswith(f"/{test}.cpp.o"))
             for same in (word for word in objects if word.endswith(f"/{self.name}.o")):
                 command = command.replace(f" {same} ", " ")
             # In front of the libraries, so that the file in them is not taken.
-            command = command.replace(own, f"{own} {folder}/mutated.o {folder}/chooser.o", 1)
-            command = command.replace(f" -o tests/{test} ", f" -o {folder}/{test} ")
+            command = command.replace(objects[0], f"{objects[0]} {folder}/mutated.o {folder}/chooser.o", 1)
+            command = command.replace(f" -o {target} ", f" -o {program} ")
             done = subprocess.run(command, shell=True, cwd=build, capture_output=True, text=True, check=False)
             if done.returncode != 0:
                 raise RuntimeError(f"{test} does not link with faults in {self.name}: {done.stderr[-500:]}")
-            commands += [[folder / test, *cases] for cases in cases_of(folder / test)]
+            if test in PROGRAMS:
+                commands.append(["env", f"MIRRORNIC={program}", sys.executable, build.parent / f"tests/{test}_test.py",
+                                 *arguments, "--failfast"])
+            else:
+                commands += [[program, "--abort", *cases] for cases in cases_of(program)]
         return commands

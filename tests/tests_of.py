@@ -55,7 +55,9 @@ def known():
     for module, tests in stage_tests().items():
         names[module] = [(test, test + ":") for test in sorted(tests)]
     for path, tests in mutate_cpp.UNITS.items():
-        names[path] = names[Path(path).stem] = [(test, test + ":") for test in tests]
+        names[path] = names[Path(path).stem] = [
+            (target, test, "python") if test in mutate_cpp.PROGRAMS else (target, test + ":")
+            for test, target in zip(tests, mutate_cpp.targets(path), strict=True)]
     return names
 
 
