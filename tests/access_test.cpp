@@ -95,9 +95,10 @@ struct Signed {
     std::string& authorization() { return header("Authorization"); }
     void remove(const std::string& name) {
         auto& all = request.headers;
-        all.erase(std::remove_if(all.begin(), all.end(),
-                                 [&](const auto& h) { return lower_case(h.first) == lower_case(name); }),
-                  all.end());
+        all.erase(
+            std::remove_if(all.begin(), all.end(),
+                           [&](const auto& h) { return lower_case(h.first) == lower_case(name); }),
+            all.end());
     }
     void sign() {
         auto headers = request.headers;
