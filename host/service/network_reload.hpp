@@ -11,8 +11,8 @@
 #include <string>
 #include <vector>
 
-#include "host/account/network.hpp"
 #include "host/access/access.hpp"
+#include "host/account/network.hpp"
 #include "host/api/ec2_server.hpp"
 #include "host/base/worker.hpp"
 #include "host/configuration/configuration.hpp"
