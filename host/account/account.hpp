@@ -32,7 +32,8 @@ struct TrafficMirrorTarget {
     std::string owner_id;
     Tags tags;
 
-    /// The interface id, or what NetworkInterface::service() says of an interface that serves it.
+    /// The interface id of a target that is an interface. Of a load balancer or endpoint: the text
+    /// that NetworkInterface::service() gives of each interface that stands for it.
     std::string endpoint() const;
 };
 
@@ -52,7 +53,7 @@ struct TrafficMirrorFilterRule {
     std::uint16_t number = 0;  ///< 1..32766, unique in its filter and direction
     bool accept = false;
     std::optional<std::uint8_t> protocol;
-    std::optional<PortRange> source_ports, destination_ports;  ///< with protocol 6 or 17 alone
+    std::optional<PortRange> source_ports, destination_ports;  ///< only with protocol 6 or 17
     Cidr source, destination;                                  ///< of one IP version
     std::optional<std::string> description;
     Tags tags;
@@ -69,17 +70,18 @@ struct TrafficMirrorSession {
     Tags tags;
 };
 
-/// Whether the text is the prefix with letters, digits and hyphens behind it.
+/// Whether the text is the prefix, followed by letters, digits and hyphens only.
 bool is_id(const std::string& text, const std::string& prefix);
 
 /// "net/NAME/ID" of a network load balancer's ARN; nothing when the text is no such ARN.
 std::optional<std::string> load_balancer_of(const std::string& arn);
 
-/// S2. Why a rule cannot stand, as a sentence; empty when it can.
+/// Why a rule is not allowed (S2).
 struct RuleFault {
-    bool combination = false;  ///< of members that exclude each other, rather than one bad value
+    bool combination = false;  ///< true: members exclude each other; false: one value is bad
     std::string sentence;
 };
+/// Nothing: the rule is allowed.
 std::optional<RuleFault> fault_of(const TrafficMirrorFilterRule& rule);
 
 /// Objects of one kind by id, iterated in creation order.
@@ -91,7 +93,7 @@ public:
         return at == sequence_of_.end() ? nullptr : &objects_.at(at->second);
     }
     const T& at(Sequence sequence) const { return objects_.at(sequence); }
-    /// The first one behind this sequence, or null.
+    /// The first object after this sequence, or null.
     const T* next(Sequence sequence) const {
         const auto at = objects_.upper_bound(sequence);
         return at == objects_.end() ? nullptr : &at->second;
@@ -122,7 +124,7 @@ private:
 /// The first answer to a Create with a client token (S6).
 struct TokenRecord {
     std::string action, token;
-    std::string parameters;  ///< as decoded, without DryRun; one text for equal parameters
+    std::string parameters;  ///< JSON without DryRun; equal parameters give equal texts
     std::string reply;       ///< JSON
     std::chrono::system_clock::time_point time;
 };
@@ -131,29 +133,31 @@ enum class Kind { target, filter, rule, session };
 using Object = std::variant<TrafficMirrorTarget, TrafficMirrorFilter, TrafficMirrorFilterRule,
                             TrafficMirrorSession>;
 
-/// An object that is to go, or has gone.
+/// An object that is to be erased, or was erased.
 struct Erased {
     Kind kind;
     std::string id;
     Sequence sequence;
 };
 
-/// The effect of one request: erased first, then put. All of it happens or nothing.
+/// What one request changes: first objects are erased, then others are put. Either all of it
+/// happens or nothing.
 struct Change {
     std::vector<Erased> erased;
-    std::vector<Object> put;  ///< new, or in the place of the object with this id
+    std::vector<Object> put;  ///< new, or replaces the object with its id
     std::vector<std::pair<std::string, std::string>> tokens_erased;  ///< action and token
     std::vector<TokenRecord> tokens_put;
 };
 
-/// The state of one account, with what is needed to answer from it at once.
+/// The state of one account, with indices, so that no answer needs a search. Not thread-safe.
+/// References that it gives are valid until the next apply() or take_network().
 class Account {
 public:
-    /// Has other interfaces and VPCs from now on.
+    /// Replaces the interfaces and VPCs. @param network not null
     void take_network(std::shared_ptr<const Network> network) { network_ = std::move(network); }
 
-    /// Makes the change and returns the one that takes it back. A new object with sequence 0 gets
-    /// the next one, which is written back to `change`.
+    /// Makes the change, and returns its inverse: the change that undoes it. A new object with
+    /// sequence 0 gets the next sequence, which is written to `change` too.
     Change apply(Change& change);
 
     const std::shared_ptr<const Network>& network() const { return network_; }
@@ -168,19 +172,19 @@ public:
         return tokens_;
     }
 
-    /// Creation order, each.
+    // The pointers are never null, and are in creation order.
     std::vector<const TrafficMirrorSession*> sessions_of_interface(const std::string& id) const;
     std::vector<const TrafficMirrorSession*> sessions_of_filter(const std::string& id) const;
     std::vector<const TrafficMirrorSession*> sessions_of_target(const std::string& id) const;
     std::vector<const TrafficMirrorFilterRule*> rules_of_filter(const std::string& id) const;
     /// Targets whose endpoint() is this.
     std::vector<const TrafficMirrorTarget*> targets_at(const std::string& endpoint) const;
-    /// The interfaces that a target can stand for: one, or each of a load balancer or endpoint.
+    /// The interfaces that stand for a target: the one, or all of a load balancer or endpoint.
     std::vector<const NetworkInterface*> interfaces_of(const TrafficMirrorTarget& target) const;
-    /// A target that reaches this interface (S4), if there is one.
+    /// A target for which this interface stands (S4); null: there is none.
     const TrafficMirrorTarget* target_on(const NetworkInterface& interface) const;
     bool vni_in_use(std::uint32_t vni) const { return vnis_.count(vni) != 0; }
-    /// When the oldest tokens were given, oldest first.
+    /// When each token was given, and its key in tokens(); the oldest first.
     const std::set<
         std::pair<std::chrono::system_clock::time_point, std::pair<std::string, std::string>>>&
     tokens_by_age() const {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/// The device as the request layer sees it: tables that are prepared, and then put in force at
-/// once. Source: docs/behaviour.md rules T2, S8.
+/// The device as the request layer sees it: the tables are first prepared (stage), then put in
+/// force (commit). So what the device has no room for is refused before anything is stored. Source:
+/// docs/behaviour.md rules T2, S8.
 #pragma once
 
 #include <memory>
@@ -9,21 +10,22 @@
 
 namespace mirrornic {
 
-/// What takes the tables: a MirrorDevice, or a stand-in for it in a test.
+/// A device that takes tables: a MirrorDevice, or a test's replacement for one. One thread uses it.
 class Device {
 public:
     using Staged = std::shared_ptr<const void>;
 
     virtual ~Device() = default;
     virtual TableSizes sizes() const { return {~0u, ~0u, ~0u, ~0u, ~0u, ~0u}; }
-    /// Checks that `desired` can be held and prepares it. Changes nothing.
-    /// @param touched what may differ from what was committed last; null: anything
-    /// @throws TableFull.
+    /// Checks that the device has room for `desired`, and prepares it. Changes nothing there.
+    /// @param touched what may differ from the tables that were committed last; null: anything
+    /// @return not null; to be given to commit(). @throws TableFull.
     virtual Staged stage(const TableState& desired, const Touched* touched) = 0;
-    /// In force for every frame that enters after the call returns.
+    /// Puts staged tables in force, for every frame that enters after the call returns.
     /// @throws std::exception when the device failed.
     virtual void commit(const Staged& staged) = 0;
-    /// Returns when the device takes a commit, one that changes nothing. @throws std::exception.
+    /// Makes a commit that changes nothing, to see whether the device takes one.
+    /// @throws std::exception when it does not.
     virtual void probe() {}
 };
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/// A MirrorDevice as the device of the request layer.
+/// Gives the request layer a MirrorDevice as its Device.
 #pragma once
 
 #include "driver/mirror_device.hpp"
@@ -9,8 +9,10 @@ namespace mirrornic {
 
 class DriverDevice : public Device {
 public:
+    /// @param device not owned; must be valid until use() is called again
     explicit DriverDevice(MirrorDevice& device) { use(&device); }
-    /// Another device from now on; null: it is gone, and every call but sizes() throws DeviceGone.
+    /// Uses another device from now on. Null: the device is gone, and every call except sizes()
+    /// throws DeviceGone; sizes() gives those of the last device.
     void use(MirrorDevice* device) {
         device_ = device;
         if (device) sizes_ = device->sizes();

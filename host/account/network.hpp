@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/// The interfaces and VPCs that exist, as the configuration says: a value that is built once, never
-/// changes, and is shared by all who read it. A quarter of a million interfaces with id, MAC
-/// address, IPv4 address and VPC take about 100 MB.
+/// The interfaces and VPCs that exist, as the configuration says. A Network is built once and never
+/// changes, so any number of threads may read it; they share it by shared_ptr<const Network>. A
+/// quarter of a million interfaces with id, MAC address, IPv4 address and VPC take about 100 MB.
 /// Source: EC2 API 2016-11-15, types of the same names.
 #pragma once
 
@@ -24,12 +24,12 @@ namespace mirrornic {
 
 using Tags = std::map<std::string, std::string>;  ///< key to value
 
-/// The object's place in creation order; 0 until it has one.
+/// An object's place in creation order; 0: it has none yet.
 using Sequence = std::uint64_t;
 
 inline constexpr std::uint16_t default_mtu = 9001;  ///< bytes, of an interface that names none
 
-/// A text that many objects have alike; copies share it.
+/// A text that is the same in many objects. Copies share its memory.
 class SharedText {
 public:
     SharedText() = default;
@@ -67,8 +67,8 @@ struct NetworkInterface {
     Tags tags;
     std::string shown;  ///< what else was configured, to be shown: a JSON object's text, or empty
 
-    /// What stands behind the interface, as its description says: "net/NAME/ID" of a network load
-    /// balancer, a "vpce-" id of an endpoint, else empty.
+    /// What the interface belongs to, as its description says: "net/NAME/ID" of a network load
+    /// balancer, the "vpce-" id of an endpoint, or empty.
     std::string service() const;
 };
 
@@ -79,7 +79,7 @@ struct Vpc {
     Tags tags;
     std::vector<Cidr> associated;  ///< IPv4 blocks, as listed
     std::string owner_id;
-    /// As DescribeVpcAttribute shows them; absent: the configuration does not say.
+    /// The attributes that DescribeVpcAttribute shows; absent: the configuration does not say.
     std::optional<bool> dns_support, dns_hostnames, address_usage_metrics;
     std::string shown;  ///< what else was configured, to be shown: a JSON object's text, or empty
 };
@@ -99,14 +99,14 @@ public:
     Listed(Listed&&) noexcept = default;
     Listed& operator=(Listed&&) noexcept = default;
 
-    /// The object with this id, added if it is not there; its id must stay as it is.
+    /// The object with this id, which is added if there is none. The caller must not change its id.
     T& of(const std::string& id) {
         if (const auto at = by_id_.find(id); at != by_id_.end()) return *at->second;
         T object;
         object.id = id;
         return add(std::move(object));
     }
-    /// Adds an object whose id is not there yet.
+    /// Adds an object, whose id no other may have.
     T& add(T object) {
         T& added = objects_.emplace_back(std::move(object));
         added.sequence = objects_.size();
@@ -119,25 +119,26 @@ public:
         return at == by_id_.end() ? nullptr : at->second;
     }
     const T& at(Sequence sequence) const { return objects_.at(sequence - 1); }
-    /// The first one behind this sequence, or null.
+    /// The first object after this sequence, or null.
     const T* next(Sequence sequence) const {
         return sequence < objects_.size() ? &objects_[sequence] : nullptr;
     }
-    /// Orders the objects by their ids, for behind(): to be called when all are there.
+    /// Orders the objects by their ids, for behind() and in_order(). To be called after the last
+    /// add.
     void order() {
         by_order_.clear();
         for (const T& object : objects_) by_order_.push_back(&object);
         std::sort(by_order_.begin(), by_order_.end(),
                   [](const T* a, const T* b) { return a->id < b->id; });
     }
-    /// Where in the order of ids those begin that are greater than this id.
+    /// The place, in the order of ids, of the first object whose id is greater than this one.
     std::size_t behind(const std::string& id) const {
         const auto at =
             std::upper_bound(by_order_.begin(), by_order_.end(), id,
                              [](const std::string& a, const T* b) { return a < b->id; });
         return std::size_t(at - by_order_.begin());
     }
-    /// The object at a place in the order of ids, or null behind the last one.
+    /// The object at a place in the order of ids; null: there are fewer objects.
     const T* in_order(std::size_t place) const {
         return place < by_order_.size() ? by_order_[place] : nullptr;
     }
@@ -146,15 +147,15 @@ public:
     auto end() const { return objects_.end(); }
 
 private:
-    std::deque<T> objects_;                           // whose elements stay where they are
+    std::deque<T> objects_;                           // a deque, so that elements do not move
     std::unordered_map<std::string_view, T*> by_id_;  // views of the objects' own ids
-    std::vector<const T*> by_order_;                  // of their ids
+    std::vector<const T*> by_order_;                  // in the order of ids
 };
 
 class Network {
 public:
     Network() = default;
-    /// @param shown members of replies that the configuration gave for any object
+    /// @param shown which members of replies the configuration gives, of at least one object
     Network(Listed<NetworkInterface> interfaces, Listed<Vpc> vpcs,
             Listed<RouteTable> route_tables = {},
             std::unordered_set<const ReplyMember*> shown = {});
@@ -164,9 +165,9 @@ public:
     const Listed<NetworkInterface>& interfaces() const { return interfaces_; }
     const Listed<Vpc>& vpcs() const { return vpcs_; }
     const Listed<RouteTable>& route_tables() const { return route_tables_; }
-    /// Whether an object has this member, beside those that are kept apart from `shown`.
+    /// Whether at least one object has this member in its `shown`.
     bool shows(const ReplyMember& member) const { return shown_.count(&member) != 0; }
-    /// The interfaces whose service() this is, in order.
+    /// The interfaces whose service() this is, in creation order.
     const std::vector<const NetworkInterface*>& serving(const std::string& service) const;
     /// The first interface with this MAC address, or null.
     const NetworkInterface* with_mac(const MacAddress& mac) const;

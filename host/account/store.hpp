@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/// Where the account's traffic-mirroring objects and client tokens are kept.
+/// The interface of a store: it keeps the account's traffic-mirroring objects and client tokens.
+/// Not thread-safe.
 #pragma once
 
 #include <map>
@@ -11,7 +12,7 @@
 
 namespace mirrornic {
 
-/// The store cannot take a change now, and may later: disk full, overloaded.
+/// The store cannot take a change now, but perhaps later: the disk is full, or it is overloaded.
 struct StoreUnavailable : std::runtime_error {
     using std::runtime_error::runtime_error;
 };
@@ -21,7 +22,7 @@ struct StoreError : std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 
-/// Whom a store belongs to, once it is made.
+/// The account and region to which a store belongs.
 struct StoreOwner {
     std::string account_id, region;
 };
@@ -29,24 +30,26 @@ struct StoreOwner {
 class Store {
 public:
     virtual ~Store() = default;
-    /// What is stored.
+    /// The account that is stored, without a network.
     virtual Account load() = 0;
-    /// Keeps all of the changes, one after the other, or nothing; they are kept when the call
-    /// returns. @throws StoreUnavailable, or another std::exception when the store failed.
+    /// Stores all of the changes, in this order, or none of them. They are durable when the call
+    /// returns. @throws StoreUnavailable, or another std::exception when the store failed; then
+    /// nothing was stored.
     virtual void commit(const std::vector<Change>& changes) = 0;
-    /// Returns when the store could take a change now. Writes nothing that load() would show.
-    /// @throws what commit() throws.
+    /// Looks whether the store could take a change now. Writes nothing that load() would show.
+    /// @throws what commit() throws, when it could not.
     virtual void probe() { commit({}); }
-    /// Returns when what is stored is still this account, as far as that can be told without much
-    /// work. @throws StoreUnavailable: something else has changed or damaged it.
+    /// Looks whether the store still holds this account, as far as that can be told quickly.
+    /// @throws StoreUnavailable when something else has changed or damaged it.
     virtual void look(const Account&) {}
-    /// A note that stays with the store, such as when it was imported into.
+    /// A note that is stored with the account, such as when it was imported; nothing: there is
+    /// none.
     virtual std::optional<std::string> note(const std::string& key) = 0;
-    /// Keeps the change and the note, or nothing.
+    /// Stores the change and the note, or neither.
     virtual void commit(const Change& change, const std::string& key, const std::string& value) = 0;
 };
 
-/// Keeps an account as long as the process lives.
+/// A store that lasts as long as this object.
 class MemoryStore : public Store {
 public:
     explicit MemoryStore(Account account = {}) : account_(std::move(account)) {}

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/// The EC2 Traffic Mirroring API in front of a device: the `mirrornic serve` command.
+/// The service: the EC2 Traffic Mirroring API for one device. Both `mirrornic serve` and
+/// `mirrornicd` run it.
 #pragma once
 
 #include <functional>
@@ -17,23 +18,24 @@
 namespace mirrornic {
 
 struct ServeOptions {
-    HttpOptions http;                      ///< its further listener, if any, is the admin address
-    std::vector<std::string> admin_hosts;  ///< names for it, in lower case
+    HttpOptions http;                      ///< a further listener is the admin address
+    std::vector<std::string> admin_hosts;  ///< names of the admin address, in lower case
     std::vector<std::string> configurations;
-    std::optional<std::string>
-        state;  ///< a StoreLocation; absent: mirrornic/state.sqlite in the XDG state directory
+    /// The URI of a store (StoreLocation); absent: mirrornic/state.sqlite in the XDG state
+    /// directory.
+    std::optional<std::string> state;
     std::optional<std::string> credentials, stats;
-    std::optional<std::string> options_file;  ///< that some of these were read from
-    std::string device;                       ///< as it was named, for the ready line
-    std::vector<NamedFile> device_files;      ///< that the device reads and writes
-    /// Makes the device, which is opened later, and opens its files. @throws CaptureError,
-    /// std::invalid_argument.
+    std::optional<std::string> options_file;  ///< the file of --options
+    std::string device;                       ///< its name, for the ready line
+    std::vector<NamedFile> device_files;      ///< files of the device, to be kept apart
+    /// Makes the device and opens its files; the device itself is opened later. Returns no null.
+    /// @throws CaptureError, std::invalid_argument.
     std::function<std::unique_ptr<ServedDevice>(const std::shared_ptr<const Network>&, const Log&)>
         make_device;
     std::string region = "us-east-1";
     Settings settings;
-    bool import = false;      ///< take the configuration's sessions, filters and targets over, once
-    bool plain_http = false;  ///< beyond this host without TLS
+    bool import = false;      ///< store the configuration's sessions, filters and targets, once
+    bool plain_http = false;  ///< allow listening beyond this host without TLS
     bool skip_unresolved = false;
     bool log_json = false;
 };

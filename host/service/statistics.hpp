@@ -18,9 +18,10 @@ class Latencies {
 public:
     void add(std::uint64_t cycles, std::uint64_t copies = 1);
     bool empty() const { return count_ == 0; }
+    /// The number of cycles that this part of the copies, 0 to 1, does not exceed.
     std::uint64_t quantile(double part) const;
     OrderedJson summary() const;  ///< minimum, median, maximum
-    /// Copies by the number of cycles, with all from the last one on in it.
+    /// Element n: how many copies took n cycles; the last element has those that took more, too.
     const std::vector<std::uint64_t>& seen() const { return seen_; }
 
 private:
@@ -28,20 +29,21 @@ private:
     std::uint64_t count_ = 0;
 };
 
-/// The members of a statistics file that a device's counters give, "Schema" first.
-/// @param order of the sessions; those that have no counters are left out
+/// The members of a statistics file that come from a device's counters, "Schema" first.
+/// @param order of the sessions, by id; those that have no counters are left out
 OrderedJson statistics_of(const Counters& counters, const std::vector<std::string>& order);
 /// The counters of one session.
 OrderedJson statistics_of(const SessionCounters& session);
-/// The member of statistics that says what outputs lost, records by output.
+/// The member of a statistics file that says how many records each output has lost.
 OrderedJson statistics_of(const std::vector<OutputState>& outputs);
 
 /// The file of `serve --stats`: opened at the start, written when the service stops.
 class StatisticsFile {
 public:
-    /// Takes room on the disk, so that one that fills up later does no harm. @throws CaptureError.
+    /// Reserves room on the disk, so that the file can be written even if the disk is full by then.
+    /// @throws CaptureError.
     explicit StatisticsFile(const std::string& name);
-    /// @throws CaptureError when it takes no more.
+    /// @throws CaptureError when it cannot be written.
     void write(const OrderedJson& statistics);
 
 private:

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/// Tells the log and /health what is in trouble: once when it begins, once when it is over.
+/// Tells the log and /health about troubles: once when a trouble begins, once when it is over.
 /// Source: docs/behaviour.md rule H1.
 #pragma once
 
@@ -18,17 +18,17 @@ namespace mirrornic {
 class Watch {
 public:
     Watch(Health& health, Log log) : health_(health), log_(std::move(log)) {}
-    /// @param trouble one sentence; nothing: there is none, or it is over
+    /// @param trouble one sentence; nothing: there is none
     void cause(Health::Cause cause, const std::optional<std::string>& trouble);
     void outputs(const std::vector<OutputState>& outputs);
-    /// Whether descriptors run out.
+    /// Looks whether the process runs out of file descriptors.
     void connections(const HttpServer& http);
 
 private:
     Health& health_;
     const Log log_;
-    std::set<std::string> in_trouble_;  ///< outputs of which it was said
-    bool lacks_descriptors_ = false;    ///< as it was said
+    std::set<std::string> in_trouble_;  ///< outputs that the log was told of
+    bool lacks_descriptors_ = false;    ///< what the log was told last
 };
 
 }  // namespace mirrornic
