@@ -95,23 +95,30 @@ struct MirrorDevice::State {
     RegisterAccess& registers;
     TableSizes sizes{};
     Tables tables;
-    std::vector<ServiceWords> services;  ///< as the device had them at the opening
+    std::vector<ServiceWords> services;  ///< as the device had them when it was opened
     TableFaults faults;
-    std::uint64_t generation = 0;  ///< of `tables`; a plan holds the one that it starts from
-    /// Commits, the low 16 bits being the device's; an index freed by commit f may be taken again
-    /// when drained >= f. Starts above 0 so that commits before the opening can be counted back.
+    /// Counts the changes of `tables`. A plan notes it, and is refused when it has changed since.
+    std::uint64_t generation = 0;
+    /// How many commits were done; the device has the low 16 bits. It starts above 0, so that
+    /// sequence - undrained is not negative after the opening.
     std::uint64_t sequence = 0x10000;
+    /// No copy inside the device is from tables older than this commit. An index that was freed by
+    /// commit f may be taken again when drained >= f.
     std::uint64_t drained = 0;
-    bool stale = true;                ///< the tables must be read again
-    bool settled = false;             ///< the tables are as the last plan wanted them
-    std::optional<Tables> attempted;  ///< when stale: the tables, had the failed commit been done
-    std::array<std::optional<std::uint32_t>, map::end_address / 4> staged;  ///< where known
-    std::shared_ptr<const Placement> placement = std::make_shared<Placement>();
-    std::function<void(std::shared_ptr<const Placement>)> callback;
-    std::function<void(const std::string&, const SessionCounters&)> end_callback;
-    /// Free entries that hold the counters of their last session, which nobody was told.
+    /// The tables must be read again: a commit has failed, or verify() has found a difference.
+    bool stale = true;
+    bool settled = false;  ///< the tables are as the last plan wanted them
+    /// While stale: what the tables are if the commit that failed was done all the same.
+    std::optional<Tables> attempted;
+    /// By address / 4: the value of each staging register; nothing: it is not known.
+    std::array<std::optional<std::uint32_t>, map::end_address / 4> staged;
+    std::shared_ptr<const Placement> placement = std::make_shared<Placement>();    ///< never null
+    std::function<void(std::shared_ptr<const Placement>)> callback;                ///< may be empty
+    std::function<void(const std::string&, const SessionCounters&)> end_callback;  ///< may be empty
+    /// Free session entries that still have the counters of their last session, with its id. The
+    /// counters are given to end_callback before another session gets the entry.
     std::map<std::uint32_t, std::string> ended;
-    CounterReading* reading_counters = nullptr;
+    CounterReading* reading_counters = nullptr;  ///< the newest one; null: there is none. Not owned
 
     // Opening.
 
@@ -167,7 +174,7 @@ struct MirrorDevice::State {
         known = value;
     }
 
-    /// The registers of one line, or of a part of it that stands for the whole.
+    /// The new values of the registers of one line.
     struct Line {
         std::uint32_t address;
         RegisterLine words{};
@@ -188,7 +195,8 @@ struct MirrorDevice::State {
         return std::uint16_t(changed);
     }
 
-    /// What changes in a line goes in one write.
+    /// Writes those registers of a line that change, in one line write if there are several. While
+    /// the write is made their values count as unknown, in case it throws.
     void stage(const Line& line) {
         const auto changed = changed_in(line);
         const auto each = [&](const auto& what) {
@@ -203,7 +211,7 @@ struct MirrorDevice::State {
         each([&](auto address, auto word) { staged[address / 4] = word; });
     }
 
-    /// An index and the word that it names, which are one line.
+    /// Stages an index and the table word for it, which are registers of one line.
     template <class Words>
     void stage(std::uint32_t index_address, std::uint32_t index, const Words& addresses,
                const Words& words) {
@@ -213,7 +221,8 @@ struct MirrorDevice::State {
         stage(line);
     }
 
-    /// From what is staged or from a clear list, whichever takes fewer writes.
+    /// Stages a filter: over the rules that are staged, or after clearing them, whichever takes
+    /// fewer writes.
     void stage_filter(std::uint32_t index, const FilterWords& words) {
         const auto& addresses = encoding::filter_addresses();
         std::vector<Line> rules;
@@ -223,7 +232,8 @@ struct MirrorDevice::State {
             rules.back().put(addresses[i], words[i]);
         }
         const auto flags = words[0];
-        // Lines, and 32-bit writes for a back end that has no lines.
+        // The cost of each way: line writes first. At equal ones, 32-bit writes decide, which a
+        // back end without lines makes.
         std::pair<std::size_t, std::size_t> kept{}, cleared{flags ? 2 : 1, flags ? 2 : 1};
         kept.first = kept.second = staged[map::filter_flags::address() / 4] != flags;
         for (const auto& line : rules) {
@@ -236,7 +246,8 @@ struct MirrorDevice::State {
             cleared.first += line.words != RegisterLine{};
         }
         if (cleared < kept) {
-            // Flags go in no line with the clearing: it may come in parts, and not in their order.
+            // The flags are not written in one line with FILTER_CLEAR: a line may arrive in parts
+            // and in any order, and then the clearing would take the flags away.
             Line line(map::filter_index::address());
             line.put(map::filter_index::address(), index);
             line.put(map::filter_clear::address(), 0);
@@ -256,7 +267,8 @@ struct MirrorDevice::State {
 
     void forget_staged() { staged.fill(std::nullopt); }
 
-    /// What the device says about the first access that it refused, if any; clears it.
+    /// Reads and clears what the device says about the first access that it refused. `reason` is 0
+    /// if it has refused none.
     RefusedAccess take_error() {
         const auto error = registers.read(map::error_reason::address());
         if (error == ~0u) fail_gone();
@@ -270,6 +282,7 @@ struct MirrorDevice::State {
         return refused;
     }
 
+    /// Brings `drained` up to date. A saturated `undrained` says nothing.
     void note_drain(std::uint32_t commit_status) {
         if (commit_status == ~0u) fail_gone();
         const auto undrained = map::commit_status::undrained.of(commit_status);
@@ -277,7 +290,8 @@ struct MirrorDevice::State {
             drained = std::max(drained, sequence - undrained);
     }
 
-    /// One write and one read. @throws DeviceError; `sequence` is then as before.
+    /// Commits what is staged, by one write and one read. @throws DeviceError; `sequence` is then
+    /// as before.
     void commit(std::uint32_t bits) {
         registers.write(map::commit::address(), bits);
         const auto status = registers.read(map::commit_status::address());
@@ -296,6 +310,7 @@ struct MirrorDevice::State {
                                                std::to_string(expected));
     }
 
+    /// Stages one step of a plan, and commits it.
     void execute(const Step& step) {
         std::uint32_t bits = 0;
         if (step.filter) {
@@ -315,6 +330,7 @@ struct MirrorDevice::State {
         commit(bits);
     }
 
+    /// Notes the sessions that have lost their entry by a change of an interface.
     void note_ended(const Tables::Interface& before, const Tables::Interface& after) {
         if (!end_callback) return;
         for (const auto& slot : before.slots)
@@ -326,11 +342,13 @@ struct MirrorDevice::State {
     }
 
     void snapshot() {
-        if (reading_counters) reading_counters->read(sizes.sessions);  // of the snapshot before
+        // A reading that is not complete reads the rest before its snapshot is replaced.
+        if (reading_counters) reading_counters->read(sizes.sessions);
         registers.write(map::control::address(), map::control::snapshot(1));
     }
 
-    /// Tells the counters that are in these entries, which have no copies in the device.
+    /// Gives the final counters of these free entries to end_callback. No copy of theirs may be
+    /// left in the device.
     void tell_ended(const std::vector<std::uint32_t>& entries) {
         if (entries.empty()) return;
         snapshot();
@@ -348,8 +366,8 @@ struct MirrorDevice::State {
                             [&](const auto& entry) { return entry.index == session_index; });
     }
 
-    /// P23: a session entry is not given to another session before the copies of its last have
-    /// left.
+    /// To be called before a free session entry is given to a session (P23). Waits until the copies
+    /// of the entry's last session have left, and gives their counters to end_callback.
     void wait_until_drained(std::uint32_t session_index) {
         const auto free = find_free(session_index);
         for (int i = 0; drained < free->since; ++i) {
@@ -379,7 +397,8 @@ struct MirrorDevice::State {
 
     encoding::InterfaceWord fetch_interface(std::uint32_t index) {
         fetch(map::interface_index::address(), index, map::fetch::interface(1));
-        // Most words are empty, and that is seen in the slots alone.
+        // Most words are empty. The slots alone show that, so the other registers are not read
+        // then.
         bool used = false;
         for (std::uint32_t slot = 0; slot < sizes.slots; ++slot)
             used |= map::slot::valid.of(registers.read(map::slot::address(slot)));
@@ -408,7 +427,8 @@ struct MirrorDevice::State {
         return read_words(encoding::service_addresses());
     }
 
-    /// Runs `read`, which fetches, again when traffic left no gap for one of its fetches.
+    /// Returns what `read` reads by fetches. Runs it up to three times, because the traffic may
+    /// leave no gap for a fetch. @throws DeviceError
     template <class Read>
     auto reading(Read read) {
         take_error();
@@ -422,7 +442,7 @@ struct MirrorDevice::State {
         }
     }
 
-    /// Every valid slot and what it points to; names are empty, free lists are not set.
+    /// Reads every valid slot and what it points to. Names are left empty, free lists not set.
     Tables read_tables() {
         return reading([&] {
             Tables read;
@@ -452,7 +472,8 @@ struct MirrorDevice::State {
         });
     }
 
-    /// Free indices of a table: those that stay free keep their order, others are new at the end.
+    /// The free list of a table that was read back: indices that were free before keep their order,
+    /// and the other free ones follow. @param sequence when the latter were freed
     static std::deque<Tables::Free> free_indices(const std::deque<Tables::Free>& before,
                                                  const std::vector<bool>& used,
                                                  std::uint64_t sequence) {
@@ -468,7 +489,7 @@ struct MirrorDevice::State {
         return free;
     }
 
-    /// After the opening and after an error: takes over what the device holds.
+    /// Makes what the device holds the driver's tables: at the opening, and when they are stale.
     void read_back() {
         Tables read = read_tables();
         const auto status = registers.read(map::commit_status::address());
@@ -476,7 +497,8 @@ struct MirrorDevice::State {
             std::uint16_t(map::commit_status::sequence.of(status) - std::uint16_t(sequence));
         sequence += ahead;
         note_drain(status);
-        // Our commits and nothing else were done: then indices still belong to whom we gave them.
+        // Names are kept only if no commit but ours was done. ahead 0: the failed commit was not
+        // done, so the tables are `tables`. ahead 1: it was done, so they are `attempted`.
         const Tables* known = ahead == 0                ? &tables
                               : ahead == 1 && attempted ? &*attempted
                                                         : nullptr;
@@ -522,6 +544,7 @@ struct MirrorDevice::State {
         if (stale) read_back();
     }
 
+    /// What an interface index holds, for a placement. Never null.
     std::shared_ptr<const Placement::Tapped> tapped(std::uint32_t index) const {
         const auto& interface = tables.interfaces[index];
         auto tapped = std::make_shared<Placement::Tapped>();
@@ -533,7 +556,7 @@ struct MirrorDevice::State {
         return tapped;
     }
 
-    /// All of it anew.
+    /// Announces a placement that is made of `tables` as a whole.
     void publish(std::uint64_t of_sequence) {
         auto next = std::make_shared<Placement>();
         for (std::uint32_t i = 0; i < tables.interfaces.size(); ++i)
@@ -541,7 +564,8 @@ struct MirrorDevice::State {
         publish(std::move(next), of_sequence);
     }
 
-    /// With other words of one interface, and of those that use some filters.
+    /// Announces a placement that differs from the last one in an interface, and in all interfaces
+    /// that use one of the filters.
     void publish(const std::optional<std::uint32_t>& interface,
                  const std::set<std::uint32_t>& filters, std::uint64_t of_sequence) {
         auto next = std::make_shared<Placement>(*placement);
@@ -558,7 +582,8 @@ struct MirrorDevice::State {
         if (callback) callback(placement);
     }
 
-    /// Makes a commit whose placement is as now but for its number. @throws what `write` throws.
+    /// Runs `write`, which makes one commit that changes no placement but its number.
+    /// @throws what `write` throws; the tables are then stale
     template <class Write>
     auto commit_same(Write write) {
         const auto before = placement;
@@ -603,7 +628,7 @@ struct MirrorDevice::State {
         return counters;
     }
 
-    /// @throws DeviceError when the device names a fault in an entry that its table does not have.
+    /// @throws DeviceError when the device reports a fault in an entry that its table does not have
     void check_fault(map::Fault place, std::uint32_t index) const {
         const auto size = place == map::Fault::interface ? sizes.interfaces
                           : place == map::Fault::filter  ? sizes.filters
@@ -614,7 +639,8 @@ struct MirrorDevice::State {
                               " of a table of " + std::to_string(size) + " entries");
     }
 
-    /// Writes an entry again, and says what it is. An entry that is not used is written as empty.
+    /// Writes an entry again from `tables`, and an entry that is not used as empty.
+    /// @return what was written, for a message
     std::string rewrite(map::Fault place, std::uint32_t index) {
         switch (place) {
             case map::Fault::interface:
@@ -687,8 +713,9 @@ void MirrorDevice::commit(const std::shared_ptr<const Plan>& plan) {
     const Changes& changes = plan->changes;
     if (state.stale || plan->generation != state.generation)
         throw std::logic_error("the tables have changed since this plan was made");
-    // Before anything changes: entries that were freed earlier and still hold copies. Those that
-    // the plan itself frees are waited for when their turn comes.
+    // Entries that were freed earlier may have copies left. They are waited for before the first
+    // step, so that nothing has changed if that fails. Entries that the plan itself frees are
+    // waited for at the step that uses them.
     for (const auto& step : changes.steps)
         if (step.new_session) {
             const auto& free = state.tables.free_sessions;
@@ -715,8 +742,8 @@ void MirrorDevice::commit(const std::shared_ptr<const Plan>& plan) {
         std::optional<Tables::Undo> applied;
         try {
             if (step.new_session) state.wait_until_drained(step.session->first);
-            // Who watches decisions learns what the commit brings before it is written: it may be
-            // in force, and decide frames, before its success is read.
+            // The placement is announced before the commit is written, because the commit may be in
+            // force, and decide frames, before its success has been read.
             applied = state.tables.apply(step, state.sequence + 1);
             publish(step.interface ? std::optional(step.interface->first) : std::nullopt,
                     step.filter ? std::set{step.filter->first} : std::set<std::uint32_t>{},
@@ -762,6 +789,7 @@ void MirrorDevice::set_source_ports(std::uint16_t base, std::uint8_t bits) {
     });
 }
 
+/// A session whose counters are still to be read.
 struct MirrorDevice::CounterReading::Left {
     std::string session;
     std::uint32_t interface, entry;
@@ -868,7 +896,8 @@ std::optional<std::string> MirrorDevice::repair() {
         });
         ++state.faults.rewritten;
     }
-    // Behind the entry: what is found from here on is another one.
+    // The fault is cleared after the entry was written: what the device finds from now on is a new
+    // fault.
     state.registers.write(map::control::address(), map::control::clear_fault(1));
     state.faults.found += count;
     return done + "; faulty words met: " + std::to_string(count);
