@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/// Who may do what: Signature Version 4 of an HTTP request, and the policies of its key. Knows no
-/// socket and no account.
+/// Who may do what: checks the Signature Version 4 of an HTTP request, and the policy of the key
+/// that signed it. Knows no socket and no account.
 /// Source: AWS, "Signature Version 4 signing process" (Create a signed AWS API request);
 /// docs/behaviour.md rules S5 and S7.
 #pragma once
@@ -15,29 +15,29 @@
 
 namespace mirrornic {
 
-/// Keys, secrets and policies. Its const functions may be called from several threads at once.
+/// Keys, their secrets and policies. Const functions are thread-safe.
 class Credentials {
 public:
     /// {"Credentials": [{"AccessKeyId", "SecretAccessKey", "SessionToken"?, "Policy": IAM policy
-    /// document}]}. A policy may have Version and Id. Of a statement Sid, Effect, Action or
-    /// NotAction, and Resource "*" are understood, and whatever else it has is refused; but a
-    /// statement whose actions are all of other services than ec2 may have all that IAM has, as
-    /// it decides nothing here.
-    /// The file must be its owner's alone (mode 0600 or less). @throws CredentialsError.
+    /// document}]}. A policy may have Version and Id. A statement may have Sid, Effect, Action or
+    /// NotAction, and Resource "*"; anything else in it is refused. A statement whose actions are
+    /// all of services other than ec2 may have everything that IAM has, because it decides nothing
+    /// here.
+    /// Only its owner may have access to the file (mode 0600 or less). @throws CredentialsError.
     static Credentials read(const std::string& file);
-    /// @param name what messages call the text
+    /// The same from a text. @param name the text's name in messages
     static Credentials parse(const std::string& name, const std::string& text);
     Credentials(Credentials&&) noexcept;
     Credentials& operator=(Credentials&&) noexcept;
     ~Credentials();
 
     /// Checks the request's signature for service `ec2` of this region.
-    /// In a query "+" is a space, as in a form; who reads the query's parameters must agree.
+    /// In a query "+" is taken as a space, as in a form; whoever reads the query must do the same.
     /// @return the access key id that signed it. @throws AccessDenied.
     std::string authenticate(const HttpRequest& request, const std::string& region,
                              std::chrono::system_clock::time_point now) const;
-    /// Whether the key's policy allows "ec2:ACTION", of which a page's path is one: Deny wins,
-    /// default deny.
+    /// Whether the key's policy allows "ec2:ACTION". A page's path is an action too. A Deny wins
+    /// over an Allow; without either the action is denied.
     bool allows(const std::string& access_key_id, const std::string& action) const;
 
 private:
@@ -46,7 +46,8 @@ private:
     Credentials();
     const Key* find(const std::string& access_key_id) const;
     std::vector<Key> keys_;
-    /// Of the day and region of the last request; read and written atomically.
+    /// The signing keys for the day and region of the last request, so that they are not derived
+    /// anew each time. Null: none yet. Read and written atomically.
     mutable std::shared_ptr<const SigningKeys> signing_keys_;
 };
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/// The policies of a key: which actions it may take.
+/// The policy of a key: which actions it allows.
 /// Source: IAM, "Grammar of the IAM JSON policy language"; docs/behaviour.md rule S5.
 #pragma once
 
@@ -15,7 +15,8 @@
 
 namespace mirrornic {
 
-/// Paths that are served beside the actions at "/". A policy names them as "ec2:/health".
+/// The paths that are served besides "/", where the actions are. A policy names them as
+/// "ec2:/health" and so on.
 constexpr std::array<std::string_view, 3> pages{"/health", "/metrics", "/stats"};
 
 /// A credentials file cannot be used; the message names file, path and what to do.
@@ -23,8 +24,9 @@ struct CredentialsError : std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 
-/// A value in a credentials file and the way to it. Its messages never show the value, which may
-/// be a secret in the wrong place.
+/// A value in a credentials file, with its path for messages. Messages never show the value,
+/// because it may be a secret in the wrong place. The JSON is not owned, and must outlive this
+/// object.
 class CredentialsValue {
 public:
     CredentialsValue(const std::string& file, const Json& json)
@@ -37,7 +39,8 @@ public:
     CredentialsValue member(const std::string& name) const {
         return {file_, path_ + (path_.empty() ? "" : ".") + name, json_.at(name)};
     }
-    /// Refuses what is no object, lacks a member of `needed`, or has one that is in neither list.
+    /// Fails unless the value is an object that has all members of `needed`, and no member that is
+    /// in neither list.
     void has_only(const std::vector<std::string>& needed,
                   const std::vector<std::string>& optional) const {
         if (!json_.is_object()) fail("is not an object");
@@ -56,7 +59,7 @@ public:
             out.push_back({file_, path_ + "[" + std::to_string(i) + "]", json_[i]});
         return out;
     }
-    /// IAM's way with lists: one value may stand without the brackets.
+    /// The elements of a list. As in IAM, a list of one element may be written without brackets.
     std::vector<CredentialsValue> one_or_elements() const {
         return json_.is_array() ? elements() : std::vector<CredentialsValue>{*this};
     }
@@ -64,7 +67,8 @@ public:
         if (!json_.is_string()) fail("is not a string");
         return json_.get_ref<const std::string&>();
     }
-    /// A secret: what an HTTP header could carry, so that a stray blank is found here.
+    /// A secret. It may have only characters that an HTTP header can carry, so that a stray blank
+    /// is found here and not when a client is refused.
     const std::string& secret() const {
         if (text().empty()) fail("is empty");
         if (!all(text(), [](char c) { return c > 0x20 && c < 0x7f; }))
@@ -83,14 +87,15 @@ private:
 /// A statement of a policy.
 struct Statement {
     bool allow = false;
-    bool but_actions = false;          ///< NotAction: it is about all actions but these
+    bool but_actions = false;          ///< NotAction: it is about all other actions
     std::vector<std::string> actions;  ///< patterns in lower case
 };
 
 /// The statements of a policy document. @throws CredentialsError.
 std::vector<Statement> read_policy(const CredentialsValue& value);
 
-/// Whether statements allow an action, "ec2:NAME": Deny wins, default deny. Case does not matter.
+/// Whether statements allow an action, "ec2:NAME". A Deny wins over an Allow; without either the
+/// action is denied. Case does not matter.
 bool allow(const std::vector<Statement>& statements, const std::string& action);
 
 }  // namespace mirrornic

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/// Signature Version 4 of an HTTP request. Knows no key and no clock.
+/// Reads and checks the Signature Version 4 of an HTTP request. Holds no key and reads no clock.
 /// Source: AWS, "Signature Version 4 signing process" (Create a signed AWS API request);
 /// docs/behaviour.md rules S5 and S7.
 #pragma once
@@ -15,7 +15,7 @@
 
 namespace mirrornic {
 
-/// The request is not let in. what() is the reason, for the log alone: one line, no secret in it.
+/// The request is not let in. what() is the reason, for the log only: one line without secrets.
 struct AccessDenied : std::runtime_error {
     enum class Code { auth_failure, request_expired };
     Code code;
@@ -24,37 +24,39 @@ struct AccessDenied : std::runtime_error {
 
 using Digest = std::array<unsigned char, 32>;
 
-/// What a secret signs with on one day ("20150830"), in one region, for the service ec2.
+/// The key with which a secret signs on one day ("20150830"), in one region, for the service ec2.
 Digest signing_key(const std::string& secret, const std::string& date, const std::string& region);
-/// Whether they are the same, in a time that depends on the lengths alone.
+/// Whether the secrets are equal. The time that it takes depends on their lengths only, so that it
+/// tells nothing of where they differ.
 bool same_secret(const std::string& a, const std::string& b);
-/// "20150830"
+/// The day in UTC, "20150830".
 std::string day_of(std::chrono::system_clock::time_point now);
 
-/// Their values, collapsed, by their names in lower case.
+/// Headers: values with their blanks collapsed, by name in lower case.
 using Headers = std::multimap<std::string, std::string>;
 
 /// The Authorization header's parts.
 struct Authorization {
     std::string key_id, date, region, service, terminator;
     std::vector<std::string> signed_headers;
-    std::string signature;  ///< 64 digits
+    std::string signature;  ///< 64 hexadecimal digits
 };
 
-/// A moment that a request names, in both ways that signing needs.
+/// The time that a request names, in the two forms that signing needs.
 struct Moment {
     std::chrono::seconds since_epoch;
     std::string iso;  ///< "20150830T123600Z"
 };
 
-/// A request, and what it says of its signature.
+/// A request, with what it says of its own signature.
 class SignedRequest {
 public:
-    /// Bytes of a request's method, path, query and headers together, at most.
+    /// How many bytes a request's method, path, query and headers may have together.
     static constexpr std::size_t head_limit = 65536;
 
-    /// Reads it, and checks all that can be checked without the key. In a query "+" is a space, as
-    /// in a form; who reads the query's parameters must agree. @throws AccessDenied.
+    /// Reads the signature, and checks all that can be checked without the secret. In a query "+"
+    /// is taken as a space, as in a form; whoever reads the query must do the same. @throws
+    /// AccessDenied.
     SignedRequest(const HttpRequest& request, const std::string& region);
 
     const std::string& key_id() const { return authorization_.key_id; }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/// The EC2 Query API over HTTP: access, wire form and log around the request layer, which takes the
-/// requests that wait together. All of it is on the thread that serves HTTP.
-/// Source: EC2 Query API reference; docs/behaviour.md rules S5, S7, S8, S10.
+/// The EC2 Query API over HTTP: access control, wire form and log around the request layer
+/// (Requests). Requests that wait are performed together, with one commit. Everything here runs on
+/// one thread, the one that serves HTTP. Source: EC2 Query API reference; docs/behaviour.md rules
+/// S5, S7, S8, S10.
 #pragma once
 
 #include <array>
@@ -23,56 +24,60 @@
 
 namespace mirrornic {
 
-/// A long listing on its way out, piece by piece.
+/// A long listing that is being sent, piece by piece.
 class ListingStream {
 public:
     virtual ~ListingStream() = default;
-    /// Whether what was made has gone out, so that more is to be made.
+    /// Whether the piece that was made has been sent, so that the next one can be made.
     virtual bool wants() const = 0;
+    /// Makes the next piece.
     virtual void go_on(const Portion& portion) = 0;
-    /// Nobody will go on with it.
+    /// Breaks the listing off.
     virtual void give_up() = 0;
 };
 
-/// Requests that wait to be handled together, and other jobs. A `Done` or job that goes away
-/// without having been called stands for a request that nobody will answer: what it holds must
-/// answer then, as what Api puts here does.
+/// Requests that wait to be performed together, and other jobs. Not thread-safe. A `Done` or job
+/// may be destroyed without having been called, so what it holds must answer its request then, as
+/// what Api puts here does.
 class RequestQueue {
 public:
     using Done = std::function<void(Reply)>;
     using Job = std::function<void(Requests&)>;
 
+    /// Adds a request. @param done is called with its reply, once, by perform() or go_on().
     void handle(Request request, Done done);
+    /// Adds a job, which perform() calls.
     void post(Job job);
     /// Whether nothing waits for perform() or go_on().
     bool empty() const;
-    /// Whether something waits that may change the tables.
+    /// Whether a request or job waits that may change the tables.
     bool has_changes() const;
-    /// Does what waits. What a request or job throws is thrown when the others have been answered.
+    /// Performs all requests and jobs that wait. If one throws, the others are answered first, and
+    /// then this throws.
     void perform(Requests& requests);
-    /// Goes on with one of the listings that perform() has begun, for a few milliseconds. A listing
-    /// that is soon at its end is one reply; what is longer comes with Reply::listing, to be given
-    /// to follow().
+    /// Goes on with one of the listings that perform() has begun, for a few milliseconds. A short
+    /// listing becomes one reply. A longer one is given in Reply::listing, and whoever sends it
+    /// calls follow().
     void go_on();
-    /// From then on it is gone on with in its turn, as long as it lives.
+    /// From now on go_on() also goes on with this stream in its turn, as long as the stream exists.
     void follow(std::weak_ptr<ListingStream> stream) {
         streams_.push_back({std::move(stream), generation_});
     }
-    /// The account has another network: the listings so far are of an older one.
+    /// To be called when the account got another network: all listings so far are of an older one.
     void begin_generation() { ++generation_; }
     /// Whether a listing of an older network is under way.
     bool has_older() const;
-    /// Breaks off the listings of older networks, which shall not be held for ever by who reads
-    /// slowly.
+    /// Breaks off the listings of older networks, so that a slow reader does not keep an old
+    /// network in memory for ever.
     void give_up_older();
-    /// Requests that wait, come or were being performed on a stack that will not run again are
-    /// answered with Unavailable; jobs are dropped.
+    /// Answers with Unavailable all requests that wait, that will come, or that perform() had in
+    /// hand when its stack was lost (a simulation that failed). Jobs are dropped.
     void end();
 
 private:
     std::vector<std::pair<Request, Done>> requests_;
-    std::vector<Done> performed_;  ///< of the requests that perform() has in hand
-    std::deque<Job> jobs_;         ///< the first one stays while it is done
+    std::vector<Done> performed_;  ///< of requests that perform() has in hand
+    std::deque<Job> jobs_;         ///< the first one stays while it runs
     struct Begun {
         std::shared_ptr<Listing> listing;
         Done done;
@@ -82,43 +87,45 @@ private:
         std::weak_ptr<ListingStream> stream;
         unsigned generation;
     };
-    std::deque<Begun> begun_;  ///< nothing was sent of them yet
+    std::deque<Begun> begun_;  ///< listings of which nothing was sent
     std::deque<Stream> streams_;
     unsigned generation_ = 0;
-    bool streams_turn_ = false;
+    bool streams_turn_ = false;  ///< the last go_on() was for streams_
     bool ended_ = false;
 };
 
+/// Answers HTTP requests: checks who sends them, hands actions to the queue, and serves the pages
+/// /health, /metrics and /stats. Not thread-safe.
 class Api {
 public:
     struct Options {
         std::string region;
-        /// Nothing: requests of this host alone, and unverified.
+        /// Null: only requests of this host are let in, and they are not verified.
         std::shared_ptr<const Credentials> credentials;
-        /// Reads the next portion of the statistics file's members as of the call with `begin`, and
-        /// gives them after the last one. Called by RequestQueue::perform, for one reading at a
-        /// time. It throws when the device cannot be read.
+        /// Reads the next portion of the statistics, as of the call with `begin`. Returns nothing
+        /// until the last portion was read, and then all members of a statistics file. Called by
+        /// RequestQueue::perform, for one reading at a time. Throws when the device cannot be read.
         std::function<std::optional<Json>(bool begin)> statistics;
         std::function<std::size_t()> connections;  ///< that are open
-        std::function<std::uint64_t()> displaced;  ///< that made room for want of descriptors
+        std::function<std::uint64_t()> displaced;  ///< those closed for want of descriptors
         std::string version, map_hash;             ///< what /metrics says of the build
-        /// Of the second listener, which serves the pages alone, without credentials: its address,
-        /// and names that its requests may have as Host, in lower case.
+        /// The second listener serves only the pages, without credentials. This is its address, and
+        /// the names that its requests may have as Host, in lower case.
         IpAddress admin_address;
         std::vector<std::string> admin_hosts;
-        const Health* health = nullptr;  ///< never null; outlives the Api
+        const Health* health = nullptr;  ///< must not be null; not owned
         Log log;
     };
 
-    /// @param queue outlives it
+    /// @param queue not owned; must outlive this object
     Api(RequestQueue& queue, Options options);
     ~Api();  ///< ends the queue
     Api(const Api&) = delete;
 
-    /// To be the handler of an HttpServer. A request that is dropped on its way, with the queue or
-    /// by an exception, is answered with Unavailable.
+    /// The Handler of an HttpServer. A request that is lost on its way, because the queue is
+    /// destroyed or by an exception, is answered with Unavailable.
     void handle(HttpRequest request, const HttpPeer& peer, HttpServer::Respond respond);
-    /// To be the server's OnRefusal.
+    /// The OnRefusal of an HttpServer.
     void refused(const HttpPeer& peer, const std::string& why, HttpReply& reply);
     void set_credentials(std::shared_ptr<const Credentials> credentials) {
         options_.credentials = std::move(credentials);

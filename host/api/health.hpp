@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/// What /health says of the service. Source: docs/behaviour.md rule H1.
+/// The state of the service as /health shows it. Source: docs/behaviour.md rule H1.
 #pragma once
 
 #include <array>
@@ -9,13 +9,13 @@
 
 namespace mirrornic {
 
-/// Starting until the device is open; then ready, or degraded for one or more causes. Each cause is
-/// set and cleared by whoever watches it, and by nothing else: a request that succeeds beside a
-/// trouble does not hide it.
+/// "starting" until the device is open; then "ready", or "degraded" for one or more causes. Each
+/// cause is set and cleared only by the part that watches it. So a request that succeeds during a
+/// trouble does not hide the trouble. Not thread-safe.
 class Health {
 public:
     enum class Cause {
-        device,  ///< it does not answer, refuses, or is not as the account wants it
+        device,  ///< it does not answer, refuses, or does not hold what the account says
         store,   ///< it cannot take a change
         output,  ///< a file of copies, frames or decisions, or the capture, is in trouble
         port,    ///< a live port is down
@@ -23,13 +23,13 @@ public:
     };
     static constexpr std::size_t causes = 5;
 
-    /// The device is open.
+    /// To be called when the device is open.
     void open() { starting_ = false; }
     bool starting() const { return starting_; }
     bool ready() const { return !starting_ && !degraded(); }
 
-    /// @param trouble one sentence; nothing: there is none, or it is over
-    /// @return whether the trouble has begun, ended or become another one
+    /// @param trouble one sentence; nothing: there is none
+    /// @return whether the trouble began, ended or changed with this call
     bool tell(Cause cause, std::optional<std::string> trouble) {
         auto& told = troubles_[std::size_t(cause)];
         if (told == trouble) return false;
@@ -39,7 +39,7 @@ public:
     const std::optional<std::string>& trouble(Cause cause) const {
         return troubles_[std::size_t(cause)];
     }
-    /// "device", say.
+    /// "device", "store", ...
     static const char* name(Cause cause) {
         static constexpr const char* names[causes] = {"device", "store", "output", "port", "log"};
         return names[std::size_t(cause)];
@@ -56,7 +56,7 @@ public:
             if (troubles_[i]) names.emplace_back(name(Cause(i)));
         return names;
     }
-    /// Of the reply: 503 while the control plane cannot do its work.
+    /// The status of the reply: 503 while changes cannot be made, else 200.
     unsigned http_status() const {
         return starting_ || trouble(Cause::device) || trouble(Cause::store) ? 503 : 200;
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/// The log of `mirrornic serve`, a line an event, on standard error.
+/// The log of the service: one line for each event, on standard error.
 #pragma once
 
 #include <cstdint>
@@ -19,25 +19,27 @@ using LogFields = std::vector<std::pair<std::string, Json>>;
 enum class LogLevel { info, warning, error };
 using Log = std::function<void(LogLevel, const std::string& message, const LogFields& fields)>;
 
-/// Writes lines in a thread of its own and waits for nobody. Lines that find no room while their
-/// reader pauses or is gone, or while the disk is full, are lost; how many is said when the reader
-/// is back. May be called from any thread.
+/// Writes lines in a thread of its own; no call waits. While the reader pauses or is gone, or the
+/// disk is full, lines that find no room are lost. Their number is logged when lines can be written
+/// again. Thread-safe.
 class LogFile {
 public:
     static constexpr std::size_t value_bytes = 1024;  ///< of the message, and of each field
 
-    /// @param json lines are JSON objects, else text @param descriptor stays open
+    /// @param json true: lines are JSON objects; false: text
+    /// @param descriptor not owned, and not closed
     explicit LogFile(bool json, int descriptor = 2);
     ~LogFile();
     LogFile(const LogFile&) = delete;
 
-    /// Longer values are cut, with a mark; control characters are spaces.
+    /// Values that are longer than value_bytes are cut, and marked so; control characters become
+    /// spaces.
     void write(LogLevel level, const std::string& message, const LogFields& fields);
-    /// A line as it is.
+    /// Writes a line as it is.
     void write_raw(const std::string& line);
-    /// Says lines that were lost meanwhile; to be called now and then.
+    /// Logs how many lines were lost since the last call; to be called once a second or so.
     void tick();
-    /// Ends it, within 0.3 s.
+    /// Writes what waits, for 0.3 s at most, and ends.
     void close();
 
     std::optional<std::string> trouble() const;

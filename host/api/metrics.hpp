@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/// What /metrics says, in Prometheus's text format 0.0.4. Names end with their unit, counters with
-/// `_total`, and the samples of a metric can be added up over its labels.
+/// Writes /metrics in Prometheus's text format 0.0.4. A name ends with its unit, that of a counter
+/// with
+/// `_total`. The samples of a metric can be added up over its labels.
 /// Source: Prometheus, "Exposition formats", "Metric and label naming", "Writing client libraries"
 /// (the process metrics).
 #pragma once
@@ -15,18 +16,18 @@
 
 namespace mirrornic {
 
-/// Times in seconds, counted by the bound that they do not exceed.
+/// Counts times, in seconds, by the smallest bound that each does not exceed.
 class Histogram {
 public:
     static constexpr std::array<double, 13> bounds{0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05,
                                                    0.1,    0.25,  0.5,    1,     2.5,  10};
     void add(double seconds);
-    /// So many did not exceed bounds[i]; all of them at bounds.size().
+    /// How many did not exceed bounds[i]; with bounds.size(): all of them.
     std::uint64_t count(std::size_t i) const;
     double sum() const { return sum_; }
 
 private:
-    std::array<std::uint64_t, bounds.size() + 1> counts_{};  ///< those above the bound before
+    std::array<std::uint64_t, bounds.size() + 1> counts_{};  ///< [i]: those above bounds[i-1]
     double sum_ = 0;
 };
 
@@ -34,7 +35,7 @@ class Metrics {
 public:
     using Labels = std::vector<std::pair<std::string, std::string>>;
 
-    /// Begins a metric; its samples follow.
+    // Each of these begins a metric; the next calls of sample() are its samples.
     void counter(const std::string& name, const std::string& help);
     void gauge(const std::string& name, const std::string& help);
     void histogram(const std::string& name, const std::string& help);
@@ -50,9 +51,9 @@ private:
     std::string name_, text_;
 };
 
-/// CPU time, memory, descriptors and start of this process. What cannot be read is left out.
+/// Adds CPU time, memory, descriptors and start time of this process, as far as they can be read.
 void add_process(Metrics& metrics);
-/// The members of a statistics file (docs/command.md).
+/// Adds the members of a statistics file (docs/command.md).
 void add_statistics(Metrics& metrics, const Json& statistics);
 
 }  // namespace mirrornic

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/// The EC2 Query protocol without sockets: forms in, XML out. Wire names and shapes are those of
-/// botocore's `ec2` service model (protocol "ec2", API version 2016-11-15).
+/// The EC2 Query protocol: reads forms and writes XML. Knows no socket. Names and shapes on the
+/// wire are those of botocore's `ec2` service model (protocol "ec2", API version 2016-11-15).
 /// Source: EC2 Query API reference; docs/behaviour.md rules S1, S7, S10.
 #pragma once
 
@@ -17,30 +17,31 @@ namespace mirrornic {
 /// A form (`application/x-www-form-urlencoded`): a POST's body or a GET's query.
 class Query {
 public:
-    /// More than 50 filters of 200 values, which EC2 allows, and the body's 1 MiB can hold.
+    /// More than the 50 filters of 200 values that EC2 allows, and that fit into a body of 1 MiB.
     static constexpr std::size_t parameter_limit = 20000;
 
-    /// Splits and decodes. Of `X-Amz-*` parameters, which sign a GET, nothing is kept.
+    /// Splits and decodes a form. `X-Amz-*` parameters, which sign a GET, are dropped.
     /// @throws RequestError: MalformedQueryString, also for a repeated parameter and for more than
     /// parameter_limit of them.
     explicit Query(const std::string& form);
 
-    /// The action that is named. @throws RequestError: MissingAction, NoSuchVersion, InvalidAction.
+    /// The action that the form names. @throws RequestError: MissingAction, NoSuchVersion,
+    /// InvalidAction.
     const Action& action() const;
-    /// The action's parameters with botocore's member names and JSON types, to be checked by
-    /// checked_parameters; what reads as no number or boolean stays a string, for it to refuse.
-    /// Elements of a list come in the order of their indices. What costs memory is what was sent,
-    /// never a list's index.
+    /// The action's parameters with botocore's member names and JSON types. They are not checked:
+    /// checked_parameters() does that, and a value that should be a number or boolean but does not
+    /// read as one stays a string, which it refuses. The elements of a list come in the order of
+    /// their indices; a large index costs no memory.
     /// @throws RequestError: what action() does; UnknownParameter, UnsupportedOperation.
     Json parameters() const;
 
 private:
-    std::map<std::string, std::string> values_;  ///< by wire name
+    std::map<std::string, std::string> values_;  ///< by name on the wire
 };
 
 /// The body of a successful reply. @param request_id as in the header x-amzn-RequestId
 std::string reply_xml(const Action& action, const Json& body, const std::string& request_id);
-/// The same in pieces, of a Describe: begin(), items() any number of times, end().
+/// The body of a successful Describe in pieces: begin(), items() any number of times, end().
 class ListXml {
 public:
     ListXml(const Action& action, std::string request_id);
@@ -56,7 +57,7 @@ private:
     const ReplyMember& list_;
     std::string request_id_;
 };
-/// The body of a failed one.
+/// The body of a reply that says an error.
 std::string error_xml(const std::string& code, const std::string& message,
                       const std::string& request_id);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/// What RFC 9110 and 9112 ask of a request's head beyond what Boost.Beast checks: where it ends,
-/// how its body is framed, whom it is for. Knows no socket.
+/// Checks of a request's head that RFC 9110 and 9112 demand and Boost.Beast does not make: where
+/// the head ends, how the body is framed, for which host the request is. Knows no socket.
 #pragma once
 
 #include <optional>
@@ -14,7 +14,7 @@
 
 namespace mirrornic {
 
-/// A request that is refused by its head or its framing; the connection ends with the reply.
+/// A request is refused for its head or its framing. The connection is closed after the reply.
 struct HttpFault : std::runtime_error {
     unsigned status;
     std::vector<std::pair<std::string, std::string>> headers;  ///< of the reply
@@ -23,24 +23,26 @@ struct HttpFault : std::runtime_error {
         : std::runtime_error(why), status(its_status), headers(std::move(its_headers)) {}
 };
 
-/// Finds lines that end with CR LF in bytes that come piece by piece, and refuses as soon as one
-/// has a CR or LF by itself or another control character (RFC 9112, 2.2).
+/// Finds lines that end with CR LF, in bytes that come piece by piece. Refuses a line as soon as it
+/// has a CR or LF by itself, or another control character (RFC 9112, 2.2).
 class LineScanner {
 public:
-    /// @param part what messages call the lines
+    /// @param part the name of the lines in messages
     explicit LineScanner(const char* part) : part_(part) {}
 
-    /// @param bytes those of the last call, and more
-    /// @return the next line, without its end; nothing: its end has not come. @throws HttpFault
+    /// @param bytes those of the last call, with new ones behind them
+    /// @return the next line without its CR LF; nothing: its end has not come yet. @throws
+    /// HttpFault
     std::optional<std::string_view> next(std::string_view bytes);
-    std::size_t at() const { return at_; }  ///< so many bytes were looked at
+    std::size_t at() const { return at_; }  ///< how many bytes were looked at so far
 
 private:
     const char* part_;
     std::size_t line_ = 0, at_ = 0;
 };
 
-/// Looks for a head's end in the bytes that have come, and refuses as soon as they can be none.
+/// Looks for the end of a head in the bytes that have come. Refuses them as soon as they cannot be
+/// the beginning of a head.
 class HeadScanner {
 public:
     struct Limits {
@@ -48,14 +50,15 @@ public:
     };
     explicit HeadScanner(const Limits& limits) : limits_(limits) {}
 
-    /// @param bytes all that have come: those of the last call, and more
-    /// @return whether the head is there. @throws HttpFault
+    /// @param bytes all that have come: those of the last call, with new ones behind them
+    /// @return whether the head is complete. @throws HttpFault
     bool scan(std::string_view bytes);
 
-    // Of a head that is there:
-    std::size_t begin() const { return begin_; }     ///< empty lines are before it
-    std::size_t end() const { return lines_.at(); }  ///< past its empty line
-    /// Where the digit of HTTP/1.x is that says more than 1, which is to be read as 1; 0: nowhere.
+    // When the head is complete:
+    std::size_t begin() const { return begin_; }     ///< empty lines may come before it
+    std::size_t end() const { return lines_.at(); }  ///< behind its last, empty line
+    /// Where the x of HTTP/1.x stands, if it is greater than 1 and so must be read as 1; 0: it is
+    /// not.
     std::size_t newer_minor() const { return newer_minor_; }
 
 private:
@@ -68,21 +71,22 @@ private:
     bool has_request_line_ = false, whole_ = false;
 };
 
-/// A body in chunks (RFC 9112, 7.1), as strict as the grammar: what another reader might take
-/// otherwise could hide a request. Extensions are passed over; trailers are checked like headers,
-/// and discarded (RFC 9110, 6.5.1).
+/// Reads a body in chunks (RFC 9112, 7.1). It accepts nothing beyond the grammar: bytes that
+/// another reader, such as a proxy, takes in another way could hide a second request. Extensions
+/// are skipped. Trailers are checked like headers, and discarded (RFC 9110, 6.5.1).
 class ChunkedBody {
 public:
     struct Limits {
         std::size_t body;  ///< bytes of all chunks together
-        std::size_t
-            bytes;  ///< of a chunk's size and extensions, of all extensions, of the trailers
+        /// Of each of these by itself: one chunk's size with its extensions, all extensions,
+        /// trailers.
+        std::size_t bytes;
         std::size_t fields;  ///< trailers
     };
     explicit ChunkedBody(const Limits& limits) : limits_(limits) {}
 
-    /// @param bytes that follow those that were taken before
-    /// @return how many of them were taken now: to the body's end at most. @throws HttpFault
+    /// @param bytes those that follow the ones that were taken before
+    /// @return how many of them were taken: up to the end of the body at most. @throws HttpFault
     std::size_t take(std::string_view bytes);
     bool whole() const { return state_ == State::whole; }
     std::string& text() { return text_; }
@@ -104,14 +108,15 @@ private:
 /// @throws HttpFault
 void check_framing(const HttpRequest& request, unsigned minor);
 
-/// Whether the client waits for "100 Continue". @throws HttpFault: 417
+/// Whether the client waits for "100 Continue" before it sends the body. @throws HttpFault: 417
 bool expects_continue(const HttpRequest& request, unsigned minor);
 
-/// Of a request with a body: that nothing but chunks codes it. @throws HttpFault: 415
+/// Checks that the body has no coding, such as gzip, except chunks. @throws HttpFault: 415
 void check_coding(const HttpRequest& request);
 
-/// Takes path and query from the target, in whichever form it is, and sees to the Host header: that
-/// of an absolute target is the target's. @param secure the connection is TLS. @throws HttpFault
+/// Sets the request's path and query from its target, which may have any of the forms of RFC 9112,
+/// and checks the Host header. The host of an absolute target replaces that of the Host header.
+/// @param secure the connection is TLS. @throws HttpFault
 void take_target(HttpRequest& request, std::string_view target, unsigned minor, bool secure);
 
 }  // namespace mirrornic

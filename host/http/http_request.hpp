@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/// A request as the HTTP server hands it on, and as a signature is checked over it.
+/// A request as the HTTP server hands it on. It keeps what a signature is made over as it was sent.
 /// Source: RFC 9112, section 2.1.
 #pragma once
 
@@ -9,7 +9,7 @@
 
 namespace mirrornic {
 
-/// An HTTP/1.1 request as it came.
+/// An HTTP/1.1 request.
 struct HttpRequest {
     std::string method;  ///< "GET"
     std::string path;    ///< as sent, before "?"; percent-encoded

@@ -358,7 +358,7 @@ void Requests::tend() {
             if (settled_) {
                 device_.probe();
                 device_trouble_.reset();
-                admit();  // an interface may have had room when the device failed, and wait still
+                admit();  // what found room when the device failed
             }
         } catch (const std::exception& error) {
             device_failed(error);
