@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/// JSON as this project reads it: RFC 8259, with one object never naming a member twice.
+/// JSON as this project reads it: RFC 8259, but an object that has two members of one name is an
+/// error.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -9,10 +10,10 @@
 namespace mirrornic {
 
 using Json = nlohmann::json;
-/// What people read: members in the order in which they are set.
+/// For output that people read: members stay in the order in which they were set.
 using OrderedJson = nlohmann::ordered_json;
 
-/// The text is not the JSON that is wanted; the message says where.
+/// The text is not valid JSON; the message says where.
 struct JsonError : std::runtime_error {
     using std::runtime_error::runtime_error;
 };
@@ -21,33 +22,34 @@ struct JsonError : std::runtime_error {
 /// more than 64 levels.
 Json parse_json(const std::string& text);
 
-/// Takes what an object holds, one member at a time, and of members that are lists one element.
+/// Gets the members of an object one by one while it is read. Of a member that is a list it gets
+/// the elements one by one.
 class JsonSink {
 public:
     virtual ~JsonSink() = default;
-    virtual void list(const std::string& member) = 0;  ///< begins
+    virtual void list(const std::string& member) = 0;  ///< a list begins
     virtual void element(const std::string& member, std::size_t index, const Json& value) = 0;
-    virtual void member(const std::string& name, const Json& value) = 0;  ///< that is no list
-    virtual void no_object(const Json& value) = 0;  ///< the text is another value, as a whole
+    virtual void member(const std::string& name, const Json& value) = 0;  ///< not a list
+    virtual void no_object(const Json& value) = 0;  ///< the text is this value, and no object
 };
-/// The same without a value of the whole text: memory is taken for one element at a time. What
-/// stands before an error has been handed on when it is thrown.
+/// The same for a large text: only one element at a time is in memory as a value. When an error is
+/// thrown, what stands before it has been given to the sink already.
 void parse_json(const std::string& text, JsonSink& sink);
-/// Of a file, of which only UTF-16 is held as a whole. @throws also std::runtime_error that names
-/// it when it cannot be read.
+/// The same for a file. The text is not in memory as a whole either, unless it is UTF-16.
+/// @throws JsonError; std::runtime_error that names the file when it cannot be read.
 void parse_json_file(const std::string& name, JsonSink& sink);
 
-/// A value as it can stand in a one-line message, cut when long.
+/// A value for a message of one line; a long one is shortened.
 std::string shown(const Json& value);
 
-/// One value as JSON text, with ill-formed UTF-8 replaced.
+/// A value as JSON text. Ill-formed UTF-8 is replaced.
 std::string to_text(const Json& value, int indent = -1);
 
-/// Bytes of the character at `at`, of those that XML 1.0 has, in UTF-8; 0: there is none.
+/// How many bytes the UTF-8 character at `at` has; 0: there is none that XML 1.0 allows.
 std::size_t xml_character(const std::string& text, std::size_t at);
 
-/// The whole text file in UTF-8, without its byte order mark. UTF-16 with one, which PowerShell's
-/// `>` writes, is converted. @throws std::runtime_error that names the file.
+/// Reads a whole text file as UTF-8, without a byte order mark. UTF-16 with a byte order mark, as
+/// PowerShell's `>` writes it, is converted. @throws std::runtime_error that names the file.
 std::string read_file(const std::string& name);
 
 }  // namespace mirrornic

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/// The files that a command's options name: no output may be an input or another output.
+/// Checks that no file that a command's options name as output is an input or another output.
 #pragma once
 
 #include <optional>
@@ -22,21 +22,26 @@ struct NamedFile {
     Use use = Use::input;
 };
 
-/// Two options of which at least one writes must not name one file. Names are compared as files:
-/// by device and inode, through symbolic and hard links and other spellings; a file that is not
-/// there yet by its folder's device and inode and its own name. Character devices (/dev/null, a
-/// terminal) and what is only read may be named as often as one likes. Standard error is an output
-/// too, but for "-", so that both may go to one pager. To be called before any of the files is
-/// opened for writing.
+/// Checks that no two options name one file, if at least one of them writes. To be called before
+/// any of the files is opened for writing.
+/// - Files are compared, not names: by device and inode, so that links and other spellings are
+/// found.
+///   A file that does not exist yet is compared by its folder's device and inode and its own name.
+/// - Character devices, such as /dev/null or a terminal, may be named any number of times, and so
+/// may
+///   files that are only read.
+/// - Standard error counts as an output too, except beside "-", so that standard output and
+/// standard
+///   error may go to one pager.
 /// @throws std::invalid_argument that names the file and both options.
 void check_files_apart(const std::vector<NamedFile>& files);
 
-/// Adds a file that an option names, when it does.
+/// Adds the file that an option names, if the option was given.
 void add_file(std::vector<NamedFile>& files, const std::string& option,
               const std::optional<std::string>& path, NamedFile::Use use);
 
-/// Whether one of the outputs is standard output ("-", /dev/stdout, or the file that it was
-/// directed to): messages then go to standard error.
+/// Whether one of the outputs is standard output: "-", /dev/stdout, or the file to which it was
+/// redirected. Messages must then go to standard error.
 bool writes_standard_output(const std::vector<NamedFile>& files);
 
 }  // namespace mirrornic

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/// A thread that does jobs one after the other, beside the one that posts them.
+/// A thread that does the jobs that it is given, one after the other.
 #pragma once
 
 #include <condition_variable>
@@ -13,7 +13,7 @@ namespace mirrornic {
 class Worker {
 public:
     Worker() : thread_([this] { run(); }) {}
-    /// Waits for the job that is being done; the others are dropped.
+    /// Waits for the job that is running; the others are dropped.
     ~Worker() {
         {
             const std::lock_guard lock(mutex_);
@@ -25,7 +25,7 @@ public:
     }
     Worker(const Worker&) = delete;
 
-    /// @param job must not throw
+    /// Adds a job. May be called from any thread. @param job must not throw
     void post(std::function<void()> job) {
         {
             const std::lock_guard lock(mutex_);

@@ -6,10 +6,10 @@
 
 namespace mirrornic {
 
-/// Says what a configuration means, or exactly what is wrong with it.
+/// `check`: says what a configuration means to the data plane, or what exactly is wrong with it.
 /// @throws UsageError, ConfigurationError.
 int check_command(const Arguments& arguments);
-/// Copies a state file, also while `serve` has it. @throws UsageError, StoreError.
+/// `backup`: copies a state file, also while `serve` has it open. @throws UsageError, StoreError.
 int backup_command(const Arguments& arguments);
 
 }  // namespace mirrornic

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// What the commands of `mirrornic` and `mirrornicd` share: how options are read, and how an error
-/// becomes a message and an exit status. 0 done, 1 bad input, configuration or request, 2 usage, 3
-/// the device or the simulation failed.
+/// becomes a message and an exit status. Exit status 0: done. 1: bad input, configuration or
+/// request. 2: wrong usage. 3: the device or the simulation failed.
 #pragma once
 
 #include <boost/program_options.hpp>
@@ -25,7 +25,7 @@ struct UsageError : std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 
-/// An error of a part that only one of the programs has, with the status it ends with.
+/// An error of a part that only one of the programs has, with its exit status.
 struct CommandFailed : std::runtime_error {
     int status;
     CommandFailed(int a_status, const std::string& what)
@@ -39,22 +39,22 @@ struct Command {
     std::function<int(const Arguments& rest)> perform;  ///< @return the exit status
 };
 
-/// Runs the command that the arguments name, or --help or --version, and says what went wrong.
-/// @param program its name, in messages
+/// Runs the command that the arguments name, or --help or --version. An error becomes a message.
+/// @param program the program's name in messages
 /// @return the exit status
 int perform(const std::string& program, const std::vector<Command>& commands,
             const Arguments& arguments);
 
-/// No more memory, in words that say what to do.
+/// The message for a lack of memory; it says what to do.
 extern const char* const no_memory;
 
-/// Keeps SIGHUP waiting, before anything else: a reload that is asked for before there is anything
-/// to reload. Commands that know none let it through again.
+/// Blocks SIGHUP, before anything else is done: it asks for a reload, and would end the process if
+/// it came before the service has set its handler. Commands that have no reload unblock it again.
 bool make_hangup_wait();
 void let_hangup_through();
 
-/// The options of one command; prints its help and gives nothing where that is asked for.
-/// @param synopsis "run --config FILE ...", behind the program's name. @throws UsageError.
+/// Reads the options of one command. Nothing: --help was given and the help was printed.
+/// @param synopsis for the help, "run --config FILE ...". @throws UsageError.
 std::optional<po::variables_map> parse(const Arguments& arguments, po::options_description options,
                                        const std::string& synopsis);
 std::optional<std::string> optional_text(const po::variables_map& values, const char* name);
@@ -62,14 +62,14 @@ std::vector<std::string> texts(const po::variables_map& values, const char* name
 /// @throws UsageError when it is missing.
 std::string required(const po::variables_map& values, const char* name);
 
-/// Where `--state` says that the account is. @throws UsageError that lists the stores there are.
+/// Reads the value of `--state`. @throws UsageError that lists the kinds of stores.
 StoreLocation state_location(const std::string& uri);
-/// A sentence on standard error.
+/// Prints a sentence to standard error.
 void warn(const std::string& sentence);
 
 /// --config and --skip-unresolved.
 po::options_description configuration_options();
-/// --quota, and what it sets.
+/// --quota, and the settings that it makes.
 po::options_description quota_options();
 void set_quotas(Settings& settings, const po::variables_map& values);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/// The options of what needs the simulation: `run`, and the simulated device of `serve`.
+/// The commands that need the simulation: `run`, and the simulated device of `serve`.
 #pragma once
 
 #include "host/command/serve_command.hpp"
@@ -9,7 +9,7 @@ namespace mirrornic {
 /// @return the exit status of replay(). @throws UsageError, and what replay() throws.
 int run_command(const Arguments& arguments);
 
-/// sim: the offload in simulation, with a capture's traffic.
+/// The device `sim`: the simulated offload, with a capture's traffic.
 DeviceKind simulated_device();
 
 }  // namespace mirrornic

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-/// What exists in an account, read from files that have the shape of the AWS CLI's output:
-/// describe-network-interfaces, describe-instances, describe-vpcs, describe-vpc-attribute,
-/// describe-route-tables, describe-traffic-mirror-targets, -filters, -filter-rules and -sessions.
-/// One member is ours: `Mtu` of a NetworkInterface, 576..9216 bytes of IP packet, 9001 unless
-/// given. Source: EC2 API 2016-11-15; docs/behaviour.md rules S1 to S4.
+/// Reads a configuration, which is what exists in an account, from files in the form of the AWS
+/// CLI's output: describe-network-interfaces, describe-instances, describe-vpcs,
+/// describe-vpc-attribute, describe-route-tables, describe-traffic-mirror-targets, -filters,
+/// -filter-rules and -sessions. One member is not of AWS: `Mtu` of a NetworkInterface, 576..9216
+/// bytes of IP packet; 9001 if it is not given. Source: EC2 API 2016-11-15; docs/behaviour.md rules
+/// S1 to S4.
 #pragma once
 
 #include <atomic>
@@ -34,27 +35,29 @@ struct ConfigurationText {
     std::string name, text;
 };
 
-/// Joins the lists of all files. Objects with one id are one object, the later file's or list's
-/// members in the place of the earlier one's; that holds for rules too, wherever they stand. One
-/// list must not have an id twice. Members that are not used are ignored, and so is a member that
-/// is null; an element of a list must not be null.
-/// @param skip_unresolved leaves out, with a warning, sessions whose target, filter or interface
-/// is not there; else they are an error
+/// Reads all files and joins their lists. An object whose id comes in several files or lists is one
+/// object, and the members of the later ones replace those of the earlier ones; this holds for
+/// rules too, in a filter or by themselves. An id must not come twice in one list. Members that are
+/// not used are ignored, and so are members that are null; an element of a list must not be null.
+/// @param skip_unresolved true: a session whose target, filter or interface does not exist is left
+/// out, with a warning; false: it is an error
+/// @param stop not null: when it becomes true, reading ends with an error
 /// @throws ConfigurationError.
-/// @param stop when it becomes true, reading ends with an error
 Configuration read_configuration(const std::vector<std::string>& files,
                                  bool skip_unresolved = false,
                                  const std::atomic<bool>* stop = nullptr);
 Configuration parse_configuration(const std::vector<ConfigurationText>& files,
                                   bool skip_unresolved = false);
 
-/// The first session, filter or target of an account, as a message names it.
+/// The first session, filter or target of an account, in words for a message; nothing: it has none.
 std::optional<std::string> first_object(const Account& account);
 
-/// What an account means to the data plane: interfaces with their resolver and sessions in the
-/// order in which they are tried, filters with rules, targets, MTU cuts, table space.
+/// What an account means to the data plane, for `check`: interfaces with their resolver and with
+/// their sessions in the order in which they are tried, filters with rules, targets, MTU cuts,
+/// table space.
 Json description_of(const Account& account, const TableSizes& sizes);
-/// The same for people. Interfaces that are neither source nor target are counted alone.
+/// The same as a text for people. Of interfaces that are neither source nor target only the number
+/// is given.
 std::string description_text(const Json& description);
 
 }  // namespace mirrornic

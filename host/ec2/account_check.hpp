@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/// An account's objects, checked as the requests that make them are: for a state file, which
-/// anybody may have written, and for what is to be stored in one.
-/// Source: docs/behaviour.md rules S1, S2, S4; not S3's quotas, nor what is configured.
+/// Checks an account's objects as the requests that make them are checked. It is for objects that
+/// came from a state file, which anybody may have written, and for those that are imported into
+/// one. Source: docs/behaviour.md rules S1, S2, S4. The quotas of S3 and the network are not
+/// checked.
 #pragma once
 
 #include "host/account/account.hpp"

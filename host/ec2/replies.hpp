@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/// The shapes of the actions' replies, as one table: what can be shown, and its name and type on
-/// the wire. A configuration is read by the same table where its members do nothing but to be
-/// shown. Source: botocore's service model of EC2 API 2016-11-15.
+/// The members of the actions' replies as one table: what can be shown, with its name and type on
+/// the wire. Members of a configuration that have no effect but to be shown are read by the same
+/// table. Source: botocore's service model of EC2 API 2016-11-15.
 #pragma once
 
 #include <string>
@@ -19,15 +19,15 @@ struct ReplyMember {
     std::vector<ReplyMember> members = {};  ///< of a structure, or list element
 };
 
-/// What the action's reply can hold, in the order in which it is written. Nothing: the reply is
-/// `<return>true</return>`.
+/// The members that the action's reply can have, in the order in which they are written. Empty: the
+/// reply is `<return>true</return>`.
 const std::vector<ReplyMember>& reply_members(const Action& action);
-/// Of the objects that a Describe action lists.
+/// The members of the objects that a Describe action lists.
 const std::vector<ReplyMember>& listed_members(const std::string& action);
 
 /// The member with this name, or null.
 const ReplyMember* find_member(const std::vector<ReplyMember>& members, const std::string& name);
-/// The member at a path as FilterName has it. @throws std::logic_error when there is none.
+/// The member at a path such as FilterName::member. @throws std::logic_error when there is none.
 const ReplyMember& member_at(const std::vector<ReplyMember>& members, const std::string& path);
 
 }  // namespace mirrornic

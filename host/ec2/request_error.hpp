@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/// The API's errors. Source: EC2 API error codes; docs/behaviour.md rule S7.
+/// The errors with which requests are answered. Source: EC2 API error codes; docs/behaviour.md rule
+/// S7.
 #pragma once
 
 #include <stdexcept>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Capture files: what the simulation replays and what it records.
+// Reads and writes capture files (pcap, pcapng): what the simulation replays and what it records.
 #pragma once
 
 #include <cstddef>
@@ -13,13 +13,18 @@
 
 namespace mirrornic {
 
-/// Reads a capture of Ethernet frames as a stream, in constant memory, whatever the file's size. A
-/// thread of its own reads ahead: of a file by whole buffers, of a pipe no further than it has
-/// frames. pcap and pcapng, either byte order, microseconds and nanoseconds, plain or compressed
-/// with gzip or zstd (told by the content, not by the name). A pcapng file may have several
-/// interfaces and sections, as long as libpcap can represent them as one capture (one link type,
-/// one snap length, one byte order); otherwise next() throws at the first that differs. Frames of
-/// up to 262144 bytes.
+/// Reads a capture of Ethernet frames as a stream. Memory does not depend on the file's size. A
+/// thread of its own reads ahead: of a file whole buffers, of a pipe no more than has been written
+/// to it.
+/// - Formats: pcap and pcapng, either byte order, microseconds and nanoseconds; frames of up to
+/// 262144
+///   bytes. Plain, or compressed with gzip or zstd, which is found out from the content, not the
+///   name.
+/// - A pcapng file may have several interfaces and sections, as long as libpcap can represent them
+/// as
+///   one capture: with one link type, one snap length and one byte order. Otherwise next() throws
+///   at the first one that differs.
+/// One thread calls the members; interrupt() may be called from any.
 class CaptureReader {
 public:
     struct Frame {
@@ -30,39 +35,41 @@ public:
     };
 
     /// Opens `path`, or standard input if it is "-", and reads the file header.
-    /// @param wait false: the header of what is no regular file, a pipe say, is read by the reading
-    /// thread, so that nothing waits for who writes it; next() and poll() then throw what is wrong
+    /// @param wait false: if it is no regular file but, for example, a pipe, the reading thread
+    /// reads the header, so that this does not wait for the pipe's writer. next() and poll() then
+    /// throw what is wrong with the header.
     /// @throws CaptureError when it cannot be read, is empty, is no capture or not of Ethernet.
     explicit CaptureReader(const std::string& path, bool wait = true);
-    /// A reader of the same regular file from its beginning, also when the file has another name
-    /// now or none. The reading thread opens it. @throws CaptureError
+    /// Another reader of the same regular file, from its beginning. It is the same file even if it
+    /// was renamed or deleted meanwhile. @throws CaptureError
     CaptureReader again() const;
     ~CaptureReader();
     CaptureReader(CaptureReader&&) noexcept;
     CaptureReader& operator=(CaptureReader&&) = delete;
 
-    /// The next frame, or false at the end of the capture. A capture that is cut off ends after its
-    /// last whole frame. @throws CaptureError when the file cannot be read or is damaged.
+    /// Reads the next frame; waits for it. @return false: the capture has ended. A capture that is
+    /// cut off ends after its last whole frame. @throws CaptureError when the file cannot be read
+    /// or is damaged.
     bool next(Frame& frame);
 
     enum class Poll { frame, nothing_yet, end };
-    /// The same without waiting. After nothing_yet `wake` is called once, from the reading thread,
-    /// when there is more to know. @throws as next().
+    /// The same without waiting. After nothing_yet, `wake` is called once, from the reading thread,
+    /// when poll() may give something else. @throws what next() throws.
     Poll poll(Frame& frame, const std::function<void()>& wake);
 
-    /// What waits for a pipe, and each read after it, finds the end. From any thread, and from a
-    /// signal handler.
+    /// Ends the capture here: a call that waits for a pipe, and every later one, finds the end. May
+    /// be called from any thread, and from a signal handler.
     void interrupt();
 
-    /// Valid once the end was found: the file ended in the middle of a record, or its compressed
-    /// stream in the middle.
+    /// Whether the file was cut off: it ended in the middle of a record or of its compressed
+    /// stream. Valid once the end was found.
     bool truncated() const;
-    /// Frames delivered so far of which the capture holds only the first bytes.
+    /// How many frames were delivered so far of which the capture holds only the first bytes.
     std::uint64_t snapped() const;
-    /// Records passed over so far because they hold no byte of their frame.
+    /// How many records were skipped so far because they hold no byte of their frame.
     std::uint64_t skipped() const;
 
-    /// Part of the file that was read, 0 to 1; nothing for a pipe.
+    /// What part of the file was read, 0 to 1; nothing: it is a pipe.
     std::optional<double> progress() const;
 
     class Source;
@@ -78,12 +85,12 @@ private:
 class CaptureWriter {
 public:
     static constexpr std::size_t kSnapLength = 262144;
-    /// The last time stamp that fits: pcap's seconds have 32 bits.
+    /// The greatest time stamp that can be written: pcap's seconds have 32 bits.
     static constexpr std::uint64_t kLastTimestamp = (std::uint64_t{1} << 32) * 1'000'000'000 - 1;
 
     /// Creates or truncates `path`; "-" is standard output. @throws CaptureError.
     explicit CaptureWriter(const std::string& path);
-    /// Into a file that is open. @param from_start it has no file header yet
+    /// Writes to an open file. @param from_start true: the pcap header must be written first
     CaptureWriter(OutputFile file, bool from_start);
 
     /// Appends one frame of at most kSnapLength bytes. `timestamp_ns` is since 1970 and below
@@ -91,7 +98,7 @@ public:
     /// the file) or buffered frames cannot be written.
     void write(std::uint64_t timestamp_ns, const std::uint8_t* data, std::size_t size);
 
-    /// As of an OutputFile; between frames, a reader sees a file of whole frames.
+    // These do what they do for OutputFile. After flush() a reader sees a file of whole frames.
     void end_piece(std::uint64_t piece) { file_.end_piece(piece); }
     void flush() { file_.flush(); }
     void close() { file_.close(); }

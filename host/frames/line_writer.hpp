@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/// Text in lines, written as an OutputFile.
+/// Writes text files line by line.
 #pragma once
 
 #include <cstdint>
@@ -11,9 +11,10 @@
 
 namespace mirrornic {
 
-/// A text file that is written line by line, as an OutputFile.
+/// A text file that is written line by line. Its members do what those of OutputFile do.
 class LineWriter {
 public:
+    /// @param name of the file; nothing: there is none, and nothing is written
     explicit LineWriter(const std::optional<std::string>& name,
                         std::unique_ptr<Turns> turns = nullptr, bool live = false);
     bool open() const { return file_ && file_->open(); }
@@ -21,6 +22,7 @@ public:
     void end_piece(std::uint64_t piece);
     void flush();
     void close();
+    /// Null: there is no file.
     OutputFile* file() { return file_ ? &*file_ : nullptr; }
 
 private:

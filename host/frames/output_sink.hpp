@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the bytes of an output file go through on their way.
+// The stages of an output file: compression, and the file itself.
 #pragma once
 
 #include <cstddef>
@@ -9,22 +9,22 @@
 
 namespace mirrornic {
 
-/// Where the bytes go, after compression.
+/// A stage that takes bytes and hands them on: a compressor, or the file at the end.
 class OutputSink {
 public:
     virtual ~OutputSink() = default;
     virtual void write(const std::uint8_t* data, std::size_t size) = 0;
-    /// What was written since the piece before is this piece. Of a file in pieces, what no piece
-    /// ends with is not written.
+    /// All that was written since the last call is this piece. In a file that is written in pieces,
+    /// bytes that belong to no piece are not written.
     virtual void end_piece(std::uint64_t piece) = 0;
-    /// All that was written so far can be read from the file.
+    /// Makes all that was written so far readable from the file.
     virtual void flush() = 0;
     /// Ends the stream and closes the file.
     virtual void close() = 0;
 };
 
-/// A sink that compresses as the name's end says (.gz, .zst) and hands on to `file`; `file` itself
-/// when the name ends otherwise.
+/// Puts the compressor in front of `file` that the end of the name says (.gz, .zst). Returns `file`
+/// itself for any other name.
 std::unique_ptr<OutputSink> compressed_as(const std::string& name,
                                           std::unique_ptr<OutputSink> file);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/// Replays a capture through the simulated offload, with sessions from a configuration and from
-/// requests that are performed while traffic flows: the `mirrornic run` command.
+/// The command `mirrornic run`: replays a capture through the simulated offload. Sessions come from
+/// a configuration, and from requests that are performed while traffic flows.
 #pragma once
 
 #include <optional>
@@ -13,13 +13,13 @@
 namespace mirrornic {
 
 struct ReplayOptions {
-    TrafficOptions traffic;  ///< with `in` and `out`
+    TrafficOptions traffic;  ///< `in` and `out` must be set
     std::vector<std::string> configurations;
     std::optional<std::string> state, requests, replies, stats;
     Settings settings;
     bool skip_unresolved = false;
     bool quiet = false;
-    unsigned shards = 1;  ///< processes; more than one: a regular file, lossless, without waves
+    unsigned shards = 1;  ///< processes; above 1: `in` is a regular file, lossless, no waves
 };
 
 /// @return the exit status: 0, or 1 when a request failed, the capture was cut off or the run was

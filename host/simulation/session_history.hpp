@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/// The counters of sessions beyond the time for which the device has entries for them.
-/// Source: docs/behaviour.md rule P23.
+/// Remembers the counters of sessions that have ended: the device has entries for those in force
+/// only. Source: docs/behaviour.md rule P23.
 #pragma once
 
 #include <cstdint>
@@ -15,17 +15,21 @@
 
 namespace mirrornic {
 
-/// The sessions that the device has or had: their order, and counters of former times in it.
+/// The sessions that the device has or had, in the order in which they came, with the counters of
+/// the times that have ended. Not thread-safe.
 class SessionHistory {
 public:
-    /// @param most sessions that are remembered by their ids after they have ended
+    /// @param most how many ended sessions are remembered by id; of older ones only the sum is kept
     explicit SessionHistory(std::size_t most) : most_(most) {}
 
+    /// A session got an entry of the device.
     void placed(const std::string& id) { known(id).entries++; }
+    /// A session lost an entry of the device.
     void removed(const std::string& id) {
         const auto at = known_.find(id);
         if (at != known_.end() && at->second.entries != 0) --at->second.entries;
     }
+    /// Adds the final counters of one entry of a session (MirrorDevice::on_session_end).
     void ended(const std::string& id, const SessionCounters& counters) {
         Known& session = known(id);
         add(session.counters, counters);
@@ -33,7 +37,8 @@ public:
         queue_.emplace_back(queued_, id);
         while (queue_.size() > most_) forget();
     }
-    /// The counters of all, with those that are the device's now; and the ids in order.
+    /// Adds the counters of former times to `sessions`, which has those that the device holds now.
+    /// @return the ids of all sessions that are remembered, in order
     std::vector<std::string> merge(std::map<std::string, SessionCounters>& sessions) const {
         std::map<std::uint64_t, std::string> order;
         for (const auto& [id, session] : known_) {
@@ -45,6 +50,7 @@ public:
         for (auto& [number, id] : order) ids.push_back(std::move(id));
         return ids;
     }
+    /// How many ended sessions are not remembered by id any more.
     std::uint64_t forgotten() const { return forgotten_; }
     const SessionCounters& sum_of_forgotten() const { return sum_; }
 
@@ -63,10 +69,10 @@ private:
     }
 
     struct Known {
-        std::uint64_t number = 0;    ///< in the order in which they came
-        std::uint64_t queued = 0;    ///< when it ended last, and is in the queue; 0: it has not
-        std::uint32_t entries = 0;   ///< of the device that are its own now
-        SessionCounters counters{};  ///< of the times before
+        std::uint64_t number = 0;    ///< its place in the order
+        std::uint64_t queued = 0;    ///< of its newest place in queue_; 0: it has not ended
+        std::uint32_t entries = 0;   ///< how many entries of the device it has now
+        SessionCounters counters{};  ///< of the times that have ended
     };
 
     Known& known(const std::string& id) {
@@ -91,7 +97,7 @@ private:
 
     const std::size_t most_;
     std::unordered_map<std::string, Known> known_;
-    std::deque<std::pair<std::uint64_t, std::string>> queue_;  ///< of those that ended
+    std::deque<std::pair<std::uint64_t, std::string>> queue_;  ///< ended, in order
     std::uint64_t numbers_ = 0, queued_ = 0, forgotten_ = 0;
     SessionCounters sum_{};
 };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/// One run in several processes: a SystemC simulation is elaborated once in a process. The capture
-/// is cut into pieces of frames; each process claims the next piece that nobody has, and the files
-/// of the run are written piece after piece.
+/// One run in several processes, because a process can elaborate only one SystemC simulation. The
+/// capture is cut into pieces of frames. Each process takes the next piece that no other has taken,
+/// and the output files are written piece after piece.
 #pragma once
 
 #include <functional>
@@ -12,7 +12,7 @@
 
 namespace mirrornic {
 
-/// What the processes of a run share. To be made before they are.
+/// What the processes of a run share, in shared memory. To be made before the processes are.
 class Shards : public Pieces {
 public:
     Shards();
@@ -21,16 +21,17 @@ public:
     Shards& operator=(const Shards&) = delete;
 
     enum class Claim { mine, taken, stopped };
-    /// Whether this process is to run the piece. Every process asks for all pieces, in order.
+    /// Whether this process must run the piece. Every process asks for all pieces, in order.
     Claim claim(std::uint64_t piece);
-    /// No further piece is begun. Also from a signal handler.
+    /// From now on no process begins another piece. May be called from a signal handler.
     void stop();
     std::unique_ptr<Turns> turns(unsigned file) override;
 
-    /// Runs `work` in so many processes, with their numbers from 0 on.
-    /// @return what it returned, in the order of the numbers
-    /// @throws SimulationError when one of them failed for the device or the simulation, or was
-    /// killed, std::runtime_error when for something else; the others have ended then
+    /// Runs `work` in so many processes at once, and waits for them. @param work gets the process's
+    /// number, from 0 on
+    /// @return what each `work` returned, in the order of the numbers
+    /// @throws SimulationError when a process was killed, or failed because of the device or the
+    /// simulation; std::runtime_error when it failed otherwise. All processes have ended then.
     std::vector<std::string> run(unsigned processes,
                                  const std::function<std::string(unsigned)>& work);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/// The simulated offload as what `mirrornic serve` stands in front of, with a capture's traffic.
+/// The simulated offload, with a capture's traffic, as a device of `mirrornic serve`.
 #pragma once
 
 #include <memory>
@@ -16,13 +16,13 @@ namespace mirrornic {
 class SimulatedDevice : public ServedDevice {
 public:
     /// Opens the files. @throws CaptureError, std::invalid_argument.
-    /// @param log is told what is to be said of the capture, when it ends
+    /// @param log gets what there is to say of the capture when it ends
     SimulatedDevice(const TrafficOptions& options, const std::shared_ptr<const Network>& network,
                     Log log);
 
     void run(const std::function<void()>& work) override;
     MirrorDevice& open() override { return traffic_.open(); }
-    /// A simulation that fails ends the service.
+    /// False: when the simulation fails, the service ends.
     bool may_come_back() const override { return false; }
     bool advance(bool more, const std::function<void()>& wake) override;
     void settle() override { traffic_.settle_indices(); }
@@ -40,8 +40,8 @@ private:
 
     const Log log_;
     Traffic traffic_;
-    bool flushed_ = true;  ///< what was fed has come out, and is with the operating system
-    bool told_of_end_;     ///< the log knows that the capture has ended, or there is none
+    bool flushed_ = true;  ///< all that was fed has come out and was given to the operating system
+    bool told_of_end_;     ///< the end of the capture was logged, or there is no capture
     std::optional<std::string> input_trouble_;  ///< what ended the capture, if it was damage
     std::optional<OrderedJson> statistics_;
 };

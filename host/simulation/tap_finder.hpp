@@ -15,23 +15,23 @@
 
 namespace mirrornic {
 
-/// Where a frame is tapped: by its MAC addresses, with the index that the device has for the
-/// interface now.
+/// Finds the interface that has a MAC address, and the index that the device has for it now.
+/// Results are cached. Not thread-safe.
 class TapFinder {
 public:
     struct Tap {
-        const std::string* interface;
+        const std::string* interface;  ///< its id; not null, valid as long as the TapFinder
         std::uint32_t index;
     };
 
-    /// Of two interfaces with one MAC address the first one counts; the configuration has warned of
-    /// it.
+    /// If two interfaces have one MAC address, the first one counts; reading the configuration has
+    /// warned of that. @param network not null
     explicit TapFinder(std::shared_ptr<const Network> network) : network_(std::move(network)) {}
     void take(std::shared_ptr<const Network> network) {
         network_ = std::move(network);
         taps_.clear();
     }
-    /// The indices that were given so far may belong to others now.
+    /// To be called when the tables have changed: interfaces may have other indices now.
     void tables_changed() { ++generation_; }
     /// The interface with this MAC, or nothing.
     std::optional<Tap> find(const std::uint8_t* mac, const MirrorDevice& device) {
@@ -45,7 +45,7 @@ public:
         }
         return Tap{at->second.interface, index(at->second, device)};
     }
-    /// The tap of frames whose MAC addresses are no interface's.
+    /// Sets the interface for frames of which no interface has a MAC address.
     void set_default(const std::string& interface) { default_ = Entry{&kept(interface), 0, 0}; }
     Tap default_tap(const MirrorDevice& device) {
         return Tap{default_.interface, index(default_, device)};
@@ -69,11 +69,11 @@ private:
         }
         return entry.index;
     }
-    /// The name, in a place where it stays: passes refer to it until they are decided.
+    /// Keeps a copy of the name for ever, because passes point to it until they are decided.
     const std::string& kept(const std::string& name) { return *names_.insert(name).first; }
     std::set<std::string> names_;
     std::shared_ptr<const Network> network_;
-    std::unordered_map<std::uint64_t, Entry> taps_;  ///< of the interfaces that frames were at
+    std::unordered_map<std::uint64_t, Entry> taps_;  ///< by MAC; of those that frames had so far
     Entry default_{};
     std::uint64_t generation_ = 1;
 };
