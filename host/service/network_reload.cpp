@@ -39,7 +39,7 @@ void NetworkReload::ask() {
     });
 }
 
-/// In the worker.
+/// Called in the worker's thread. A failure is returned, not thrown.
 NetworkReload::Reading NetworkReload::read() {
     Reading reading;
     try {
@@ -75,7 +75,8 @@ void NetworkReload::tend() {
     if (again_) ask();
 }
 
-/// A network that nobody reads any more goes in the worker: a large one takes a while.
+/// Destroys the networks that no listing reads any more, in the worker's thread, because a large
+/// one takes a while.
 void NetworkReload::dispose() {
     std::vector<std::shared_ptr<const Network>> gone;
     for (auto& network : retired_)
