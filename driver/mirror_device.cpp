@@ -222,7 +222,7 @@ struct MirrorDevice::State {
     }
 
     /// Stages a filter: over the rules that are staged, or after clearing them, whichever takes
-    /// fewer writes.
+    /// fewer line writes, or at equal ones fewer 32-bit writes.
     void stage_filter(std::uint32_t index, const FilterWords& words) {
         const auto& addresses = encoding::filter_addresses();
         std::vector<Line> rules;
@@ -232,8 +232,7 @@ struct MirrorDevice::State {
             rules.back().put(addresses[i], words[i]);
         }
         const auto flags = words[0];
-        // The cost of each way: line writes first. At equal ones, 32-bit writes decide, which a
-        // back end without lines makes.
+        // Lines, and 32-bit writes for a back end that has no lines.
         std::pair<std::size_t, std::size_t> kept{}, cleared{flags ? 2 : 1, flags ? 2 : 1};
         kept.first = kept.second = staged[map::filter_flags::address() / 4] != flags;
         for (const auto& line : rules) {
@@ -397,8 +396,7 @@ struct MirrorDevice::State {
 
     encoding::InterfaceWord fetch_interface(std::uint32_t index) {
         fetch(map::interface_index::address(), index, map::fetch::interface(1));
-        // Most words are empty. The slots alone show that, so the other registers are not read
-        // then.
+        // Most words are empty. The slots alone show that, so nothing else is read of them.
         bool used = false;
         for (std::uint32_t slot = 0; slot < sizes.slots; ++slot)
             used |= map::slot::valid.of(registers.read(map::slot::address(slot)));
@@ -490,6 +488,8 @@ struct MirrorDevice::State {
     }
 
     /// Makes what the device holds the driver's tables: at the opening, and when they are stale.
+    /// Names are kept if no commit but ours was done. Then the tables are `tables` if the commit
+    /// that failed was not done (ahead is 0), and `attempted` if it was done (ahead is 1).
     void read_back() {
         Tables read = read_tables();
         const auto status = registers.read(map::commit_status::address());
@@ -497,8 +497,7 @@ struct MirrorDevice::State {
             std::uint16_t(map::commit_status::sequence.of(status) - std::uint16_t(sequence));
         sequence += ahead;
         note_drain(status);
-        // Names are kept only if no commit but ours was done. ahead 0: the failed commit was not
-        // done, so the tables are `tables`. ahead 1: it was done, so they are `attempted`.
+        // Our commits and nothing else were done: then indices still belong to whom we gave them.
         const Tables* known = ahead == 0                ? &tables
                               : ahead == 1 && attempted ? &*attempted
                                                         : nullptr;
@@ -742,8 +741,8 @@ void MirrorDevice::commit(const std::shared_ptr<const Plan>& plan) {
         std::optional<Tables::Undo> applied;
         try {
             if (step.new_session) state.wait_until_drained(step.session->first);
-            // The placement is announced before the commit is written, because the commit may be in
-            // force, and decide frames, before its success has been read.
+            // Who watches decisions learns what the commit brings before it is written: it may be
+            // in force, and decide frames, before its success is read.
             applied = state.tables.apply(step, state.sequence + 1);
             publish(step.interface ? std::optional(step.interface->first) : std::nullopt,
                     step.filter ? std::set{step.filter->first} : std::set<std::uint32_t>{},
@@ -896,8 +895,7 @@ std::optional<std::string> MirrorDevice::repair() {
         });
         ++state.faults.rewritten;
     }
-    // The fault is cleared after the entry was written: what the device finds from now on is a new
-    // fault.
+    // Behind the entry: what is found from here on is another one.
     state.registers.write(map::control::address(), map::control::clear_fault(1));
     state.faults.found += count;
     return done + "; faulty words met: " + std::to_string(count);
