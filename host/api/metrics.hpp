@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/// Writes /metrics in Prometheus's text format 0.0.4. A name ends with its unit, that of a counter
-/// with
-/// `_total`. The samples of a metric can be added up over its labels.
+/// Writes /metrics in Prometheus's text format 0.0.4. A name ends with its unit, and a counter's
+/// with `_total`. The samples of a metric can be added up over its labels.
 /// Source: Prometheus, "Exposition formats", "Metric and label naming", "Writing client libraries"
 /// (the process metrics).
 #pragma once

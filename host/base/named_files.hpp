@@ -25,14 +25,12 @@ struct NamedFile {
 /// Checks that no two options name one file, if at least one of them writes. To be called before
 /// any of the files is opened for writing.
 /// - Files are compared, not names: by device and inode, so that links and other spellings are
-/// found.
-///   A file that does not exist yet is compared by its folder's device and inode and its own name.
-/// - Character devices, such as /dev/null or a terminal, may be named any number of times, and so
-/// may
+///   found. A file that does not exist yet is compared by its folder's device and inode and its own
+///   name.
+/// - Character devices, such as /dev/null or a terminal, may be named any number of times. So may
 ///   files that are only read.
 /// - Standard error counts as an output too, except beside "-", so that standard output and
-/// standard
-///   error may go to one pager.
+///   standard error may go to one pager.
 /// @throws std::invalid_argument that names the file and both options.
 void check_files_apart(const std::vector<NamedFile>& files);
 

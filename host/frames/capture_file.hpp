@@ -16,14 +16,12 @@ namespace mirrornic {
 /// Reads a capture of Ethernet frames as a stream. Memory does not depend on the file's size. A
 /// thread of its own reads ahead: of a file whole buffers, of a pipe no more than has been written
 /// to it.
-/// - Formats: pcap and pcapng, either byte order, microseconds and nanoseconds; frames of up to
-/// 262144
-///   bytes. Plain, or compressed with gzip or zstd, which is found out from the content, not the
-///   name.
+/// - Formats: pcap and pcapng, in either byte order, with microseconds or nanoseconds. A frame may
+///   have up to 262144 bytes. The file may be compressed with gzip or zstd, which is found out from
+///   its content, not its name.
 /// - A pcapng file may have several interfaces and sections, as long as libpcap can represent them
-/// as
-///   one capture: with one link type, one snap length and one byte order. Otherwise next() throws
-///   at the first one that differs.
+///   as one capture: with one link type, one snap length and one byte order. Otherwise next()
+///   throws at the first one that differs.
 /// One thread calls the members; interrupt() may be called from any.
 class CaptureReader {
 public:

@@ -39,8 +39,7 @@ public:
 /// An output file. Its bytes are buffered, compressed and written by a thread of its own; a name
 /// that ends in .gz or .zst is compressed so. One thread calls the members. There are two modes:
 /// - The mode of `mirrornic run`: the caller waits for the file when the buffer is full. An error
-/// in
-///   writing closes the file, which then ends where the error was; the next call throws it.
+///   in writing closes the file, which then ends where the error was; the next call throws it.
 /// - Live, the mode of the service: no call waits or throws; LiveWriter says what happens instead.
 class OutputFile {
 public:

@@ -27,8 +27,8 @@ public:
     void stop();
     std::unique_ptr<Turns> turns(unsigned file) override;
 
-    /// Runs `work` in so many processes at once, and waits for them. @param work gets the process's
-    /// number, from 0 on
+    /// Runs `work` in so many processes at once, and waits for them.
+    /// @param work gets the process's number, from 0 on
     /// @return what each `work` returned, in the order of the numbers
     /// @throws SimulationError when a process was killed, or failed because of the device or the
     /// simulation; std::runtime_error when it failed otherwise. All processes have ended then.
