@@ -306,7 +306,7 @@ Pass pass_of(StageRandom& random, std::size_t bytes, std::uint64_t limit) {
 
 }  // namespace
 
-TEST_CASE("P14 every frame length against every limit around the beats' edges") {
+TEST_CASE("P14 frames of every length are cut right by every limit around the beats' edges") {
     StageRandom random;
     Admission admission(random);
     for (const std::uint64_t limit :
@@ -338,7 +338,8 @@ TEST_CASE("P22 no room on any one beat drops the whole copy, and only up to its 
     CHECK(admission.causes_[CauseOverflow] > 100);
 }
 
-TEST_CASE("P24 I1 a mark on any one beat, by itself and with another behind it") {
+TEST_CASE(
+    "P24 I1 a mark on any one beat counts by where the copy ends, alone or before another mark") {
     StageRandom random;
     Admission admission(random);
     for (const std::uint64_t limit : {1, 64, 65, 128, 129, 9216}) {
@@ -383,7 +384,7 @@ TEST_CASE(
     CHECK(admission.causes_[CauseReset] > 100);
 }
 
-TEST_CASE("P14 long frames against limits of any bits up to 9216") {
+TEST_CASE("P14 long frames are cut right by limits of any bits up to 9216") {
     StageRandom random;
     Admission admission(random);
     for (unsigned i = 0; i < 1000; ++i) {
@@ -397,7 +398,7 @@ TEST_CASE("P14 long frames against limits of any bits up to 9216") {
 }
 
 TEST_CASE(
-    "P25 the first pass behind a reset of this block alone is malformed, whatever it looks like") {
+    "P25 the first pass after a reset of the offload alone is malformed, whatever it looks like") {
     StageRandom random;
     Admission admission(random);
     std::uint64_t resets = 0;
@@ -429,7 +430,8 @@ TEST_CASE(
     CHECK(admission.outcomes_[Mirrored] >= 2 * resets);
 }
 
-TEST_CASE("T4 a session entry that is faulty, a limit of 0, selects and drops") {
+TEST_CASE(
+    "T4 a pass whose session entry is faulty, which is a limit of 0, is selected and dropped") {
     StageRandom random;
     Admission admission(random);
     for (std::size_t bytes = 1; bytes <= 320; bytes += 21)
@@ -485,7 +487,7 @@ TEST_CASE("T4 a frame whose table words are faulty is not eligible, whatever els
     CHECK(faults == 8 * 16);
 }
 
-TEST_CASE("P23 every pass ends once, with one cause, whatever meets in it") {
+TEST_CASE("P23 every pass ends once, with one cause, whatever comes together in it") {
     StageRandom random;
     Admission admission(random);
     for (unsigned i = 0; i < 40000; ++i) {

@@ -212,7 +212,9 @@ private:
 
 }  // namespace
 
-TEST_CASE("P16 P18 copies of one beat, one a cycle, of both IP versions in turn") {
+TEST_CASE(
+    "P16 P18 checksums are right for copies of one beat, one a cycle, of both IP versions in "
+    "turn") {
     StageRandom random;
     Checksums checksums(random);
     for (unsigned i = 0; i < 1000; ++i)
@@ -248,7 +250,7 @@ TEST_CASE("P16 P18 a session entry's sum stays until the next entry is written")
     }
 }
 
-TEST_CASE("P16 P18 copies of every length up to four beats") {
+TEST_CASE("P16 P18 checksums are right for copies of every length up to four beats") {
     StageRandom random;
     Checksums checksums(random);
     for (const bool v6 : {false, true}) {
@@ -258,7 +260,7 @@ TEST_CASE("P16 P18 copies of every length up to four beats") {
     checksums.drain();
 }
 
-TEST_CASE("P16 P18 copies of every length that a copy can have") {
+TEST_CASE("P16 P18 checksums are right for copies of every length that a copy can have") {
     StageRandom random;
     Checksums checksums(random);
     for (std::size_t length = 1; length <= 9216; ++length)
@@ -296,7 +298,8 @@ TEST_CASE("P16 an IPv4 header checksum of 0 stays 0") {
     checksums.drain();
 }
 
-TEST_CASE("P16 P18 sums with every low half, so that each carry of the folding comes about") {
+TEST_CASE(
+    "P16 P18 checksums are right for sums with every low half, so at each carry of the folding") {
     StageRandom random;
     Checksums checksums(random);
     Copy v6 = random_copy(random, true, 20), v4 = random_copy(random, false, 20);
@@ -310,7 +313,8 @@ TEST_CASE("P16 P18 sums with every low half, so that each carry of the folding c
     checksums.drain();
 }
 
-TEST_CASE("P16 P18 headers whose words are the largest, and sums on both sides of every carry") {
+TEST_CASE(
+    "P16 P18 checksums are right for the largest header words and on both sides of every carry") {
     StageRandom random;
     Checksums checksums(random);
     for (const bool v6 : {false, true}) {
@@ -346,7 +350,9 @@ TEST_CASE("P16 P18 headers whose words are the largest, and sums on both sides o
     checksums.drain();
 }
 
-TEST_CASE("P18 the largest sums: 9216 bytes of ones and all fields ones, and of zeros") {
+TEST_CASE(
+    "P18 checksums are right for the largest sum, 9216 bytes and all fields of ones, and for "
+    "zeros") {
     StageRandom random;
     Checksums checksums(random);
     for (const std::uint8_t byte : {0xff, 0x00}) {
@@ -390,7 +396,8 @@ TEST_CASE("P25 one cycle of reset ends every copy inside, and the next one is ri
     }
 }
 
-TEST_CASE("P16 P18 random copies with gaps, and commits behind the last beat") {
+TEST_CASE(
+    "P16 P18 checksums are right for random copies with gaps, and commits behind the last beat") {
     StageRandom random;
     Checksums checksums(random);
     for (unsigned i = 0; i < 2000; ++i) {

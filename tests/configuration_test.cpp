@@ -314,7 +314,7 @@ TEST_CASE("a number that no type holds is an error that says where it stands") {
     }
 }
 
-TEST_CASE("an empty NextToken is none") {
+TEST_CASE("an empty NextToken means that there is none") {
     CHECK(parse(R"({"NetworkInterfaces": [], "NextToken": ""})").warnings.empty());
 }
 

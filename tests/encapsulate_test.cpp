@@ -253,7 +253,7 @@ TEST_CASE("I3 a copy of less than 60 bytes ends in zeros, and those around it do
     }
 }
 
-TEST_CASE("I3 copies of one and two beats back to back, of both IP versions in turn") {
+TEST_CASE("I3 copies of one and two beats leave back to back, of both IP versions in turn") {
     StageRandom random;
     Encapsulator encapsulator;
     encapsulator.steady();
@@ -267,7 +267,9 @@ TEST_CASE("I3 copies of one and two beats back to back, of both IP versions in t
     CHECK(encapsulator.last_beat_cycle() == beats);
 }
 
-TEST_CASE("P14 P21 the worst back-pressure: the output moves in one cycle of many") {
+TEST_CASE(
+    "P14 P21 copies are right under the worst back-pressure, an output that moves in one cycle of "
+    "many") {
     StageRandom random;
     Encapsulator encapsulator;
     for (unsigned i = 0; i < 120; ++i)
@@ -276,7 +278,7 @@ TEST_CASE("P14 P21 the worst back-pressure: the output moves in one cycle of man
     encapsulator.drain([&] { return ++cycle % 37 == 0; });
 }
 
-TEST_CASE("P14 P21 random lengths, gaps and back-pressure") {
+TEST_CASE("P14 P21 copies are right at random lengths, gaps and back-pressure") {
     StageRandom random;
     Encapsulator encapsulator;
     for (unsigned i = 0; i < 1500; ++i) {

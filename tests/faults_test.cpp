@@ -166,7 +166,7 @@ TEST_CASE("T4 the place of every kind of fault is kept, and its event seen two c
     }
 }
 
-TEST_CASE("T4 the first place stays, but that of a buffer gives way to that of a table") {
+TEST_CASE("T4 the place of the first fault stays, but a table's replaces a buffer's") {
     Faults faults;
     for (const Found& first : single()) {
         for (const Found& second : single()) {
@@ -228,7 +228,7 @@ TEST_CASE("T4 all that is found in one cycle is counted, and the count stops at 
     }
 }
 
-TEST_CASE("T4 random faults and clears") {
+TEST_CASE("T4 the place and the count are right under random faults and clears") {
     StageRandom random;
     Faults faults;
     for (unsigned i = 0; i < 50000; ++i) {

@@ -150,8 +150,8 @@ TEST_CASE("P1 no dead cycle follows a frame (verilog-axis 19)") {
 }
 
 TEST_CASE(
-    "P16 P18 checksums whose sum carries at the very end, 0xfeff and 0xffff among them (ipbus "
-    "10)") {
+    "P16 P18 checksums are right when the sum carries at the very end, 0xfeff and 0xffff too "
+    "(ipbus 10)") {
     Rig rig;
     rig.run([&] {
         // The IPv4 header's sum walks through all ends of the carry by the length and the last

@@ -107,7 +107,7 @@ TEST_CASE("one push and one pop a cycle go on without a gap, at every fill") {
 }
 
 TEST_CASE(
-    "it holds exactly its depth and two words on their way out, wherever its pointers stand") {
+    "a fifo holds exactly its depth and two words on their way out, wherever its pointers stand") {
     Fifo fifo;
     for (unsigned round = 0; round < 4 * Depth; ++round) {
         for (unsigned i = 0; i < Depth + 2; ++i) fifo.cycle(true, false);
@@ -160,7 +160,9 @@ TEST_CASE("T4 every flipped bit of a word that waits is corrected and shown, its
     CHECK(fifo.corrected() == flips);
 }
 
-TEST_CASE("T4 flips under random traffic, the newest word's in the cycle behind its push") {
+TEST_CASE(
+    "T4 flipped bits are corrected under random traffic, the newest word's in the cycle after its "
+    "push") {
     StageRandom random;
     Fifo fifo;
     for (unsigned i = 0; i < 30000; ++i) {

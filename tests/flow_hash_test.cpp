@@ -74,7 +74,9 @@ TEST_CASE("P20 the port is base plus the published hash, one frame a cycle") {
     }
 }
 
-TEST_CASE("P20 every number of bits, with the highest base it allows and the lowest") {
+TEST_CASE(
+    "P20 the port is right for every number of bits, with the highest base it allows and the "
+    "lowest") {
     StageRandom random;
     Stage<Vflow_hash> stage;
     for (std::uint64_t bits = 1; bits <= 16; ++bits) {

@@ -211,7 +211,7 @@ TEST_CASE(
     }
 }
 
-TEST_CASE("P22 copies of one beat, one a cycle, and a cancel between them") {
+TEST_CASE("P22 copies of one beat come out one a cycle, and none that was cancelled between them") {
     HoldBuffer buffer;
     for (unsigned i = 0; i < 200; ++i) {
         Request request;
@@ -265,7 +265,7 @@ TEST_CASE("I4 mirror_room says that a copy of 9216 bytes surely fits") {
     CHECK_FALSE(buffer.mirror_room());
 }
 
-TEST_CASE("P25 after a reset it is empty") {
+TEST_CASE("P25 after a reset the hold buffer is empty") {
     HoldBuffer buffer;
     buffer.fill(3);
     buffer.wait(1);
@@ -286,7 +286,7 @@ TEST_CASE("P25 after a reset it is empty") {
     CHECK(beats == Capacity);
 }
 
-TEST_CASE("P22 random copies, cancels, releases and pops") {
+TEST_CASE("P22 copies come out as they went in, under random cancels, releases and pops") {
     StageRandom random;
     HoldBuffer buffer;
     std::deque<std::pair<unsigned, std::uint64_t>> releases;  // when, bytes

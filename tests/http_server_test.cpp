@@ -432,7 +432,7 @@ TEST_CASE("Descriptors that run out are made by the connection that has waited l
     CHECK(newcomer.is_open());
 }
 
-TEST_CASE("Each signal that is watched is told, as often as it comes") {
+TEST_CASE("Each watched signal is reported as often as it comes") {
     HttpServer server(options(), path_back());
     std::vector<int> told;
     server.watch({SIGUSR1, SIGUSR2}, [&](int number) { told.push_back(number); });

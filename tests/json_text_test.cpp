@@ -103,7 +103,7 @@ TEST_CASE("S7 a value in a message is cut before a character, when it is longer 
         }
 }
 
-TEST_CASE("text is UTF-8 as it came, and U+FFFD stands for what is none") {
+TEST_CASE("well-formed UTF-8 stays as it is, and U+FFFD replaces the rest") {
     CHECK(to_text({{"a", "caf\xc3\xa9 \xf0\x9f\x98\x80"}}) ==
           "{\"a\":\"caf\xc3\xa9 \xf0\x9f\x98\x80\"}");
     CHECK(to_text("a\xff") == "\"a\xef\xbf\xbd\"");

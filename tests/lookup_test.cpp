@@ -869,7 +869,7 @@ TEST_CASE("T2 a commit of all but a filter changes all its tables between the sa
     }
 }
 
-TEST_CASE("I2 a pass at no tap has no verdict, and takes the slot of none that has") {
+TEST_CASE("I2 a pass at no tap has no verdict, and delays no other pass") {
     StageRandom random;
     Lookup lookup(random);
     fill(lookup);

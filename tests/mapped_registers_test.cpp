@@ -359,7 +359,7 @@ TEST_CASE("the registers are in any BAR of a PCI function, from any line on") {
     }
 }
 
-TEST_CASE("a place on a PCI function that cannot be is refused with what may be") {
+TEST_CASE("an impossible place on a PCI function is refused with what is allowed") {
     const Folder folder;
     folder.file("0000:03:00.0/resource2", 0x100000);
     const auto refused = [&](const std::string& text) -> std::string {

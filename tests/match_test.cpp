@@ -139,7 +139,7 @@ TEST_CASE("P11 port ranges are inclusive at both ends and match no frame without
     CHECK(rules.matched() > 0);
 }
 
-TEST_CASE("P11 port ranges of any bits, and ports around their ends") {
+TEST_CASE("P11 port ranges of any bits match exactly up to their ends") {
     StageRandom random;
     Rules rules;
     for (unsigned round = 0; round < 500; ++round) {
@@ -196,7 +196,7 @@ TEST_CASE("P11 an IPv4 rule never matches an IPv6 frame, nor the other way round
     CHECK(rules.matched() == 2);
 }
 
-TEST_CASE("P8 P10 P11 random filters and keys, all rules at once") {
+TEST_CASE("P8 P10 P11 random keys are matched with all rules of random filters at once") {
     StageRandom random;
     Rules rules;
     for (unsigned round = 0; round < 400; ++round) {
@@ -425,7 +425,7 @@ TEST_CASE(
     }
 }
 
-TEST_CASE("P8 P10 P12 P14 T4 random slots, back to back") {
+TEST_CASE("P8 P10 P12 P14 T4 random slots have the right verdicts, back to back") {
     StageRandom random;
     Chooser chooser;
     for (unsigned i = 0; i < 20000; ++i) {

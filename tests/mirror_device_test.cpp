@@ -145,7 +145,7 @@ TEST_CASE("P25 a reset empties the register fake's interface words and tells of 
     REQUIRE(zeros < device.sizes().filters / 2);
 }
 
-TEST_CASE("T2 the driver over the register fake") {
+TEST_CASE("T2 the driver keeps its contract over the register fake") {
     FakeRegisters registers;
     SECTION("with lines") { registers.lines = true; }
     SECTION("without lines") {}
@@ -820,7 +820,7 @@ TEST_CASE("a device that goes away is an error, and one that comes back empty is
     REQUIRE(device.verify().empty());
 }
 
-TEST_CASE("a plan is worth nothing after another was committed") {
+TEST_CASE("a plan is refused after another was committed") {
     FakeRegisters registers;
     MirrorDevice device(registers);
     const TableState state = small_state();
@@ -985,7 +985,8 @@ TEST_CASE("P23 a new session starts counting at 0, a modified one goes on") {
 }
 
 TEST_CASE(
-    "P23 the counters of a session that is gone are told once, before its entry is given on") {
+    "P23 the counters of an ended session are reported once, before another session gets its "
+    "entry") {
     FakeRegisters registers;
     MirrorDevice device(registers);
     std::map<std::string, std::uint64_t> told;
@@ -1033,7 +1034,7 @@ TEST_CASE(
     CHECK(told == expected);
 }
 
-TEST_CASE("P23 the counters of a session that is gone are not told when they could not be read") {
+TEST_CASE("P23 the counters of an ended session are not reported when they could not be read") {
     FakeRegisters registers;
     MirrorDevice device(registers);
     std::map<std::string, std::uint64_t> told;

@@ -119,7 +119,7 @@ TEST_CASE(
     }
 }
 
-TEST_CASE("P7 P8 services and Amazon DNS are told from their neighbours on both sides") {
+TEST_CASE("P7 P8 services and Amazon DNS are distinguished from their neighbours on both sides") {
     const std::vector<std::string> hosts4{"169.254.169.254", "169.254.169.255", "169.254.169.123",
                                           "169.254.169.122", "169.254.169.250", "169.254.169.251",
                                           "169.254.169.252", "169.254.169.253", "169.254.169.249",

@@ -36,7 +36,7 @@ TEST_CASE("a store is a file's name, alone or behind its scheme") {
     REQUIRE(location.place == "/var/lib/a:b");
 }
 
-TEST_CASE("a scheme that there is not is refused, with those that there are") {
+TEST_CASE("an unknown scheme is refused, with the list of those that exist") {
     for (const char* uri : {"etcd:http://127.0.0.1:2379", "sqlit:state", "sqlitee:state", "ab:"}) {
         INFO(uri);
         REQUIRE_THAT(refused(uri),

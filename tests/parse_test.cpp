@@ -165,7 +165,7 @@ Bytes cut(Bytes frame, std::size_t length) {
 
 }  // namespace
 
-TEST_CASE("P3 P5 every IHL, tags and cut of an IPv4 frame, one frame a cycle") {
+TEST_CASE("P3 P5 IPv4 frames of every IHL, tags and cut are parsed right, one a cycle") {
     StageRandom random;
     Parser parser(random);
     for (unsigned tags = 0; tags < 4; ++tags) {
@@ -189,7 +189,7 @@ TEST_CASE("P3 P5 every IHL, tags and cut of an IPv4 frame, one frame a cycle") {
     CHECK(parser.ports() > 4 * 11 * 3 * 2 - 1);
 }
 
-TEST_CASE("P3 an EtherType or IP version that is not the other's is not IP") {
+TEST_CASE("P3 a frame whose EtherType and IP version disagree is not IP") {
     StageRandom random;
     Parser parser(random);
     for (unsigned tags = 0; tags < 4; ++tags) {
@@ -206,7 +206,7 @@ TEST_CASE("P3 an EtherType or IP version that is not the other's is not IP") {
     CHECK(parser.ip() == 3 * 2);  // by version 4 and 6, behind up to two tags
 }
 
-TEST_CASE("P4 P5 every list of up to five extension headers, cut at every length") {
+TEST_CASE("P4 P5 every list of up to five extension headers is walked right, cut at every length") {
     StageRandom random;
     Parser parser(random);
     const std::vector<Extension> kinds = {{0, 0}, {43, 0}, {44, 0, 0}, {51, 1}, {60, 1}};

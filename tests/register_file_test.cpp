@@ -63,7 +63,7 @@ TEST_CASE("T5 the register file answers as the register map says") {
     check_register_map(registers);
 }
 
-TEST_CASE("T2 the driver over the register file") {
+TEST_CASE("T2 the driver keeps its contract over the register file") {
     const Folder folder;
     RegisterFile registers(folder.file("device"));
     check_mirror_device(registers);

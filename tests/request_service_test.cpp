@@ -2636,7 +2636,7 @@ TEST_CASE("S9 a listing in portions shows what exists throughout once, whatever 
     CHECK(shown_ids(*named, "TrafficMirrorFilterId") == std::vector{ids[2], ids[4]});
 }
 
-TEST_CASE("S9 tags in portions are those that stand throughout, once") {
+TEST_CASE("S9 a listing of tags in portions shows each that exists throughout once") {
     Bench b;
     const auto first = b.filter(), second = b.filter(), third = b.filter();
     const auto tag = [&](const std::string& id, const std::string& key) {

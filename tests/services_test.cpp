@@ -293,7 +293,7 @@ TEST_CASE("T2 a frame in the cycle of a write is handled by the entries as they 
     CHECK(stage->out_excluded);
 }
 
-TEST_CASE("P9 random entries and keys: exclusion and DNS each from any entry") {
+TEST_CASE("P9 random entries, wherever they stand, decide exclusion and DNS of random keys") {
     StageRandom random;
     Services services;
     const Address addresses[] = {other4, link_local(1), other6, ec2(1, 2)};
@@ -339,7 +339,7 @@ TEST_CASE("P9 random entries and keys: exclusion and DNS each from any entry") {
     CHECK(dns > 1000);
 }
 
-TEST_CASE("P9 entries of any address and ports, and keys one bit or one port from them") {
+TEST_CASE("P9 keys one bit or one port from an entry are judged right, for any address and ports") {
     StageRandom random;
     Services services;
     unsigned found = 0;

@@ -119,7 +119,7 @@ TEST_CASE("P23 one entry that is hit on every cycle counts every hit") {
     CHECK(counters.live(sizes::sessions - 1).high == 9216000);
 }
 
-TEST_CASE("P23 entries that are hit in every order of distances 1 to 4") {
+TEST_CASE("P23 every hit counts, in every order of hits on entries that are 1 to 4 cycles apart") {
     StageRandom random;
     SessionCounters counters;
     for (unsigned pattern = 0; pattern < 729; ++pattern) {
@@ -153,7 +153,7 @@ TEST_CASE("P23 a snapshot in any cycle of a row of hits on one entry is of that 
     }
 }
 
-TEST_CASE("P23 snapshots that follow each other, with and without updates between them") {
+TEST_CASE("P23 snapshots that follow each other are right, with and without updates between them") {
     SessionCounters counters;
     counters.add(3, 1, 10);
     counters.snapshot();
@@ -225,7 +225,7 @@ TEST_CASE(
     }
 }
 
-TEST_CASE("P23 random updates, snapshots, clears and reads at once") {
+TEST_CASE("P23 counters are right under random updates, snapshots, clears and reads at once") {
     StageRandom random;
     SessionCounters counters;
     std::vector<unsigned> last_hit(4, 0), entries{0, 1, 2, 3};

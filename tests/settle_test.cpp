@@ -203,7 +203,7 @@ TEST_CASE("P23 a session entry is free when the copies of the tables before the 
     CHECK(settling.undrained() == 0);
 }
 
-TEST_CASE("P23 a change waits for the copies before it alone, however far their count has come") {
+TEST_CASE("P23 a change waits only for the copies before it, however far their count has come") {
     StageRandom random;
     Settling settling;
     const auto quiet = [&](Inputs inputs) {  // what comes later is half admitted, or not
@@ -247,7 +247,8 @@ TEST_CASE("P23 a frame that is half admitted at the change is waited for") {
     CHECK(settling.undrained() == 0);
 }
 
-TEST_CASE("changes without copies, and more of them than can be told") {
+TEST_CASE(
+    "changes without copies drain once no frame is half admitted, and their count stops at 255") {
     Settling settling;
     for (std::uint64_t version = 1; version <= 300; ++version) {
         settling.cycle(commit(false));
@@ -258,7 +259,9 @@ TEST_CASE("changes without copies, and more of them than can be told") {
     CHECK(settling.undrained() == 0);
 }
 
-TEST_CASE("a copy that does not leave is behind more commits than a sequence number has values") {
+TEST_CASE(
+    "a copy that does not leave stays undrained over more commits than a sequence number has "
+    "values") {
     StageRandom random;
     Settling settling;
     settling.cycle(end(ending_of(random, Mirrored)));

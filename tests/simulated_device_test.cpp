@@ -29,7 +29,7 @@ TEST_CASE("T5 the simulated device takes lines whole or not at all") {
     });
 }
 
-TEST_CASE("of a line the registers that change are strobed, and no other is written") {
+TEST_CASE("only the registers of a line that change are strobed and written") {
     namespace map = registers;
     Board board({});
     board.run([&board] {

@@ -493,7 +493,7 @@ TEST_CASE(
     }
 }
 
-TEST_CASE("T4 T2 flips anywhere in the session table under random reads and writes") {
+TEST_CASE("T4 T2 flips anywhere in the session table are found under random reads and writes") {
     StageRandom random;
     Sessions sessions;
     for (unsigned i = 0; i < sizes::sessions; ++i) sessions.cycle(random, {{}, {}, true, true, i});
