@@ -54,7 +54,7 @@ IpAddress address_of(bool v6, const std::uint32_t* words) {
     return address;
 }
 
-/// Bits behind the prefix are cleared: the words of one block are the same however it was made.
+/// Bits behind the prefix are cleared, so that equal blocks have equal words.
 IpAddress network(const Cidr& cidr) {
     IpAddress base = cidr.base;
     for (std::size_t i = 0; i < base.bytes.size(); ++i) {

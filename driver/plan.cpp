@@ -75,8 +75,11 @@ struct WantedInterface {
     std::vector<WantedSession> sessions;  ///< in ascending number
 };
 
+/// Makes one plan. It goes through the steps on its tables (now_) as the device will, and undoes
+/// all of them at the end, since a plan changes nothing.
 class Planner {
 public:
+    /// From any tables.
     Planner(const Tables& tables, const TableState& desired, const TableSizes& sizes)
         : own_(tables), now_(own_) {
         for (const auto& [id, session] : desired.sessions) encode(id, session, desired, sizes);
@@ -89,6 +92,7 @@ public:
         now_.index();
     }
 
+    /// From tables that are as desired except for what was touched. @param tables changed meanwhile
     Planner(Tables& tables, const TableState& desired, const Touched& touched,
             const TableSizes& sizes)
         : now_(tables), touched_(&touched) {
@@ -98,7 +102,8 @@ public:
                 if (at != desired.sessions.end() && at->second.interface == id)
                     encode(session, at->second, desired, sizes);
             }
-        // A filter's words matter when a session that was not touched has it, or one is to have it.
+        // A touched filter has to be written only if a session that was not touched uses it. If a
+        // touched session uses it, encode() has taken it already.
         std::map<std::uint32_t, unsigned> of_touched;
         for (const auto& [id, sessions] : touched.interfaces)
             if (const auto index = find_interface(id))
@@ -178,7 +183,8 @@ private:
         }
     }
 
-    // Matching of what was read back, which has no ids, with what is wanted, by content.
+    // Matching: tables that were read back have no ids. These functions find out, by content, which
+    // entry belongs to which id of the wanted state.
 
     template <class Entry>
     static bool named(const std::vector<Entry>& entries, const std::string& id) {
@@ -245,7 +251,9 @@ private:
         }
     }
 
-    /// A session keeps its entry, and with it its counters, when number or entry are the same.
+    /// Finds the sessions of an interface in its slots, so that each keeps its entry and with it
+    /// its counters. Slots with the same number and entry are matched first, then those with the
+    /// same number, then those with the same entry.
     void match_sessions(Tables::Interface& held, const WantedInterface& wanted) {
         std::set<std::string> placed;
         for (int round = 0; round < 3; ++round)
@@ -269,10 +277,11 @@ private:
             if (now_.filters[index].name.empty() && !named(now_.filters, id))
                 now_.filters[index].name = id;
         };
-        // Filters of one content may be told apart by who has them: as many slots as can be keep
-        // theirs.
+        // Several filters may have equal content. Their users tell them apart: the ids are given so
+        // that as many slots as possible keep their filter.
         std::map<std::pair<std::uint32_t, std::string>, unsigned> votes;
-        // By index: the filters that its slots are to have; "" where a slot changes otherwise too.
+        // By filter index: the ids of the filters that its slots must get; "" for a slot of which
+        // more than the filter changes.
         std::map<std::uint32_t, std::set<std::string>> wanted_by;
         for (const auto& interface : now_.interfaces)
             for (const auto& slot : interface.slots) {
@@ -308,12 +317,13 @@ private:
             equal->second.pop_back();
             if (equal->second.empty()) by_words.erase(equal);
         }
-        // Rules that changed are written in place, where that is all that changes for each slot.
+        // If nothing changes for a filter's slots but the rules, the filter keeps its index and is
+        // written in place.
         for (const auto& [index, ids] : wanted_by)
             if (ids.size() == 1 && !ids.begin()->empty()) name(index, *ids.begin());
     }
 
-    // Places.
+    // Indices by id.
 
     static std::optional<std::uint32_t> find(
         const std::unordered_map<std::string, std::uint32_t>& indices, const std::string& id) {
@@ -336,7 +346,8 @@ private:
 
     // Steps.
 
-    /// When an index was freed matters at the commit alone: 0 stands for it here.
+    /// Adds a step to the plan, and applies it to now_. The number of its commit is not known yet,
+    /// and matters only when it is committed; here it is 0.
     void emit(Step step) {
         std::set<std::uint32_t> left;  ///< filters that the interface pointed to
         if (step.interface)
@@ -383,7 +394,7 @@ private:
         for (const auto index : gone) empty_interface(index);
     }
 
-    /// Ids of rules may be new where the words are not.
+    /// Notes the filters that have the wanted words already, but other ids of rules.
     void rename_filters() {
         for (const auto& [id, used] : used_) {
             const auto index = find_filter(id);
@@ -447,8 +458,10 @@ private:
         }
     }
 
-    /// With the filter table full: a session that gets another filter and keeps all else, and is
-    /// the only user of its old one, gets it by one write over the old.
+    /// For a full filter table: finds a session that gets another filter, keeps all else, and is
+    /// the only user of its old filter. The new filter is written over the old one, which is one
+    /// commit.
+    /// @return whether there was one
     bool replace_filter(const std::vector<const WantedInterface*>& open) {
         for (const auto* wanted : open) {
             const auto index = find_interface(wanted->id);
@@ -466,8 +479,9 @@ private:
         return false;
     }
 
-    /// With the filter table full and no atomic way: what takes part in several changes is taken
-    /// out and comes back; one request alone cannot be made without a mix (T2), so it fails.
+    /// For a full filter table where replace_filter() finds nothing. If the plan is more than one
+    /// request, an interface is emptied, and is filled again later. One request must not interrupt
+    /// anything (T2), so it fails: TableFull.
     void make_filter_room(const std::vector<const WantedInterface*>& open, bool one_request) {
         if (!one_request)
             for (const auto* wanted : open)
@@ -485,7 +499,7 @@ private:
         struct Target {
             Tables::Slot slot;
             std::optional<Tables::Slot> old;
-            const SessionWords* words;  ///< to be written; null: the entry is right
+            const SessionWords* words;  ///< to be written; null: the entry has them
         };
         const auto found = find_interface(wanted.id);
         if (!found && now_.free_interfaces.empty())
@@ -512,8 +526,9 @@ private:
             }
             targets.push_back(std::move(target));
         }
-        // One session entry a commit. Slots whose entry is not written yet keep their old form, or
-        // stay out; all that needs no entry goes with the first.
+        // A commit can write one session entry. So there is one step for each entry that changes. A
+        // slot whose entry is not written yet stays as it was, or is left out if it is new. All
+        // that needs no entry goes with the first step.
         bool first = true;
         for (auto next = targets.begin();; first = false) {
             next = std::find_if(next, targets.end(), [](const Target& t) { return t.words; });
@@ -543,9 +558,9 @@ private:
     }
 
     std::map<std::string, WantedInterface> wanted_;     ///< by id
-    std::map<std::string, Tables::LoadedFilter> used_;  ///< by id, as they are to be
+    std::map<std::string, Tables::LoadedFilter> used_;  ///< by id, as wanted
     std::set<std::string> kept_;                        ///< filters of sessions in wanted_
-    bool converging_ = false;                           ///< some of the tables has no ids yet
+    bool converging_ = false;                           ///< some entries have no ids yet
     Tables own_;
     Tables& now_;  ///< own_, or the caller's
     const Touched* touched_ = nullptr;

@@ -10,7 +10,7 @@
 namespace mirrornic {
 namespace {
 
-/// A text from outside as it can stand in a one-line message.
+/// A text from outside, made fit for a message of one line.
 std::string quoted(const std::string& text) {
     std::string out = "\"";
     for (unsigned char c : text.substr(0, 64)) out += c < 0x20 || c == 0x7f ? '?' : char(c);
@@ -44,8 +44,9 @@ IpAddress IpAddress::parse(const std::string& text) {
 
 std::string IpAddress::to_string() const {
     if (!v6) return ipv4_text(bytes.data());
-    // inet_ntop also writes ::/96 as dotted IPv4; RFC 5952 section 5 leaves that to prefixes that
-    // are known to embed an IPv4 address, of which IPv4-mapped is the only one used here.
+    // inet_ntop is not used, because it writes addresses of ::/96 as dotted IPv4 too. RFC 5952
+    // section 5 does that only for prefixes that are known to embed an IPv4 address. Of these only
+    // IPv4-mapped addresses are used here.
     static constexpr std::uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
     if (std::memcmp(bytes.data(), mapped, sizeof mapped) == 0)
         return "::ffff:" + ipv4_text(bytes.data() + 12);

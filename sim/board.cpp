@@ -59,8 +59,9 @@ private:
 
 namespace {
 
-/// SystemC 2.3.4 leaves the stack of its last process without a word to AddressSanitizer, which
-/// then cannot clear what exceptions leave behind on this one, and reports faults that are none.
+/// Tells AddressSanitizer which stack is in use. SystemC 2.3.4 returns from the stack of its last
+/// process without doing so. AddressSanitizer then cannot clear what exceptions leave behind on
+/// this stack, and reports faults that are none.
 void tell_sanitizer_of_stack() {
 #ifdef __SANITIZE_ADDRESS__
     pthread_attr_t attributes;
@@ -90,7 +91,7 @@ Board::Board(const Options& options, sc_core::sc_module_name name)
     offload_.mirror.bind(mirror_sink_);
     forward_sink_.register_b_transport(this, &Board::take_forward);
     mirror_sink_.register_b_transport(this, &Board::take_copy);
-    // The end of a run is no news.
+    // SystemC would print a message at the end of each run.
     sc_core::sc_report_handler::set_actions("/OSCI/SystemC", sc_core::SC_INFO,
                                             sc_core::SC_DO_NOTHING);
     SC_HAS_PROCESS(Board);
@@ -99,8 +100,8 @@ Board::Board(const Options& options, sc_core::sc_module_name name)
 }
 
 Board::~Board() {
-    // The offload has stopped while a frame was being fed: the payload must not delete what is the
-    // feeder's.
+    // If the offload has stopped while a frame was being fed, the payload still has the extension.
+    // It belongs to the feeder, so the payload must not delete it.
     if (auto* extension = payload_.get_extension<Transfer>()) payload_.clear_extension(extension);
 }
 
@@ -111,7 +112,7 @@ void Board::run(std::function<void()> work) {
     offload_.watch_forward = on_forward != nullptr;
     sc_core::sc_start();
     tell_sanitizer_of_stack();
-    // What stopped the model comes before what its callers made of it.
+    // A failure of the model is thrown even if `work` has caught it or has thrown something else.
     if (offload_.failure()) std::rethrow_exception(offload_.failure());
     if (failure_) std::rethrow_exception(failure_);
 }
@@ -128,7 +129,7 @@ void Board::thread() {
 }
 
 void Board::feed(const std::uint8_t* data, std::size_t size, const Transfer& transfer) {
-    // One payload serves all: the offload takes what it needs before the call returns.
+    // One payload is used for all frames: the offload copies what it needs before the call returns.
     payload_.set_command(tlm::TLM_WRITE_COMMAND);
     payload_.set_data_ptr(const_cast<unsigned char*>(data));
     payload_.set_data_length(static_cast<unsigned>(size));

@@ -97,20 +97,21 @@ struct Offload::Model {
 struct Offload::Access {
     bool write, line;
     std::uint32_t address;
-    std::uint32_t* value;  ///< of a read, and where its result goes
+    std::uint32_t* value;  ///< of a read: where its result goes
     std::array<std::uint32_t, beat_bytes / 4>
         data;               ///< of a write; the first alone unless it is a line
-    std::uint64_t strobes;  ///< of a write's bytes
+    std::uint64_t strobes;  ///< of a write, one a byte
     bool* done;
     bool sent;
     unsigned waited;
 };
 
-/// A frame that leaves, and what the last beat was, to see that it holds still while it waits.
+/// A frame that leaves, and the beat that was seen in the last cycle. The latter is for the check
+/// that a beat does not change while it waits.
 struct Offload::Outgoing {
     const char* name;
-    bool is_copy;                    ///< I1 and I3 hold; production forwards what it gets
-    std::vector<std::uint8_t> data;  ///< room for a beat more than `size` holds
+    bool is_copy;                    ///< I1 and I3 are checked; forwarded frames may break I1
+    std::vector<std::uint8_t> data;  ///< has room for one more beat than `size`
     std::size_t size = 0;            ///< bytes of the frame so far
     Transfer transfer;
     tlm::tlm_generic_payload payload;
@@ -229,7 +230,7 @@ void Offload::check_failure() const {
     if (failure_) std::rethrow_exception(failure_);
 }
 
-/// For a caller's thread: until the end of the quantum, or sooner.
+/// For a caller's thread: waits until the end of the quantum, which is ended early for it.
 void Offload::wait_for_progress() {
     check_failure();
     wake_ = true;
@@ -272,12 +273,14 @@ void Offload::wait_cycles(std::uint64_t cycles) {
 void Offload::reset(Neighbours neighbours) {
     auto& top = model_->top;
     const bool alone = neighbours == Neighbours::go_on;
-    // What was half out is gone, posted writes as well.
+    // A reset loses the frames and copies that have left in part, and the posted writes that wait.
+    // Reads are made again.
     accesses_queue_.erase(std::remove_if(accesses_queue_.begin(), accesses_queue_.end(),
                                          [](const Access& access) { return access.write; }),
                           accesses_queue_.end());
     for (Access& access : accesses_queue_) access.sent = false;
-    // A source that goes on may hand over a beat in this cycle; the offload forgets it.
+    // A source that is not reset may hand over a beat in the cycle of the reset. The offload loses
+    // that beat.
     const bool taken = alone && top.s_axis_tvalid && top.s_axis_tready;
     if (!alone) {
         if (!queue_.empty()) queue_.front().next_beat = 0;
@@ -343,7 +346,7 @@ void Offload::run_quantum() {
     wait(period_ * static_cast<double>(cycle_ - start));
 }
 
-/// Until the next frame is due nothing moves.
+/// Skips the cycles until the next frame is due: the offload is idle, so nothing moves in them.
 void Offload::skip_idle() {
     std::uint64_t due = wake_at_;
     if (!queue_.empty()) due = std::min(due, queue_.front().transfer.not_before);
@@ -388,7 +391,8 @@ void Offload::step() {
     top.m_axis_mirror_tready = !mirror_pattern || mirror_pattern(cycle_);
     if (!accesses_queue_.empty()) step_registers();
 
-    // Outputs hang on registers alone: what they show now is what this cycle's edge sees.
+    // The model's outputs depend on registers only, not on its inputs. So they are valid now for
+    // the clock edge of this cycle, without another evaluation.
     const bool taken = top.s_axis_tvalid && top.s_axis_tready;
     if (taken) {
         QueuedFrame& frame = queue_.front();
@@ -424,7 +428,7 @@ void Offload::step() {
     if (frame_done) pop_frame();
 }
 
-/// The front frame is wholly in.
+/// Removes the frame at the front, of which all beats have entered.
 void Offload::pop_frame() {
     queued_beats_ -= beats_of(queue_.front().data.size());
     queue_.pop();
@@ -520,7 +524,8 @@ void Offload::finish_copy() {
         throw SimulationError("m_axis_mirror sent a copy of no pass at cycle " +
                               std::to_string(cycle_));
     }
-    // The UDP length, which counts no padding (I3), without the headers of UDP and VXLAN.
+    // How many bytes of the frame the copy has: its UDP length, which does not count padding (I3),
+    // without the headers of UDP and VXLAN.
     const std::size_t length_at = mirrored_->data[12] == 0x86 ? 58 : 38;
     const std::size_t kept =
         (std::size_t{mirrored_->data[length_at]} << 8 | mirrored_->data[length_at + 1]) - 16;
@@ -575,7 +580,7 @@ void Offload::step_registers() {
         }
         return;
     }
-    // The handshake was at the edge before this cycle.
+    // The handshake was made at the clock edge before this cycle.
     top.s_axil_awvalid = top.s_axil_wvalid = top.s_axil_arvalid = 0;
     const bool answered = access.write ? top.s_axil_bvalid : top.s_axil_rvalid;
     if (!answered) return;
@@ -587,7 +592,8 @@ void Offload::step_registers() {
     accesses_queue_.pop_front();
 }
 
-/// A line is done when the port is ready for the next one, which then goes in the same cycle.
+/// Presents lines at the line port. A line that was taken is done when the port is ready again; the
+/// next line is then presented in the same cycle.
 void Offload::step_line() {
     auto& top = model_->top;
     if (accesses_queue_.front().sent) {

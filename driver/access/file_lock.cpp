@@ -14,7 +14,7 @@
 namespace mirrornic {
 namespace {
 
-/// Who holds the lock on a file, from the kernel's list.
+/// Finds out which process holds the lock on a file, from the kernel's list of locks.
 /// Source: proc(5), /proc/locks: "1: FLOCK ADVISORY WRITE pid major:minor:inode 0 EOF".
 std::string lock_holder(int file) {
     struct stat status {};

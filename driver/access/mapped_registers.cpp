@@ -36,8 +36,8 @@ std::string error_text() { return std::strerror(errno); }
 
 std::uint64_t page_size() { return std::uint64_t(::sysconf(_SC_PAGESIZE)); }
 
-// Views that may fault, for the signal handler, which can take no lock: a slot is taken and given
-// back by exchanging its address.
+// The views that may fault, for the signal handler. A signal handler can take no lock, so a slot is
+// taken and given back by exchanging its address atomically.
 constexpr std::size_t views_limit = 64;
 struct View {
     std::atomic<void*> base;
@@ -46,9 +46,9 @@ struct View {
 View views[views_limit];
 struct sigaction before_bus_error {};
 
-/// SIGBUS: an access of a mapped page that has no memory behind it any more. In a view, puts
-/// memory of all ones there, so that the access is done again and reads that; else what was there
-/// before us takes the signal.
+/// Handles SIGBUS, which an access to a mapped page raises that has no memory behind it any more.
+/// If the page is in a view, memory of all ones is put there; the access is then done again and
+/// reads that. If it is not, the handler that was set before gets the signal.
 void on_bus_error(int number, siginfo_t* info, void* context) {
     const auto at = reinterpret_cast<std::uintptr_t>(info->si_addr);
     for (const auto& view : views) {
@@ -100,7 +100,7 @@ bool is_pci_address(const std::string& text) {
     });
 }
 
-/// Decimal, or hexadecimal behind 0x.
+/// Reads a number: decimal, or hexadecimal after 0x.
 std::optional<std::uint64_t> number_of(const std::string& text) {
     const bool hex = text.compare(0, 2, "0x") == 0;
     const std::string digits = hex ? text.substr(2) : text;
@@ -183,7 +183,7 @@ MappedRegisters::MappedRegisters(const std::string& path, const std::string& com
 
 MappedRegisters::~MappedRegisters() { close(); }
 
-/// The registers, and the pages in front of them from `first_page_` on.
+/// Maps the registers, and with them the part of their first page that lies in front of them.
 void* MappedRegisters::map(int file, const std::string& what) {
     const std::size_t size = skipped_ + map_size;
     void* const view = file < 0 ? MAP_FAILED
@@ -234,8 +234,8 @@ volatile std::uint32_t& MappedRegisters::at(std::uint32_t address) const {
                                                      skipped_)[address / 4];
 }
 
-// The processor keeps the order of accesses to a mapped BAR, which is device memory, and PCIe does
-// not let a read pass a posted write. The fences hold other memory accesses in order with them.
+// A mapped BAR is device memory: the processor keeps the order of accesses to it, and on PCIe no
+// read passes a posted write. The fences keep accesses to other memory in order with these.
 
 void MappedRegisters::write(std::uint32_t address, std::uint32_t value) {
     volatile std::uint32_t& target = at(address);
@@ -251,7 +251,7 @@ std::uint32_t MappedRegisters::read(std::uint32_t address) {
 
 namespace {
 
-/// What was stored to write-combining memory goes before all that follows.
+/// Sends what was stored to write-combining memory, before any access that follows.
 void drain_write_combining() {
 #if defined __SSE2__
     _mm_sfence();
@@ -270,8 +270,8 @@ void MappedRegisters::write_line(std::uint32_t address, const RegisterLine& word
     if (address % sizeof words != 0 || address >= map_size)
         throw std::out_of_range("register address " + std::to_string(address) +
                                 " is not that of a line in the register map");
-    // The 32-bit writes before have left: device memory is written in order, the fence says so
-    // here.
+    // The 32-bit writes before this line must leave first. Device memory is written in order, and
+    // the fence orders it with the write-combining view.
     drain_write_combining();
     auto* line = reinterpret_cast<volatile std::uint32_t*>(static_cast<char*>(combining_) +
                                                            skipped_ + address);

@@ -22,7 +22,7 @@ std::size_t address_bytes(int version) { return version == 4 ? 4 : 16; }
 
 // ---- Parsing: P3 to P5 ----
 
-/// The bytes that the parser may look at.
+/// The bytes of the window, which are all that the parser may look at.
 struct Window {
     const std::uint8_t* data;
     std::size_t size;
@@ -461,7 +461,7 @@ Decision decide(const Tables& tables, const Pass& pass) {
     const Interface empty;
     const Interface& interface = without_sessions ? empty : tables.interfaces[pass.tap->interface];
 
-    // The decision as it would be if no beat were marked.
+    // First the decision as it would be if no beat were marked.
     const Parsed frame = parse(pass.data, known);
     Decision decision;
     const Session* selected = nullptr;

@@ -25,8 +25,9 @@ constexpr std::uint64_t block = 4096;  // bytes: the header's, a record's
 constexpr std::size_t record_words = block / 4;
 constexpr std::uint64_t image_at = 3 * block;
 
-// A record's words: commit sequence, low half first; COMMIT's bits; source ports; index of each
-// table; entries of the tables that the bits name; checksum.
+// The words of a record: commit sequence, low half first; the bits written to COMMIT; source ports;
+// the index of each table; the entries that are committed, of the tables that the bits name;
+// checksum.
 constexpr std::size_t sequence_at = 0, bits_at = 2, source_ports_at = 3, indices_at = 4,
                       entries_at = 8, checksum_at = record_words - 1;
 
@@ -98,7 +99,7 @@ void RegisterFile::open() {
         throw std::runtime_error(name_ + " were made for register map hash " + both +
                                  "; remove the file to begin with empty tables");
     }
-    // Room for all that will be written; what was not yet, is zero.
+    // Reserves room for all that will ever be written. Until it is written it reads as zero.
     const auto end = place_of(*tables_[3], std::uint32_t(tables_[3]->entries.size()));
     if (std::uint64_t(status.st_size) < end)
         if (const int error = ::posix_fallocate(file_, 0, off_t(end)); error != 0)

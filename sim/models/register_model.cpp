@@ -22,7 +22,7 @@ const map::Place* place_at(std::uint32_t address) {
     return address % 4 == 0 && address < map::end_address ? index[address / 4] : nullptr;
 }
 
-/// T5: without a register, in a line of 64 bytes that has some.
+/// Whether an address is a hole (T5): it has no register, but its line of 64 bytes has some.
 bool is_hole(std::uint32_t address) {
     if (address % 4 != 0 || address >= map::end_address || place_at(address)) return false;
     const std::uint32_t line = address / 64 * 64;
@@ -60,7 +60,7 @@ const std::vector<map::Field>& limits(std::uint32_t address) {
     return all[address / 4];
 }
 
-/// Staging registers whose names start so, index registers aside.
+/// The staging registers whose names start so, without index registers.
 std::vector<std::uint32_t> registers_of(std::initializer_list<std::string> prefixes) {
     std::vector<std::uint32_t> addresses;
     for (const auto& place : map::places) {
