@@ -20,7 +20,7 @@ std::string lower(std::string text) {
     return text;
 }
 
-/// The values of a header, as often as it is there.
+/// The values of a header: one for each time that it is there. @param name in lower case
 std::vector<std::string> header(const HttpRequest& request, const std::string& name) {
     std::vector<std::string> values;
     for (const auto& [field, value] : request.headers)
@@ -28,7 +28,7 @@ std::vector<std::string> header(const HttpRequest& request, const std::string& n
     return values;
 }
 
-/// A version 4 UUID.
+/// A random UUID (version 4).
 std::string new_request_id() {
     static thread_local std::mt19937_64 generator{std::random_device{}()};
     const std::uint64_t a = generator(), b = generator();
@@ -44,10 +44,10 @@ std::string new_request_id() {
     throw AccessDenied(AccessDenied::Code::auth_failure, reason);
 }
 
-/// A Host header's name, without the port, in lower case; a literal of an address also as such.
+/// The host that a Host header names, without its port.
 struct HostName {
-    std::string name;
-    std::optional<IpAddress> address;
+    std::string name;                  ///< in lower case
+    std::optional<IpAddress> address;  ///< if the name is an address
 };
 
 std::optional<HostName> read_host(const std::string& text) {
@@ -80,8 +80,9 @@ bool is_local(const HostName& host) {
     return host.name == "localhost" || (host.address && is_loopback(*host.address));
 }
 
-/// No request of a web page, neither of one that says so nor of one whose name was made to resolve
-/// to our address.
+/// Refuses requests that a web page makes a browser send. A browser says so in Origin or
+/// Sec-Fetch-Site. It says nothing to a page whose own name was made to resolve to this address
+/// (DNS rebinding), but then that name is in Host.
 template <class IsOurs>
 void check_host(const HttpRequest& request, IsOurs is_ours, const std::string& wanted) {
     const auto hosts = header(request, "host");
@@ -93,8 +94,8 @@ void check_host(const HttpRequest& request, IsOurs is_ours, const std::string& w
         if (site != "none") deny("a web page sent it: Sec-Fetch-Site is " + shown(site));
 }
 
-/// Of a closed set, for what a client sends must take no memory for good: an action, a page or
-/// "other".
+/// The label of an action in the metrics: an action, a page or "other". Each label takes memory for
+/// ever, so what a client sends must not become one.
 std::string action_label(const std::string& action) {
     return find_action(action) || is_page(action) ? action : "other";
 }
@@ -116,19 +117,21 @@ bool is_form(const HttpRequest& request) {
 
 namespace {
 
-// A listing of less is one reply; a longer one is sent in pieces, so that its memory is bounded.
+// A listing of up to so many objects is one reply. A longer one is sent in pieces, so that its
+// memory is bounded.
 constexpr std::size_t plain_items = 2000;
-// What all new listings together take before other requests have their turn, and then each.
+// How long all new listings together may take before other requests have their turn, and how long a
+// listing may take each time that it goes on.
 constexpr std::chrono::milliseconds first_portions{20}, next_portion{4};
 
-// A listing of so few objects is always made in one portion: it shows them as of one moment.
+// So many objects are always listed in one portion. Short listings thus show one moment.
 constexpr std::size_t at_once = 500;
 
 Portion portion(std::chrono::milliseconds time, std::size_t at_least = 0) {
     return {plain_items, Portion::Clock::now() + time, at_least};
 }
 
-/// A listing as pieces of XML.
+/// A listing that is sent as pieces of XML.
 class XmlStream : public ListingStream {
 public:
     XmlStream(const Action& action, const std::string& id, std::shared_ptr<Listing> listing)
@@ -153,7 +156,7 @@ public:
         failed_ = listing_ != nullptr;
         listing_.reset();
     }
-    /// As HttpReply::more gives it.
+    /// The next piece, for HttpReply::more.
     std::optional<std::string> take() {
         if (failed_) throw std::runtime_error("the listing was broken off");
         if (!text_.empty()) return std::exchange(text_, {});
@@ -167,8 +170,8 @@ private:
     void add() { text_ += xml_.items(listing_->items()); }
 
     ListXml xml_;
-    std::shared_ptr<Listing> listing_;  ///< null: at its end
-    std::string text_;                  ///< that has not gone out
+    std::shared_ptr<Listing> listing_;  ///< null: it is at its end
+    std::string text_;                  ///< made, and not sent yet
     bool failed_ = false;
 };
 
@@ -305,12 +308,12 @@ void RequestQueue::end() {
 
 // --- Api -----------------------------------------------------------------------------------------
 
-/// One HTTP request on its way.
+/// One HTTP request, from its arrival to its reply.
 struct Api::Call {
     Call(Api& its_api, HttpRequest request, const HttpPeer& its_peer,
          HttpServer::Respond its_respond)
         : api(its_api), http(std::move(request)), peer(its_peer), respond(std::move(its_respond)) {}
-    /// A request that nobody has answered never will be.
+    /// If nobody has answered the request, nobody will; so it is answered here.
     ~Call() {
         if (answered) return;
         try {
@@ -351,7 +354,7 @@ void Api::check_permission(const Call& call) const {
                            "the key's policy does not allow ec2:" + call.action);
 }
 
-/// The order of checks is S5's.
+/// The order of the checks is that of S5.
 void Api::handle(HttpRequest request, const HttpPeer& peer, HttpServer::Respond respond) {
     const auto call = std::make_shared<Call>(*this, std::move(request), peer, std::move(respond));
     if (peer.listener != 0) return handle_admin(call);
@@ -466,7 +469,8 @@ void Api::handle_action(const std::shared_ptr<Call>& call) {
     });
 }
 
-/// At the admin address: the pages, to read, for who is no web page.
+/// Handles a request at the admin address, which has only the pages, to be read, and not by web
+/// pages.
 void Api::handle_admin(const std::shared_ptr<Call>& call) {
     const auto& http = call->http;
     const auto refuse = [&](unsigned status, const std::string& text, const char* code,
@@ -502,7 +506,8 @@ bool Api::is_admin_host(const std::string& name, const std::optional<IpAddress>&
     const IpAddress& bound = options_.admin_address;
     const bool local = is_local({name, address});
     if (is_loopback(bound)) return local;
-    // No page can make its name an address: any literal names us.
+    // Bound to all addresses. A web page cannot make a browser send an address in Host, so any
+    // address in it is one of this host.
     if (bound == IpAddress{bound.v6, {}}) return local || address;
     return address == bound;
 }
@@ -530,8 +535,8 @@ void Api::handle_page(const std::shared_ptr<Call>& call) {
     reading->calls.push_back(call);
 }
 
-/// A portion of a reading, in the queue: requests that come meanwhile are performed between two of
-/// them.
+/// Reads one portion of the counters, and posts the next one. So requests that come meanwhile are
+/// performed between two portions.
 void Api::read_counters(const std::shared_ptr<Reading>& reading, Requests& requests) {
     const auto again = [&] {
         queue_.post([this, reading](Requests& later) { read_counters(reading, later); });
@@ -570,7 +575,7 @@ void Api::fail(Call& call, ErrorCode code, const std::string& message) {
 }
 
 void Api::fail(Call& call, const std::string& code, int status, const std::string& message) {
-    // What a device or a file says is for the log.
+    // What a device or file says of an error is for the log, not for the client.
     const bool inside = code == to_string(ErrorCode::internal_error);
     finish(call,
            {unsigned(status), "text/xml;charset=UTF-8",
@@ -598,7 +603,9 @@ void Api::finish(Call& call, HttpReply reply, const std::string& code) {
                   {"ms", std::round(seconds * 1e6) / 1000}});
 }
 
-/// What is there at the moment: `requests` and `statistics` are null where they could not be had.
+/// Answers /metrics with what can be read at the moment. @param requests null: the device is not
+/// open yet
+/// @param statistics null: the counters could not be read
 void Api::finish_metrics(Call& call, const Requests* requests, const Json* statistics) {
     Metrics metrics;
     metrics.gauge("mirrornic_build_info", "The version that runs and its register map; always 1.");

@@ -56,17 +56,17 @@ private:
 
 // ---------------------------------------------------------------------------------------- reading
 
-/// The bytes of the capture, decompressed. Called from within C libraries, so it reports errors in
-/// a member and never throws from read().
+/// Gives the bytes of the capture, decompressed. C libraries call read(), so it does not throw: an
+/// error is in a member.
 class CaptureReader::Source {
 public:
     virtual ~Source() = default;
-    /// Up to `size` bytes; 0 at the end, -1 on an error.
+    /// Reads up to `size` bytes. @return how many; 0: the end; -1: an error
     virtual ssize_t read(char* out, std::size_t size) = 0;
     virtual std::optional<double> progress() const = 0;
-    /// The file itself: a read never waits for another program.
+    /// Whether it is a regular file, of which a read never waits for another program.
     virtual bool regular() const = 0;
-    /// What libpcap reads from, and closes: read() behind a FILE, or the file itself.
+    /// A FILE for libpcap, which closes it. It calls read(), or is the file itself.
     virtual std::FILE* stream();
 
     bool cut = false;         ///< the compressed stream ended in the middle
@@ -87,11 +87,13 @@ std::FILE* CaptureReader::Source::stream() {
 
 namespace {
 
-/// The file as it is. Its first bytes can be looked at before they are read, also from a pipe.
+/// The file as it is. Its first bytes are read ahead, so that its format can be found out from a
+/// pipe too.
 class PlainSource : public CaptureReader::Source {
 public:
-    /// @param fd stays open @param stop a read that waits for a pipe, and each after it, finds the
-    /// end once this descriptor can be read
+    /// @param fd not owned
+    /// @param stop not owned; when it becomes readable, a read that waits for a pipe ends, and
+    /// every later read finds the end
     PlainSource(int fd, int stop) : fd_(fd), stop_(stop) {
         while (peeked_ < sizeof magic) {
             const ssize_t n =
@@ -106,7 +108,7 @@ public:
         return ::fstat(fd_, &status) == 0 && S_ISREG(status.st_mode);
     }
 
-    /// Of a regular file a FILE of its own: that is the shorter way for every record.
+    /// For a regular file a FILE of its own, since reading a record then takes fewer calls.
     std::FILE* stream() override {
         const auto back = -static_cast<off_t>(peeked_);
         if (given_ != 0 || ::lseek(fd_, back, SEEK_CUR) < 0) return Source::stream();
@@ -123,7 +125,7 @@ public:
         return static_cast<ssize_t>(n);
     }
 
-    /// Part of the file that was read, if its size is known.
+    /// What part of the file was read; nothing: its size is not known.
     std::optional<double> progress() const override {
         struct stat status {};
         if (::fstat(fd_, &status) != 0 || !S_ISREG(status.st_mode) || status.st_size == 0)
@@ -163,8 +165,8 @@ private:
     std::size_t given_ = 0;
 };
 
-/// The common part of both decompressors: input in chunks, and an error only after all that could
-/// be decoded ahead of it has been delivered.
+/// The common part of both decompressors. Input is read in chunks. An error is reported only after
+/// all bytes have been given that could be decoded before it.
 class CompressedSource : public CaptureReader::Source {
 public:
     explicit CompressedSource(std::unique_ptr<PlainSource> file) : file_(std::move(file)) {}
@@ -190,7 +192,9 @@ public:
     }
 
 protected:
-    /// Decodes from input_ to `out`; keeps input_used_, inside_, output_pending_ and error.
+    /// Decodes from input_ to `out`, and keeps input_used_, inside_, output_pending_ and error
+    /// right.
+    /// @return how many bytes it gave
     virtual std::size_t decode(char* out, std::size_t size) = 0;
 
     std::vector<char> input_ = std::vector<char>(kReadBuffer);
@@ -259,7 +263,7 @@ private:
     std::unique_ptr<ZSTD_DStream, Free> stream_{ZSTD_createDStream()};
 };
 
-/// Of a named pipe the open does not wait for a writer; the reads do.
+/// Opens the file. For a named pipe this does not wait for a writer; the reads do.
 int open_input(const std::string& path, const std::string& name) {
     const int fd =
         path == "-" ? STDIN_FILENO : ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -290,7 +294,7 @@ std::string wrong_link_type(int type) {
     return message;
 }
 
-/// Frames on their way from the reading thread, and what follows them.
+/// Frames that the reading thread hands over, and what comes after them.
 struct Batch {
     struct Record {
         std::size_t offset, size, original_size;
@@ -300,7 +304,7 @@ struct Batch {
     std::vector<Record> records;
     std::uint64_t skipped = 0;  ///< records without a byte
     bool last = false, truncated = false;
-    std::exception_ptr failure;  ///< in the place of what would follow
+    std::exception_ptr failure;  ///< not null: reading failed after these frames
 
     void clear() {
         records.clear();
@@ -313,19 +317,20 @@ struct Batch {
 struct CaptureReader::State {
     State(const std::string& path, std::string name, bool wait);
     ~State();
-    /// Reads the head. @throws CaptureError
+    /// Reads the file header. @throws CaptureError
     void open();
 
-    /// The batch that has the next frame, the end or the failure; false: there is none yet.
+    /// Makes the batch current that has the next frame, the end or the failure. False: it has not
+    /// come yet.
     bool advance(bool wait, const std::function<void()>& wake);
     Poll take(Frame& frame, bool wait, const std::function<void()>& wake);
     void read_ahead();
-    /// Adds the next record. False: the batch is the last.
+    /// Adds the next record to a batch. False: this is the last batch.
     bool read_record(Batch& batch);
-    /// Fills the batch. False: it is the last.
+    /// Fills a batch. False: it is the last one.
     bool read_records(Batch& batch);
     void give(std::unique_ptr<Batch>& batch);
-    /// A read that waits for a pipe, and each after it, finds the end.
+    /// Makes a read that waits for a pipe, and every later one, find the end.
     void stop_reading() const {
         const std::uint64_t one = 1;
         [[maybe_unused]] const ssize_t written = ::write(stop.get(), &one, sizeof one);
@@ -340,10 +345,10 @@ struct CaptureReader::State {
     std::unique_ptr<pcap, PcapClose> capture;
     std::atomic<bool> opened{false};  // source and capture are there
 
-    // Of the reading thread.
+    // Used by the reading thread only.
     std::uint64_t records_read = 0;
 
-    // Of the caller.
+    // Used by the caller only.
     std::unique_ptr<Batch> current = std::make_unique<Batch>();
     std::size_t next_record = 0;
     std::uint64_t snapped = 0, skipped = 0;
@@ -418,7 +423,7 @@ bool CaptureReader::State::read_record(Batch& batch) {
         ++batch.skipped;
         return true;
     }
-    // pcap's seconds are 32 bits without sign, which libpcap hands on with one.
+    // Seconds in a pcap file are 32 bits without a sign; libpcap takes them as signed.
     std::int64_t seconds = header->ts.tv_sec;
     if (seconds < 0) seconds = static_cast<std::uint32_t>(seconds);
     batch.records.push_back(
@@ -522,7 +527,7 @@ CaptureReader::CaptureReader(const std::string& path, bool wait) {
 CaptureReader::CaptureReader(std::unique_ptr<State> state) : state_(std::move(state)) {}
 
 CaptureReader CaptureReader::again() const {
-    // The descriptor's own name: it stays the file's when others are taken from it.
+    // Opened by the descriptor, so that it is the same file even if its name was given to another.
     return CaptureReader(std::make_unique<State>(
         "/proc/self/fd/" + std::to_string(state_->file.get()), state_->name, false));
 }

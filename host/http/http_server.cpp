@@ -34,17 +34,18 @@ constexpr std::chrono::milliseconds turn{5};          // of poll()
 constexpr std::chrono::milliseconds ask_again{1};     // for the next piece of a reply
 constexpr std::chrono::milliseconds look_after{100};  // from one look at the deadlines to the next
 constexpr std::size_t own_files = 128;        // descriptors of the process beside connections
-constexpr std::chrono::seconds scarcity{10};  // of descriptors is over when none was met so long
-constexpr std::chrono::seconds stalled{1};    // who takes none of a reply for so long makes room
+constexpr std::chrono::seconds scarcity{10};  // so long after the last lack of descriptors
+constexpr std::chrono::seconds stalled{1};    // a client that reads nothing so long makes room
 
-/// What a connection waits for. The enumerators' order is that in which connections make room.
+/// What a connection waits for. When room is needed, connections in the first of these phases are
+/// closed first.
 enum class Phase {
-    closing,   ///< the peer's end
+    closing,   ///< that the peer closes it
     fresh,     ///< its first whole request
     idle,      ///< the first byte of a further request
-    reading,   ///< the last byte of one
-    writing,   ///< the peer, to take a reply
-    handling,  ///< us
+    reading,   ///< the last byte of a further request
+    writing,   ///< that the peer reads the reply
+    handling,  ///< the handler's reply
 };
 constexpr std::size_t phases = 6;
 
@@ -63,7 +64,7 @@ std::string http_date() {
 
 }  // namespace
 
-/// A connection as the server keeps it.
+/// A connection as the server sees it, of HTTP or of TLS.
 class Place : public std::enable_shared_from_this<Place> {
 public:
     Place(std::shared_ptr<HttpServer::State> server, HttpPeer peer, std::string network);
@@ -71,15 +72,16 @@ public:
     Place(const Place&) = delete;
 
     virtual void start() = 0;
-    /// Answers 503 without a request, and closes.
+    /// Replies 503 before any request has come, and closes.
     virtual void refuse() = 0;
-    /// Ends the connection in order if it waits for a request of which nothing has come.
+    /// Closes the connection with a proper end, if no byte of the request has come for which it
+    /// waits.
     virtual void end_idle() = 0;
-    /// Its time is over, or another needs its place.
+    /// Ends the connection because its time is over, or because another one needs its place.
     virtual void expire() = 0;
-    /// Closes at once; a request that was taken is answered with 503.
+    /// Closes at once. A request that the handler has is first answered with 503.
     virtual void abort() = 0;
-    /// Closes at once, and tells nobody.
+    /// Closes at once, without any reply.
     virtual void close_now() = 0;
     virtual bool holds_socket() const = 0;
     /// Asks for the next piece of the reply.
@@ -90,7 +92,7 @@ public:
     Clock::time_point deadline() const { return deadline_; }
 
 protected:
-    /// Enters a phase; later connections in it make room later. No limit: it lasts.
+    /// Enters a phase, as the last connection in it to make room. @param limit how long it may last
     void enter(Phase phase, std::chrono::seconds limit = std::chrono::seconds::max());
     Phase phase() const { return phase_; }
 
@@ -124,7 +126,7 @@ struct HttpServer::State : std::enable_shared_from_this<State> {
     Handler handler;
     OnRefusal on_refusal;
     asio::io_context io{1};
-    /// Without it the context would stop for good as soon as nothing is under way.
+    /// Keeps the context alive: it would stop for ever as soon as it has nothing to do.
     asio::executor_work_guard<asio::io_context::executor_type> work{io.get_executor()};
     std::list<Listener> listeners;
     std::list<Place*> places[phases];  ///< in each phase those first that entered it first
@@ -269,7 +271,8 @@ private:
     tcp::socket& socket() { return beast::get_lowest_layer(stream_); }
     bool open() { return socket().is_open(); }
 
-    /// Of those that end by what the peer sent, and not by its going away.
+    /// Reports a failed handshake to on_refusal, if it failed by what the peer has sent. That the
+    /// peer has gone is not reported.
     void tell_handshake(error_code error) {
         if (error.category() != asio::error::get_ssl_category() || !server_->on_refusal) return;
         const bool http =
@@ -285,13 +288,13 @@ private:
         }
     }
 
-    /// The read of a request ends with an error, and the connection in order.
+    /// Cancels the read of a request. The connection is then closed with a proper end.
     void stop_reading() {
         error_code ignored;
         socket().cancel(ignored);
     }
 
-    /// Whether bytes have come that nobody has looked at.
+    /// Whether bytes have arrived that were not looked at yet.
     bool has_more() {
         error_code error;
         if (buffer_.size() != 0 || socket().available(error) != 0) return true;
@@ -356,8 +359,8 @@ private:
         send(std::move(reply));
     }
 
-    /// The head is in the buffer. Beast parses it; what its parser lets pass is checked before it
-    /// reads the body.
+    /// Called when the whole head is in the buffer. Beast parses it. Before the body is read, the
+    /// checks are made that Beast does not make.
     void take_head() {
         if (const auto at = scanner_->newer_minor())  // RFC 9110, 2.5
             static_cast<char*>(buffer_.data().data())[at] = '1';
@@ -405,7 +408,8 @@ private:
                          });
     }
 
-    /// Beast's parser takes more for a chunk than the grammar does.
+    /// Reads a body in chunks. Beast's parser is not used, because it accepts more than the
+    /// grammar.
     void read_chunks() {
         const auto bytes = buffer_.data();
         try {
@@ -433,8 +437,8 @@ private:
         refuse({400, "not an HTTP/1.1 request: " + error.message()});
     }
 
-    /// The request is whole. Of its header what came before the body counts: trailers are not
-    /// merged into it (RFC 9110, 6.5.1).
+    /// Called when the request is complete. Trailers are not added to its headers (RFC
+    /// 9110, 6.5.1).
     void handle() {
         finished_ = true;
         enter(Phase::handling);
@@ -542,8 +546,9 @@ private:
         sent({}, last);
     }
 
-    /// Without the last chunk no client takes a reply for whole; before HTTP/1.1 only a reset says
-    /// so.
+    /// Breaks a reply off so that no client takes it for complete. In HTTP/1.1 the last chunk is
+    /// missing then. Before HTTP/1.1 there are no chunks, and only a reset of the connection shows
+    /// it.
     void break_off() {
         pieces_.reset();
         if (version_ >= 11) return close();
@@ -552,14 +557,14 @@ private:
         close_now();
     }
 
-    /// Ends our side and takes what still comes for a while: a socket that is closed with unread
-    /// bytes resets its connection, and the client may never see the reply.
-    /// @param at_once nothing is under way, so that there is nothing to lose
+    /// Closes the sending side, and reads for a while what still comes. A socket that is closed
+    /// with unread bytes would reset the connection, and the client might never see the reply.
+    /// @param at_once true: no reply is under way, so the connection may be closed now
     void close(bool at_once = false) {
         if (!open()) return;
         enter(Phase::closing, limits().linger);
         if constexpr (tls) {
-            // Its notice is written before it waits for the peer's.
+            // This writes the closing notice of TLS at once, and then waits for the peer's.
             if (shaken_)
                 stream_.async_shutdown([self = self()](error_code) { self->end_sending(); });
             else
@@ -590,12 +595,12 @@ private:
     std::optional<HeadScanner> scanner_;
     HttpRequest request_;
     std::optional<http::request_parser<http::string_body>> parser_;
-    std::optional<ChunkedBody> chunks_;  ///< of the request in hand, when its body is so
+    std::optional<ChunkedBody> chunks_;  ///< the body of the present request, if it is in chunks
     std::unique_ptr<Pieces> pieces_;
-    bool shaken_ = false;    ///< TLS is up
-    bool reads_ = false;     ///< a read of a request is under way,
-    bool awaits_ = false;    ///< and of its first bytes
-    bool finished_ = false;  ///< a request has come whole
+    bool shaken_ = false;    ///< the TLS handshake is done
+    bool reads_ = false;     ///< a read of a request is under way
+    bool awaits_ = false;    ///< a read of a request's first bytes is under way
+    bool finished_ = false;  ///< the request has come whole
     bool keep_alive_ = false, head_ = false;
     unsigned version_ = 11;
 };
@@ -614,7 +619,8 @@ void HttpServer::State::listen(const HttpListener& at) {
         auto& tls = listener.tls.emplace(asio::ssl::context::tls_server);
         SSL_CTX_set_min_proto_version(tls.native_handle(), TLS1_2_VERSION);
         SSL_CTX_set_options(tls.native_handle(), SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
-        // Of TLS 1.2 what has forward secrecy and authenticates what it encrypts, as all of 1.3.
+        // Of TLS 1.2 only ciphers with forward secrecy and authenticated encryption, as all of 1.3
+        // are.
         SSL_CTX_set_cipher_list(tls.native_handle(), "ECDHE+AESGCM:ECDHE+CHACHA20");
         error_code error;
         tls.use_certificate_chain_file(*at.certificate, error);
@@ -653,7 +659,7 @@ void HttpServer::State::accept(Listener& listener) {
                 self->short_since = Clock::now();
                 self->make_room_at_once();
             }
-            // One that makes room does so meanwhile, or a file is closed.
+            // Until then a connection may have made room, or a file may have been closed.
             listener.retry.expires_after(std::chrono::milliseconds(50));
             listener.retry.async_wait([self, &listener](error_code cancelled) {
                 if (!cancelled && !self->stopping) self->accept(listener);
@@ -689,9 +695,10 @@ void HttpServer::State::take(Listener& listener, tcp::socket socket) {
         place->refuse();
 }
 
-/// Of a peer's unfinished connections and, when all places are taken, of all connections the one
-/// that has waited longest ends. @return whether there is a place.
-/// @param scarce descriptors are
+/// Makes room for a new connection. If its peer has too many unfinished connections, the one of
+/// these that has waited longest is ended. If all places are taken, the first one to go is ended.
+/// @param scarce true: descriptors are short, so a connection must be closed at once
+/// @return whether there is room
 bool HttpServer::State::make_room(const std::string& network, bool scarce) {
     const auto& fresh = in(Phase::fresh);
     const auto same = [&](const Place* place) { return place->network() == network; };
@@ -704,9 +711,10 @@ bool HttpServer::State::make_room(const std::string& network, bool scarce) {
     return place;
 }
 
-/// Null: all are at work. Where descriptors are scarce, whose socket is closed has none to give,
-/// and of the idle and the unfinished the one goes that has waited longer: a client that pauses
-/// between two requests stays before one that never asks.
+/// The connection that must go first when room is needed; null: all are at work. The order is that
+/// of Phase, with two exceptions if descriptors are scarce: a connection whose socket is closed
+/// already has no descriptor to give, and of the first idle and the first unfinished connection the
+/// one goes that has waited longer.
 Place* HttpServer::State::first_to_go(bool scarce) {
     const auto first = [&](Phase phase) -> Place* {
         for (Place* place : in(phase)) {
@@ -726,7 +734,8 @@ Place* HttpServer::State::first_to_go(bool scarce) {
     return first(Phase::writing);
 }
 
-/// Closes a connection without waiting for its peer, so that its descriptor is free.
+/// Closes the first connection to go without waiting for its peer, so that its descriptor is free.
+/// @return whether there was one
 bool HttpServer::State::make_room_at_once() {
     Place* const place = first_to_go(true);
     if (!place) return false;
@@ -735,7 +744,8 @@ bool HttpServer::State::make_room_at_once() {
     return true;
 }
 
-/// Whether fewer descriptors are left than the process needs for its files.
+/// Whether fewer descriptors are left than the process needs for its files. @param socket any that
+/// is open
 bool HttpServer::State::runs_short(int socket) {
     rlimit limit{};
     if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || connections() + own_files < limit.rlim_cur)
@@ -752,7 +762,7 @@ bool HttpServer::State::runs_short(int socket) {
     return is_short;
 }
 
-/// Ends the connections whose time is over, again and again while there are any.
+/// Starts a timer that ends the connections whose time is over, as long as there are connections.
 void HttpServer::State::watch_deadlines() {
     if (watching) return;
     watching = true;
@@ -800,7 +810,7 @@ void HttpServer::State::await_tick(asio::steady_timer& timer, std::chrono::milli
     });
 }
 
-/// Asks those whose next piece was not there.
+/// Asks again for the next pieces that were not ready.
 void HttpServer::State::ask() {
     if (asking.empty()) return;
     auto waiting = std::exchange(asking, {});
@@ -810,7 +820,8 @@ void HttpServer::State::ask() {
     asking.insert(asking.begin(), next, waiting.end());
 }
 
-/// Does what can be done at once, within a turn. @return whether there was anything.
+/// Does what can be done without waiting, for the time of one turn. @return whether there was
+/// anything
 bool HttpServer::State::run() {
     if (io.poll_one() == 0) return false;
     const auto until = Clock::now() + turn;
@@ -832,7 +843,8 @@ HttpServer::HttpServer(const HttpOptions& options, Handler handler, OnRefusal on
 
 HttpServer::~HttpServer() { end(); }
 
-/// What is under way holds the state: it has to end for the state to go.
+/// Ends all that is under way, because it holds the state: the state could not be destroyed
+/// otherwise.
 void HttpServer::end() {
     state_->handler = nullptr;
     state_->on_refusal = nullptr;
@@ -860,8 +872,9 @@ bool HttpServer::lacks_descriptors() const {
 void HttpServer::watch(const std::vector<int>& signals, std::function<void(int)> on_signal) {
     state_->on_signal = std::move(on_signal);
     state_->signals.emplace(state_->io);
-    // Asio gives a signal its default back when the last set that has it ends. The process would
-    // then die of one that comes while it ends; so another set keeps each to the last.
+    // Asio restores a signal's default action when the last signal_set with it is destroyed. A
+    // signal that comes while the process ends would then kill it. So another set, which is never
+    // destroyed, has these signals too.
     static asio::io_context& nobody = *new asio::io_context;
     static asio::signal_set& kept = *new asio::signal_set(nobody);
     for (const int number : signals) {
@@ -883,7 +896,8 @@ void HttpServer::poll() {
 void HttpServer::wait() {
     if (stopped()) return;
     state_->ask();
-    // Who has just got a reply often asks again at once: waking up would cost more than looking.
+    // A client that has just got a reply often asks again at once. Looking for a short time costs
+    // less than to sleep and be woken.
     const auto asleep = Clock::now() + awake;
     do {
         if (state_->run()) return;
