@@ -8,6 +8,7 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -141,6 +142,89 @@ class Demo:
                 test.assertAlmostEqual(found_cycles, said_cycles, delta=said_cycles / 10)
                 found = found.replace(str(found_cycles), str(said_cycles))
             test.assertEqual(found, said)
+        self.check_picture(test, (folder / "decisions.jsonl").read_text().splitlines())
+
+    @staticmethod
+    def check_picture(test, decisions):
+        """That what docs/demo.svg quotes of a frame is in the frame's first decision, that at the client's egress tap."""
+        picture = (ROOT / "docs/demo.svg").read_text()
+        _, *frames = re.split(r">frame (\d+), (\d+) bytes<", picture)
+        frames = list(zip(frames[::3], frames[1::3], frames[2::3], strict=True))
+        test.assertGreater(len(frames), 1)
+        for number, length, rest in frames:
+            decision = next(line for line in decisions if line.startswith(f'{{"Frame":{number},'))
+            quoted = re.findall(r'class="j"[^>]*>([^<]*)<', rest)
+            test.assertTrue(quoted)
+            for text in [f'"Length":{length},', f'"NetworkInterfaceId":"{CLIENT}","Direction":"egress"', *quoted]:
+                test.assertIn(text.rstrip(","), decision)
+
+
+class Page:
+    """A page that is read from top to bottom (up to a line that begins so): the blocks marked `sh` are one shell's. A block
+    marked `text` is what the one before it prints, in which `...` stands for anything, and as a line for any lines. The page is
+    read in a folder that looks like the checkout, and its service has an address of its own."""
+
+    def __init__(self, document, until=None):
+        self.document, self.until = document, until
+
+    def __call__(self, test, text):
+        page = (ROOT / self.document).read_text()
+        if self.until:
+            page = page[:page.index("\n" + self.until)]
+        blocks = re.findall(r"^```(sh|text)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+        scripts = [block for kind, block in blocks if kind == "sh"]
+        printed = self.run(test, scripts)
+        at, compared = -1, 0
+        for kind, block in blocks:
+            if kind == "sh":
+                at += 1
+            else:
+                self.compare(test, block.rstrip("\n"), printed[at], scripts[at])
+                compared += 1
+        test.assertGreater(compared, 0)
+
+    def run(self, test, scripts):
+        """What each of them prints."""
+        folder = test.folder()
+        (folder / "build/host").mkdir(parents=True)
+        (folder / "build/host/mirrornic").symlink_to(MIRRORNIC)
+        (folder / "tests").symlink_to(ROOT / "tests")
+        (folder / "dev").write_text("#!/bin/sh\n[ \"$*\" = build ]\n")
+        (folder / "dev").chmod(0o755)
+        (folder / "tools").mkdir()
+        if any(re.search(r"\baws ", script) for script in scripts):
+            (folder / "tools/aws").symlink_to(test.program("/usr/bin/aws", "awscli"))
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        mark = "=== the next block ==="
+        lines = ["set -euo pipefail", "trap 'kill $(jobs -p) 2>/dev/null || true; wait' EXIT"]
+        for script in scripts:
+            for line in script.replace("127.0.0.1:4580", f"127.0.0.1:{port}").splitlines():
+                if line.startswith("mirrornic serve "):
+                    line = line.replace("serve ", f"serve --listen 127.0.0.1:{port} ", 1)
+                lines.append(line)
+                if line.endswith(" &"):
+                    lines.append(f"until (exec 3<>/dev/tcp/127.0.0.1/{port}) 2>/dev/null; do sleep 0.05; done")
+            lines.append(f"echo '{mark}'")
+        variables = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+        variables.update(PATH=f"{folder}/tools:{variables['PATH']}", HOME=str(folder), AWS_EC2_METADATA_DISABLED="true",
+                         NO_PROXY="127.0.0.1", LC_ALL="C.UTF-8")
+        process = subprocess.Popen(["bash", "-c", "\n".join(lines)], cwd=folder, env=variables, text=True,
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+        try:
+            out, err = process.communicate(timeout=120)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            out, err = process.communicate()
+            test.fail(f"{self.document} does not end:\n{out}{err}")
+        test.assertEqual(process.returncode, 0, f"{out}{err}")
+        return out.split(mark + "\n")
+
+    @staticmethod
+    def compare(test, said, printed, script):
+        lines = ["(?:.*\n)*" if line == "..." else ".*".join(map(re.escape, line.split("..."))) + "\n" for line in said.split("\n")]
+        test.assertTrue(re.fullmatch("".join(lines), printed), f"{script}\nprints\n{printed}\nand not\n{said}")
 
 
 class Keys:
@@ -268,6 +352,7 @@ def make_session(served):
 
 CLIENT, COLLECTOR = "eni-0000000000000000a", "eni-0000000000000000c"  # of tests/demo/config.json
 PICTURE = NotRun("a picture")
+OF_THE_PAGE = NotRun("it is run with the whole page")
 CI = Subcommands("continuous integration runs it, or a part of it")
 TESTS = Subcommands("ctest builds and runs these tests")
 
@@ -276,7 +361,6 @@ R = NotRun("tests/clients/r/client.R makes these calls where paws is installed")
 EXAMPLES = {
     ("CONTRIBUTING.md", "./dev doctor "): CI,
     ("CONTRIBUTING.md", "./dev format"): CI,
-    ("README.md", " s_axis "): PICTURE,
     ("README.md", "./dev demo "): CI,
     ("README.md", "frames  "): Demo(),
     ("README.md", "aws ec2 describe-network-interfaces "): Shell(
@@ -314,6 +398,13 @@ EXAMPLES = {
     ("docs/testing.md", "MIRRORNIC_SEED=17 "): TESTS,
     ("docs/testing.md", "./dev test admit --wave"): Subcommands("it builds all with waves"),
     ("docs/testing.md", "./dev prove admission "): CI,
+    ("docs/tutorial.md", "./dev build"): Page("docs/tutorial.md", until="## 7."),
+    ("docs/tutorial.md", "tcpdump "): NotRun("it needs root and records the reader's own network"),
+    ("docs/tutorial.md", "export AWS_ACCESS_KEY_ID="): Page("docs/tutorial.md"),
+    **{("docs/tutorial.md", begin): OF_THE_PAGE for begin in (
+        "tshark -r capture.pcap -Y", "     28 02:00", "cat > network.json", "Interfaces", "cat > requests.jsonl", "frames  ",
+        "tshark -r mirror.pcap -c 3", "124 10.0.1.10", "grep -oE", "     27 ", "grep -E '\"Frame\":(4|55)", '{"Frame":4,',
+        "cat >> requests.jsonl", "...\n  accepted", "mirrornic serve ", "...\ntms-", "mirrornic run ")},
     ("docs/r.md", "library(paws.compute)"): R,
     ("docs/r.md", "filter <- "): R,
     ("docs/r.md", "tryCatch("): R,
@@ -328,6 +419,9 @@ IN_TEXT = {
     '{"Status": "starting" or "ready" or "degraded"}': "not JSON: the three values",
     '{"Action": ..., ...}': "not JSON: a shape",
 }
+
+# Messages that libraries and the system word.
+LIBRARIES = ("Address already in use", "database or disk is full", "file is not a database")
 
 # Options of other programs.
 OTHERS = {"--cli-input-json": "aws", "--sc": "verilator"}
@@ -503,6 +597,28 @@ class Documents(unittest.TestCase):
                         self.assertIn(heading, anchors)
                         headings += 1
         self.assertGreater(headings, 0)
+
+    def test_quoted_messages(self):
+        """Each message of the troubleshooting page is one of the program's: the words between two `...` stand in the sources."""
+        sources = "".join(path.read_text() for folder in ("host", "sim", "driver") for path in sorted((ROOT / folder).rglob("*.?pp")))
+        texts = re.sub(r'"\s*"', "", sources).replace('\\"', '"')
+
+        def printed(words):
+            """Whole, or in two parts that meet at a space, as where a name is put before the rest."""
+            spaces = [match.start() for match in re.finditer(" ", words)]
+            return words in texts or any(words[:at] in texts and words[at:] in texts for at in spaces)
+        header, checked = "", 0
+        for row in (ROOT / "docs/troubleshooting.md").read_text().splitlines():
+            before, header = header, header or row if row.startswith("|") else ""
+            column = next((i for i, name in enumerate(header.split("|")) if "message" in name or "`Why`" in name), None)
+            if not before or column is None or row.startswith("|--"):
+                continue
+            for message in re.findall(r"`([^`]+)`", row.split("|")[column]):
+                for words in re.split(r"\.\.\.|" + "|".join(LIBRARIES), message):
+                    with self.subTest(message):
+                        self.assertTrue(printed(words.strip(" ,;:")), words)
+                        checked += 1
+        self.assertGreater(checked, 100)
 
     def test_the_options_of_the_unit(self):
         """The lines of an options file that the systemd unit gives are such that `--options` takes."""
