@@ -17,7 +17,7 @@ namespace mirrornic {
 namespace {
 
 constexpr std::chrono::minutes clock_tolerance{15};
-const std::string no_secret(40, '-');  // in the place of an unknown key's
+const std::string no_secret(40, '-');  // instead of the secret of an unknown key
 
 [[noreturn]] void deny(const std::string& reason) {
     throw AccessDenied(AccessDenied::Code::auth_failure, reason);
@@ -29,8 +29,8 @@ std::string octal(unsigned mode) {
     return text;
 }
 
-/// The parser's message quotes the text at the error, which may be a secret: only the place is
-/// kept.
+/// Parses JSON. The parser's message quotes the text at the error, which may be a secret; so only
+/// the place of the error is kept of it.
 Json parse_secret_json(const std::string& name, const std::string& text) {
     try {
         return parse_json(text);
@@ -43,7 +43,8 @@ Json parse_secret_json(const std::string& name, const std::string& text) {
     }
 }
 
-/// Looks at the mode of what it reads, not of what has the name a moment earlier.
+/// Reads a file and checks its mode. The mode is that of the open file: a file that had this name a
+/// moment earlier may have been another one.
 std::string read_private_file(const std::string& name) {
     struct File {
         int descriptor;
@@ -79,8 +80,8 @@ struct Credentials::Key {
     std::vector<Statement> statements;
 };
 
-/// Of all keys at once, and of a key that there is not: the time of an answer then does not tell
-/// which keys there are.
+/// The signing keys of all keys, and one for keys that do not exist. They are made together, so
+/// that the time of an answer does not tell which keys exist.
 struct Credentials::SigningKeys {
     std::string date, region;
     std::vector<Digest> of_keys;
@@ -134,8 +135,8 @@ const Credentials::Key* Credentials::find(const std::string& access_key_id) cons
 std::string Credentials::authenticate(const HttpRequest& request, const std::string& region,
                                       std::chrono::system_clock::time_point now) const {
     const SignedRequest sent(request, region);
-    // An unknown key takes the way of a known one as far as here, so that the time does not tell
-    // which keys there are.
+    // The signature is checked for an unknown key too, so that the time of the answer does not tell
+    // which keys exist.
     const Key* key = find(sent.key_id());
     Digest signs;
     if (sent.day() == day_of(now)) {
@@ -156,8 +157,9 @@ std::string Credentials::authenticate(const HttpRequest& request, const std::str
     if (!token != key->token.empty() || (token && !same_secret(*token, key->token)))
         deny("x-amz-security-token is not as key " + key->id + " has it");
 
-    // Last: RequestExpired is for those who hold the secret, and a stranger's request is
-    // AuthFailure whatever its time. A captured request that is sent again learns that it is late.
+    // The time is checked last. So only who has the secret is told RequestExpired, and a request
+    // with a wrong signature is an AuthFailure whatever its time. A captured request that is sent
+    // again late has a right signature, and is told RequestExpired.
     const auto time = sent.since_epoch();
     if (std::chrono::ceil<std::chrono::seconds>(now.time_since_epoch()) - time > clock_tolerance ||
         time - std::chrono::floor<std::chrono::seconds>(now.time_since_epoch()) > clock_tolerance)

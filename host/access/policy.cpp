@@ -26,14 +26,15 @@ bool matches(const std::string& pattern, const std::string& text) {
     return pattern.find_first_not_of('*', p) == std::string::npos;
 }
 
-/// Whether some pattern of a page's path matches none: then it is misspelt.
+/// Whether a pattern looks like a page's path and matches no page, so that it must be misspelt.
 bool is_no_page(const std::string& pattern) {
     return pattern[0] == '/' && std::none_of(pages.begin(), pages.end(), [&](auto page) {
                return matches(pattern, std::string(page));
            });
 }
 
-/// Source: IAM, "Actions"; what has no service would never match, and a Deny of it never deny.
+/// Reads an action. One without a service is refused: it would never match, and a Deny of it would
+/// deny nothing. Source: IAM, "Actions".
 std::string read_action(const CredentialsValue& value) {
     const auto& text = value.text();
     const auto [service, name] = cut(text, ':');
@@ -46,7 +47,7 @@ std::string read_action(const CredentialsValue& value) {
     return lower(text);
 }
 
-/// Whether a pattern is of actions of other services alone.
+/// Whether a pattern matches only actions of services other than ec2.
 bool is_of_others(const std::string& action) { return !matches(cut(action, ':').first, "ec2"); }
 
 Statement read_statement(const CredentialsValue& value) {
@@ -67,8 +68,8 @@ Statement read_statement(const CredentialsValue& value) {
         statement.actions.push_back(read_action(action));
     if (statement.actions.empty()) actions.fail("is empty");
 
-    // A statement of, say, logs:* for one resource comes with many a policy and decides nothing
-    // here.
+    // Many policies have a statement about another service, such as logs:* for one resource. It
+    // decides nothing here, so it may have anything.
     if (!statement.but_actions &&
         std::all_of(statement.actions.begin(), statement.actions.end(), is_of_others))
         return statement;
@@ -86,7 +87,8 @@ std::vector<Statement> read_policy(const CredentialsValue& value) {
     value.has_only({"Statement"}, {"Version", "Id"});
     if (value.has("Id")) value.member("Id").text();
     if (value.has("Version")) {
-        // They differ in policy variables, which stand in resources and conditions.
+        // The two versions differ only in policy variables. These stand in resources and
+        // conditions, which are not supported.
         const auto version = value.member("Version");
         if (version.text() != "2012-10-17" && version.text() != "2008-10-17")
             version.fail("must be \"2012-10-17\" or \"2008-10-17\"");

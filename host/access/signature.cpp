@@ -23,10 +23,10 @@ constexpr auto algorithm = "AWS4-HMAC-SHA256";
     throw AccessDenied(AccessDenied::Code::auth_failure, reason);
 }
 
-/// Of an HTTP header's name. Source: RFC 9110 section 5.6.2.
+/// Whether a header's name may have this character. Source: RFC 9110 section 5.6.2.
 bool is_token(char c) { return is_alphanumeric(c) || (c && std::strchr("!#$%&'*+-.^_`|~", c)); }
 
-/// Without blanks at the ends, and with one space for each run of them inside.
+/// The text without blanks at its ends, and with one space for each run of blanks inside.
 std::string collapsed(const std::string& text) {
     std::string out;
     bool blank = false;
@@ -94,7 +94,7 @@ Headers read_headers(const HttpRequest& request) {
     return headers;
 }
 
-/// @return the value of a header that may come once at most; null when it is absent.
+/// The value of a header that may come once at most; null: it is absent.
 const std::string* find_header(const Headers& headers, const std::string& name) {
     const auto [begin, end] = headers.equal_range(name);
     if (begin == end) return nullptr;
@@ -118,8 +118,9 @@ void check_form(const HttpRequest& request) {
     decode(request.path);
 }
 
-/// Dot segments and doubled slashes are removed, as RFC 3986 section 5.2.4 and AWS's services do;
-/// what is left is encoded once more than it was sent, as all services but S3 do.
+/// The canonical path. Dot segments and doubled slashes are removed, as RFC 3986 section 5.2.4 and
+/// AWS's services do it. The rest is encoded once more than it was sent, as all services except S3
+/// do it.
 std::string canonical_path(const std::string& path) {
     std::vector<std::string> segments;
     for (const auto& segment : split(path, '/')) {
@@ -135,8 +136,8 @@ std::string canonical_path(const std::string& path) {
 
 using Parameters = std::vector<std::pair<std::string, std::string>>;
 
-/// Decoded. AWS's clients send a space as %20; "+" is read as the form's reader reads it, so that
-/// one signature never stands for two meanings.
+/// The query's parameters, decoded. "+" is taken as a space, as the reader of the form takes it
+/// (AWS's clients send %20). Otherwise one signature could be valid for two meanings.
 Parameters read_query(const std::string& query) {
     Parameters parameters;
     if (query.empty()) return parameters;
@@ -148,7 +149,7 @@ Parameters read_query(const std::string& query) {
     return parameters;
 }
 
-/// Sorted by encoded name, then by encoded value.
+/// The canonical query: sorted by encoded name, then by encoded value.
 std::string canonical_query(const Parameters& parameters) {
     Parameters encoded;
     for (const auto& [name, value] : parameters)
@@ -210,7 +211,8 @@ std::string format(const char* how, Arguments... arguments) {
     return text;
 }
 
-/// Takes the digits as they are written: what comes of them is right if it is written the same.
+/// Makes a moment of a date's fields. Fields out of range are brought into range. So the caller
+/// writes the date again, and compares that with the text: they differ if the text was no date.
 Moment moment_of(std::tm& time) {
     const auto seconds = timegm(&time);  // puts the fields into their ranges, fills in tm_wday
     return {std::chrono::seconds(seconds),
@@ -218,7 +220,7 @@ Moment moment_of(std::tm& time) {
                    time.tm_hour, time.tm_min, time.tm_sec)};
 }
 
-/// ISO 8601's basic format, as of x-amz-date. @return whether the text is one.
+/// Reads the basic format of ISO 8601, which x-amz-date has. @return whether the text is a date
 bool read_iso(const std::string& text, Moment& moment) {
     std::tm t{};
     if (std::sscanf(text.c_str(), "%4d%2d%2dT%2d%2d%2dZ", &t.tm_year, &t.tm_mon, &t.tm_mday,
@@ -230,7 +232,8 @@ bool read_iso(const std::string& text, Moment& moment) {
     return moment.iso == text;
 }
 
-/// HTTP's preferred format (RFC 9110 section 5.6.7), as of Date; botocore writes -0000 for GMT.
+/// Reads the preferred format of HTTP (RFC 9110 section 5.6.7), which Date has. botocore writes
+/// -0000 for GMT. @return whether the text is a date
 bool read_http_date(const std::string& text, Moment& moment) {
     constexpr const char* days[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
     constexpr const char* months[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
@@ -249,7 +252,7 @@ bool read_http_date(const std::string& text, Moment& moment) {
     return text == written + "GMT" || text == written + "-0000" || text == written + "+0000";
 }
 
-/// x-amz-date, or else Date.
+/// The time of the request: that of x-amz-date, or if it is absent that of Date.
 struct RequestDate {
     std::string header;
     Moment moment;
@@ -282,7 +285,8 @@ void check_scope(const Authorization& authorization, const std::string& region,
     check("terminator", authorization.terminator, "aws4_request");
 }
 
-/// That the list is in canonical form and has every header that must be signed.
+/// Checks that the list of signed headers is in canonical form, and has every header that must be
+/// signed.
 void check_signed_headers(const std::vector<std::string>& names, const Headers& headers,
                           const std::string& date_header) {
     for (const auto& name : names)

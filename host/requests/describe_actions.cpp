@@ -22,7 +22,7 @@ void add(Json& out, const char* name, const std::optional<T>& value) {
     if (value) out[name] = *value;
 }
 
-/// Of a configured object: what the configuration does not say is empty.
+/// Adds a text of a configured object, if the configuration has one.
 void add(Json& out, const char* name, const std::string& value) {
     if (!value.empty()) out[name] = value;
 }
@@ -38,8 +38,8 @@ void add_shown(Json& out, const std::string& shown) {
 
 // --- Filters -------------------------------------------------------------------------------------
 
-/// What an interface shows of a member, for the members that are compared without making all of
-/// what is shown; null for the others.
+/// Compares one member of an interface with a filter's values, without making the interface's whole
+/// reply. Null: the member can be compared only in the reply.
 using InterfaceFilter = bool (*)(const NetworkInterface& interface, const FilterValues& values);
 
 bool match_set(const std::string& text, const FilterValues& values) {
@@ -81,7 +81,7 @@ const FilterName& filter_named(const Action& action, const std::string& name) {
                          [&](const auto& filter) { return filter.name == name; });
 }
 
-/// @throws RequestError for a filter by what the configuration gives of no object.
+/// @throws RequestError for a filter by a member that the configuration gives of no object.
 void check_configured(const Context& c, const Action& action, const Json& p) {
     if (!p.contains("Filters")) return;
     for (const auto& filter : p["Filters"]) {
@@ -96,7 +96,7 @@ void check_configured(const Context& c, const Action& action, const Json& p) {
     }
 }
 
-/// The filters of a request: all of them must pass.
+/// The filters of a request. An object is shown if it passes all of them.
 class Filters {
 public:
     Filters(const Action& action, const Json& p) {
@@ -118,7 +118,7 @@ public:
         }
     }
 
-    /// What can be said of an object before what is shown of it is made.
+    /// Makes the checks that need no reply of the object. False: it does not pass.
     bool may_pass(const NetworkInterface& interface) const {
         return pass(interface.tags) &&
                std::all_of(members_.begin(), members_.end(), [&](const Member& each) {
@@ -140,7 +140,7 @@ public:
                 return false;
         return true;
     }
-    /// Of an object that may pass.
+    /// Makes the other checks, with the object's reply.
     bool pass_shown(const Json& item) const {
         return std::all_of(members_.begin(), members_.end(), [&](const Member& each) {
             return each.of_interface || match(item, each.path, each.values);
@@ -149,7 +149,7 @@ public:
 
 private:
     struct Member {
-        std::string path;  ///< "Member", or "List.Member" for that of any element
+        std::string path;  ///< "Member", or "List.Member": of any element
         FilterValues values;
         InterfaceFilter of_interface;
     };
@@ -173,8 +173,9 @@ private:
 
 // --- Pages ---------------------------------------------------------------------------------------
 
-/// One page of a listing, and the token that continues it: a position or an id, and a check value
-/// that binds it to the action and to all parameters but the page's size (S9).
+/// One page of a listing. Its token is the position or id of its last object, with a check value
+/// over that position, the action, and all parameters except the page's size. So a token is valid
+/// only for the same action and parameters (S9).
 class Page : public Listing {
 protected:
     Page(const Action& action, const Json& p, const char* list)
@@ -198,11 +199,11 @@ protected:
         key_ = position_.substr(position_.find(' ') + 1);
     }
 
-    /// The last position of the page before; 0 when there is none.
+    /// Where the page before has ended; 0 and empty: there is none.
     Sequence sequence() const { return sequence_; }
     const std::string& key() const { return key_; }
 
-    /// Takes what is shown. False: the page is full, stop.
+    /// Adds an object's reply to the page. False: the page was full already.
     bool take(Sequence sequence, const std::string& key, Json item) {
         if (size_ != 0 && taken_ == size_) {
             next_ = token();
@@ -217,7 +218,8 @@ protected:
     const Filters filters;
 
 private:
-    /// Of the position: FNV-1a 64 over what it is bound to and itself, then itself, in hex.
+    /// The token of the position, in hexadecimal digits: FNV-1a 64 over what it is bound to and the
+    /// position, then the position.
     std::string token() const {
         std::uint64_t hash = 0xcbf29ce484222325;
         for (const unsigned char c : bound_ + position_) hash = (hash ^ c) * 0x100000001b3;
@@ -234,7 +236,7 @@ private:
     Sequence sequence_ = 0;
 };
 
-/// Objects of one kind, all or those that are named.
+/// A page of objects of one kind: of all, or of those that the request names.
 template <class Objects>
 class ObjectPage : public Page {
 public:
@@ -246,7 +248,7 @@ public:
           objects_(objects),
           at_(sequence()) {}
 
-    /// Shows these alone.
+    /// Restricts the page to these objects.
     void only(std::set<Sequence> named) { named_ = std::move(named); }
 
 private:
@@ -267,14 +269,15 @@ private:
     }
 
     const Account& account_;
-    const std::shared_ptr<const Network> network_;  ///< stays as it was at the begin
+    const std::shared_ptr<const Network> network_;  ///< the one at the begin, kept alive
     const Objects& objects_;
     std::optional<std::set<Sequence>> named_;
     Sequence at_;
 };
 
-/// Configured objects, all or those that are named, in the order of their ids: a page begins behind
-/// the last id of the page before, also when the configuration has changed in between.
+/// A page of configured objects, in the order of their ids. A page begins after the last id of the
+/// page before. That holds also when the configuration was read again in between, which changes
+/// positions.
 template <class T>
 class ObjectPage<Listed<T>> : public Page {
 public:
@@ -308,13 +311,13 @@ private:
     }
 
     const Account& account_;
-    const std::shared_ptr<const Network> network_;  ///< stays as it was at the begin
+    const std::shared_ptr<const Network> network_;  ///< the one at the begin, kept alive
     const Listed<T>& objects_;
-    std::optional<std::map<std::string, const T*>> named_;  ///< that are left of them
+    std::optional<std::map<std::string, const T*>> named_;  ///< those still to be shown
     std::size_t at_;
 };
 
-/// @param among only these, if they are given
+/// @param among only these objects; nothing: all
 template <class Objects>
 Effect describe(const Context& c, const Json& p, const char* action, const char* list,
                 const char* ids, ErrorCode not_found, const Objects& objects,
@@ -447,7 +450,7 @@ Json reply_of(const Account&, const Vpc& vpc) {
     out["VpcId"] = vpc.id;
     out["CidrBlockAssociationSet"] = Json::array();
     out["Tags"] = tag_list(vpc.tags);
-    // The primary block is associated too.
+    // The primary block is an associated one too.
     if (vpc.cidr) {
         out["CidrBlock"] = vpc.cidr->to_string();
         out["CidrBlockAssociationSet"].push_back({{"CidrBlock", vpc.cidr->to_string()}});
@@ -532,7 +535,7 @@ Effect describe_rules(const Context& c, const Json& p) {
 
 namespace {
 
-/// By creation order of the resource, then by key.
+/// A page of tags, in the creation order of their resources, then by key.
 class TagPage : public Page {
 public:
     TagPage(const Context& c, const Json& p)
@@ -549,7 +552,7 @@ private:
         const Tags* tags;
     };
 
-    /// The first resource whose sequence is not below this one.
+    /// The first resource with this sequence or a later one.
     std::optional<Tagged> tagged(Sequence from) const {
         std::optional<Tagged> first;
         const auto look = [&](const auto& objects, const char* type) {
@@ -564,7 +567,7 @@ private:
         return first;
     }
 
-    /// One resource's tags behind key_at_.
+    /// Adds the tags of one resource, those after key_at_.
     bool step() override {
         const auto found = tagged(at_);
         if (!found) return false;

@@ -64,12 +64,12 @@ void DecisionLog::placed(const std::shared_ptr<const Placement>& placement) {
         if (placements_.empty()) texts_.clear();
     }
     placements_.push_back(placement);
-    // With nothing undecided the next pass is fed under this placement, or, when its commit fails,
-    // under the one before.
+    // If no pass is undecided, the next one will be fed with this placement in force, or with the
+    // one before if this one's commit fails.
     forget_before(passes_.empty() ? placement->sequence - 1 : passes_.front().sequence);
 }
 
-/// Forgets what no pass can mean that is decided by this placement or a later one.
+/// Forgets placements that are not needed for passes that are decided by this one or a later one.
 void DecisionLog::forget_before(std::uint64_t sequence) {
     while (placements_.size() > 1 && placements_[1]->sequence <= sequence) {
         placements_.pop_front();
@@ -81,7 +81,8 @@ void DecisionLog::decided(const DecisionRecord& record) {
     if (passes_.empty()) return;
     const Pass pass = passes_.front();
     passes_.pop();
-    // A pass is decided by the tables that were in force when it was fed, or by later ones.
+    // A pass is decided by the tables that were in force when it was fed, or by later ones. A
+    // record that is not eligible may have no version, so only the former is known.
     forget_before(record.outcome == DecisionRecord::Outcome::not_eligible
                       ? pass.sequence
                       : Placement::unwrap(record.version, pass.sequence));

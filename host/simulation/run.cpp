@@ -23,7 +23,7 @@
 namespace mirrornic {
 namespace {
 
-/// Frames and bytes after which a shard's piece of the capture ends.
+/// A piece of the capture, if there are shards, ends after so many frames or so many bytes.
 constexpr std::size_t piece_frames = 1024, piece_bytes = 512 << 10;
 
 volatile std::sig_atomic_t interrupted = 0, opening = 0;
@@ -44,9 +44,9 @@ void interrupt(int) {
     if (Traffic* const traffic = interrupted_traffic) traffic->interrupt();
 }
 
-/// SIGINT, SIGTERM and SIGHUP end the run after the frame in hand, or the pieces in hand, for as
-/// long as this lives; the second of them ends it at once. So does the first before read() was
-/// called, while there are no outputs yet and the capture or a pipe is waited for.
+/// As long as this object lives, SIGINT, SIGTERM and SIGHUP end the run after the present frame, or
+/// with shards after the present pieces. The second such signal ends it at once. Before read() was
+/// called the first one does, since there are no outputs yet.
 class InterruptGuard {
 public:
     explicit InterruptGuard(Shards* shards) {
@@ -62,12 +62,12 @@ public:
         interrupted_shards = nullptr;
         interrupted_traffic = nullptr;
     }
-    /// The files are open. @param traffic what waits for the capture, or null
+    /// To be called when the files are open. @param traffic to be interrupted; null: there is none
     static void read(Traffic* traffic) {
         interrupted_traffic = traffic;
         opening = 0;
     }
-    /// Before that traffic goes away.
+    /// To be called before that traffic is destroyed.
     static void end() { interrupted_traffic = nullptr; }
 
 private:
@@ -75,7 +75,7 @@ private:
     void (*before_[std::size(signals)])(int){};
 };
 
-/// A bar, the rate and the simulated time, on a terminal alone.
+/// Shows a bar, the rate and the simulated time, if standard error is a terminal.
 class Progress {
 public:
     explicit Progress(bool wanted) : shown_(wanted && isatty(STDERR_FILENO)) {}
@@ -95,7 +95,7 @@ public:
                      traffic.simulated_seconds());
         drawn_ = true;
     }
-    /// Before anything else is written to the terminal.
+    /// Removes the bar. To be called before anything else is written to the terminal.
     void clear() {
         if (drawn_) std::fputs("\r\033[K", stderr);
         drawn_ = false;
@@ -107,23 +107,24 @@ private:
     std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now(), last_ = start_;
 };
 
-/// What came of a run, or of a shard of one.
+/// The result of a run, or of one shard of a run.
 struct Result {
     OrderedJson stats;
     std::vector<std::string> warnings;
     std::uint64_t frames = 0, failed_requests = 0;
-    bool cut_off = false;  ///< the capture
+    bool cut_off = false;  ///< the capture was cut off
     Latencies latencies;
 
     Json to_json() const;
     static Result from_json(const Json& json);
-    /// Adds what another shard of the same run counted.
+    /// Adds the result of another shard of the same run.
     void add(const Result& other);
 };
 
 class Replay {
 public:
-    /// @param shards null: all of the capture @param number of this shard; the first one speaks
+    /// @param shards null: this process runs the whole capture. Not owned.
+    /// @param number of this shard; shard 0 gives messages for all
     Replay(const ReplayOptions& options, Configuration configuration, Shards* shards,
            unsigned number);
     Result run();
@@ -131,7 +132,7 @@ public:
 
 private:
     void work();
-    /// Whether the next frame is for this shard; nothing: no further one is.
+    /// Whether the next frame is for this shard; nothing: no more frames are.
     std::optional<bool> begin_frame(const Traffic::Frame& frame);
     void end_piece();
     void perform_next();
@@ -140,25 +141,25 @@ private:
     const ReplayOptions& options_;
     Configuration configuration_;
     Shards* shards_;
-    const bool speaks_;
+    const bool speaks_;  ///< this shard gives the messages
     std::optional<RequestFile> requests_file_;
     Traffic traffic_;
     LineWriter replies_;
     Progress progress_;
     Result result_;
 
-    MirrorDevice* device_ = nullptr;  ///< traffic_'s, once it is open
+    MirrorDevice* device_ = nullptr;  ///< of traffic_; null: not open yet
     std::unique_ptr<DriverDevice> plane_;
     std::unique_ptr<MemoryStore> store_;
     std::unique_ptr<Requests> requests_;
 
-    // The piece of the capture that is read.
+    // The piece of the capture that is being read.
     std::uint64_t piece_ = 0;
     std::size_t frames_in_piece_ = 0, bytes_in_piece_ = 0;
-    bool mine_ = false;
+    bool mine_ = false;  ///< this shard runs it
 };
 
-/// What exists: the configuration, with a state file's objects where one is named.
+/// The configuration, with the objects of the state file if one is named.
 Configuration configuration_of(const ReplayOptions& options) {
     Configuration configuration =
         read_configuration(options.configurations, options.skip_unresolved);
@@ -239,7 +240,8 @@ void Replay::work() {
     device_ = &traffic_.open();
     plane_ = std::make_unique<DriverDevice>(*device_);
     store_ = std::make_unique<MemoryStore>(configuration_.account);
-    // A configuration describes what the device is to hold; a state, what was asked for (S3, H2).
+    // A configuration says what the device must hold, so it is an error if there is no room for it
+    // (S3). A state says what was asked for, so sessions without room are disabled (H2).
     if (!options_.state) plane_->stage(table_state(configuration_.account), nullptr);
     requests_ =
         std::make_unique<Requests>(configuration_.account, *store_, *plane_, options_.settings);
@@ -256,7 +258,7 @@ void Replay::work() {
         const std::optional<bool> mine = begin_frame(*frame);
         if (!mine) break;
         while (requests_file_ && requests_file_->due(traffic_.frames(), traffic_.seconds(*frame))) {
-            // Every earlier frame meets the tables as they were.
+            // Every earlier frame must be handled by the tables before the request.
             traffic_.board().offload().wait_until_fed();
             perform_next();
         }
@@ -353,7 +355,7 @@ void Result::add(const Result& other) {
 
 // --- the command ---------------------------------------------------------------------------------
 
-/// Why a run has made no copy, and what to do; nothing when it has made one.
+/// Why a run has made no copy, and what to do; nothing: it has made one.
 std::optional<std::string> why_no_copies(const ReplayOptions& options, const OrderedJson& stats) {
     const OrderedJson& frames = stats["frames"];
     const OrderedJson& causes = stats["causes"];
@@ -414,7 +416,8 @@ void print_summary(const ReplayOptions& options, std::uint64_t frames_run, const
     }
 }
 
-/// Makes the files that the shards add to. The capture and all files can be used then.
+/// Makes the files to which the shards add, and so checks that the capture and all files can be
+/// used.
 void make_files(const ReplayOptions& options) {
     struct stat status {};
     const TrafficOptions& traffic = options.traffic;

@@ -32,12 +32,13 @@ constexpr std::chrono::milliseconds turn_poll{1};  // while a piece waits for th
 
 }  // namespace
 
-/// Atomic numbers alone: a process that is killed at any moment leaves nothing locked.
+/// The shared memory. It has atomic numbers only, and no lock that a killed process could leave
+/// locked.
 struct Shards::Memory {
     static constexpr unsigned files = 3;
 
     std::atomic<bool> stopped{false}, failed{false};
-    std::atomic<std::uint64_t> next_piece{0};          ///< that nobody has claimed
+    std::atomic<std::uint64_t> next_piece{0};          ///< the first that nobody has claimed
     std::atomic<std::uint64_t> next_written[files]{};  ///< of each file
 };
 static_assert(std::atomic<bool>::is_always_lock_free);
@@ -87,7 +88,7 @@ std::unique_ptr<Turns> Shards::turns(unsigned file) {
 
 namespace {
 
-/// A process's way from fork to exit; its status is that of the command.
+/// Runs one process, from its fork to its exit. Its exit status is that of the command.
 [[noreturn]] void work_and_exit(const std::function<std::string()>& work, int result) {
     std::string text;
     int status = 0;
@@ -115,7 +116,7 @@ namespace {
     ::_exit(status);
 }
 
-/// A file in memory alone, in which a shard leaves its result: no disk can be full under it.
+/// A file in which a shard leaves its result. It is in memory only, so no disk can be full.
 class ResultFile {
 public:
     ResultFile() : fd_(::memfd_create("shard", MFD_CLOEXEC)) {

@@ -30,7 +30,7 @@ bool SimulatedDevice::advance(bool more, const std::function<void()>& wake) {
     return false;
 }
 
-/// Damage ends the traffic, and not the service.
+/// Takes the next frame. A damaged capture ends the traffic, but not the service.
 const Traffic::Frame* SimulatedDevice::next_frame(const std::function<void()>& wake) {
     try {
         return traffic_.poll(wake);

@@ -68,9 +68,9 @@ struct Traffic::Parts {
     volatile std::sig_atomic_t interrupted = 0;
     std::uint64_t frames = 0, start_cycle = 0, start_skipped = 0;
     std::uint64_t first_timestamp = 0, last_timestamp = 0;
-    std::uint64_t shift = 0;                 ///< nanoseconds that earlier rounds of a loop took
-    std::uint64_t latest = 0;                ///< of the capture's own time stamps
-    std::uint64_t snapped = 0, skipped = 0;  ///< in earlier rounds
+    std::uint64_t shift = 0;                 ///< ns that earlier rounds of a loop took
+    std::uint64_t latest = 0;                ///< the latest time stamp of the capture
+    std::uint64_t snapped = 0, skipped = 0;  ///< of earlier rounds
 };
 
 Traffic::Traffic(const TrafficOptions& options, const std::shared_ptr<const Network>& network)

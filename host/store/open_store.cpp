@@ -33,7 +33,8 @@ const StoreKind* find(const std::string& scheme) {
     return nullptr;
 }
 
-/// "sqlite" of "sqlite:state"; nothing of "./a:b", which is a file, as is "C" of one letter.
+/// The scheme of a URI: "sqlite" for "sqlite:state". Nothing for "./a:b" and "C:b": a text with
+/// other characters, or with one letter before the colon, is a file's name.
 std::optional<std::string> scheme_of(const std::string& uri) {
     const std::size_t colon = uri.find(':');
     if (colon == std::string::npos || colon < 2) return {};

@@ -25,8 +25,8 @@ namespace {
 
 constexpr const char* schema_version = "2";
 constexpr int application_id = 0x6d6e6963;  // "mnic", in the file's header
-// How long another program's lock is waited for, in milliseconds: when the file is opened, and when
-// it is served.
+// How many milliseconds another program's lock is waited for: when the file is opened, and while it
+// is served.
 constexpr int patience_at_the_start = 5000, patience_of_a_change = 100;
 constexpr std::int64_t last_sequence = std::int64_t{1} << 62;
 constexpr std::int64_t last_second = 9'000'000'000;  // what a time in nanoseconds holds
@@ -38,7 +38,7 @@ constexpr const char* create_schema =
     "CREATE TABLE tokens (action TEXT NOT NULL, token TEXT NOT NULL, parameters TEXT NOT NULL,"
     " reply TEXT NOT NULL, seconds INTEGER NOT NULL, PRIMARY KEY (action, token)) WITHOUT ROWID;";
 
-// Version 1 had the objects by their ids; its bodies are today's.
+// In version 1 the rows of the objects were in the order of ids. The bodies are the same.
 constexpr const char* upgrade_from_1 =
     "ALTER TABLE objects RENAME TO objects_1;"
     "CREATE TABLE objects (sequence INTEGER PRIMARY KEY, id TEXT NOT NULL, kind INTEGER NOT NULL,"
@@ -93,7 +93,7 @@ Json body_of(const TrafficMirrorSession& session) {
     return body;
 }
 
-/// As it is stored.
+/// A time as it is stored, in seconds.
 std::string body_text(const Object& object) {
     return std::visit(
         [](const auto& each) {
@@ -108,7 +108,8 @@ std::int64_t stored_seconds(std::chrono::system_clock::time_point time) {
     return std::chrono::duration_cast<std::chrono::seconds>(time.time_since_epoch()).count();
 }
 
-/// A stored object, read member by member; nothing is converted in silence.
+/// Reads a stored object member by member. A member of a wrong type is an error; nothing is
+/// converted.
 class Body {
 public:
     explicit Body(const std::string& text) : json_(parse_json(text)) {
@@ -143,7 +144,7 @@ public:
         if (!member->is_object()) fail(name, shown(*member) + " is not an object");
         for (const auto& [key, value] : member->items()) tags[key] = as<std::string>(name, value);
     }
-    /// All members have been read.
+    /// To be called at the end: fails if a member was not read.
     void end() const {
         for (const auto& [name, value] : json_.items())
             if (known_.count(name) == 0) fail(name, "is not known");
@@ -256,17 +257,17 @@ Object read_object(std::int64_t kind, const std::string& id, Sequence sequence,
 
 // --- Files ---------------------------------------------------------------------------------------
 
-/// SQLite's files beside a database of this name.
+/// The ends of the names of the files that SQLite keeps beside a database.
 constexpr const char* companions[] = {"-wal", "-shm", "-journal"};
 
-/// What SQLite knows of its log, as it stands at the beginning of the log's index, in this host's
-/// byte order. Source: sqlite.org/walformat.html, 2.1.
+/// What SQLite knows of its log (the write-ahead log). It is the beginning of the log's index, in
+/// this host's byte order. Source: sqlite.org/walformat.html, 2.1.
 struct IndexHeader {
     std::uint32_t version, unused, changes;
     std::uint8_t initialized, big_endian_checksums;
-    std::uint16_t page_size;  ///< 1: 65,536
+    std::uint16_t page_size;  ///< bytes; 1 stands for 65,536
     std::uint32_t frames, pages, checksum_of_last_frame[2];
-    std::uint8_t salts[8];  ///< as the log has them
+    std::uint8_t salts[8];  ///< the same as in the log
     std::uint32_t checksum[2];
 };
 static_assert(sizeof(IndexHeader) == 48);
@@ -295,9 +296,9 @@ bool agrees(int log, const IndexHeader& index) {
            big_endian(frame + 20) == index.checksum_of_last_frame[1];
 }
 
-/// What check_place() asks of a file; false: nothing is there. Times are not asked for: a kernel
-/// that is asked for them gives the next write a new one (multigrain timestamps, Linux 6.13), which
-/// fdatasync() then has to write too.
+/// Reads of a file what check_place() needs. False: there is no such file. The file's times are not
+/// read: after that, Linux 6.13 and later give the next write a new time (multigrain timestamps),
+/// which fdatasync() would have to write too.
 bool place_of(int folder, const char* name, int flags, struct statx& place) {
     return ::statx(folder, name, flags, STATX_TYPE | STATX_INO | STATX_SIZE, &place) == 0;
 }
@@ -311,7 +312,7 @@ bool same(const struct stat& a, const struct stat& b) {
     return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }
 
-/// @throws StoreError unless it is a file that can be a database.
+/// Checks that a file can be a database. @throws StoreError.
 void check_file(const std::string& name, const struct stat& status) {
     if (S_ISDIR(status.st_mode)) throw StoreError(name + ": " + std::strerror(EISDIR));
     if (!S_ISREG(status.st_mode))
@@ -325,7 +326,7 @@ void check_file(const std::string& name, const struct stat& status) {
 
 }  // namespace
 
-/// One use of a prepared statement: values in order, then run() or next().
+/// One use of a prepared statement: its values are given in order, then run() or next() is called.
 class SqliteStore::Statement {
 public:
     Statement(SqliteStore& store, const char* sql)
@@ -348,7 +349,7 @@ public:
         sqlite3_bind_int64(handle_, ++bound_, number);
         return *this;
     }
-    /// The next row; false: there is none.
+    /// Goes to the next row. False: there is none.
     bool next() {
         const int code = step();
         if (code != SQLITE_ROW && code != SQLITE_DONE) store_.fail(code);
@@ -363,7 +364,7 @@ public:
                      : std::string();
     }
     std::int64_t number(int column) const { return sqlite3_column_int64(handle_, column); }
-    /// The same of a column that must hold it. @throws std::runtime_error
+    /// The same for a column that must not be null. @throws std::runtime_error
     std::string stored_text(int column) const {
         if (sqlite3_column_type(handle_, column) != SQLITE_TEXT)
             throw std::runtime_error(wrong_type(column, "text"));
@@ -434,8 +435,9 @@ SqliteStore::SqliteStore(const std::filesystem::path& file, Access access,
     }
 }
 
-/// A name under which SQLite reads a database whose folder may not be written, and which has no
-/// log; SQLite would make files beside it. Empty: its own name does.
+/// A name by which SQLite can read a database in a folder that may not be written, if it has no
+/// log. By its usual name SQLite would have to make files beside it. Empty: the usual name can be
+/// used.
 std::string SqliteStore::immutable_uri() const {
     const auto path = std::filesystem::weakly_canonical(name_).string();
     struct stat log {};
@@ -540,7 +542,8 @@ void SqliteStore::fail(const Failure& failure) const {
         case SQLITE_CANTOPEN:
             if (failure.error == 0) break;
             message += std::string(" (") + std::strerror(failure.error) + ")";
-            // There is no room, under another name: a limit or quota, or all descriptors in use.
+            // These too mean that there is no room: a limit, a quota, or all descriptors are in
+            // use.
             for (const int error : {EFBIG, EDQUOT, ENOSPC, EMFILE, ENFILE, ENOMEM})
                 if (failure.error == error) throw StoreUnavailable(message);
     }
@@ -552,7 +555,8 @@ void SqliteStore::execute(const char* sql) {
         fail(code);
 }
 
-/// What is written to a file that has lost its name is lost with the process.
+/// Checks that the file and its log still have their names and begin as they must. What is written
+/// to a file that has lost its name would be lost when the process ends. @throws StoreUnavailable.
 void SqliteStore::check_place() {
     if (file_.fd < 0) return;
     struct statx mine {
@@ -582,8 +586,9 @@ void SqliteStore::check_place() {
     if (found) check_log(log);
 }
 
-/// The log has the last changes until SQLite writes them into the file. When it is shorter than its
-/// index says, or ends otherwise, they and the next ones would be lost with the process.
+/// Checks that the log ends as its index says. The log has the last changes until SQLite writes
+/// them into the file. If it is shorter or ends in another way, these changes and the next ones
+/// would be lost when the process ends. @throws StoreUnavailable.
 void SqliteStore::check_log(const char* log) {
     const auto open = [](Descriptor& file, const std::string& name) {
         if (file.fd < 0) file.fd = ::open(name.c_str(), O_RDONLY | O_CLOEXEC);
@@ -596,7 +601,7 @@ void SqliteStore::check_log(const char* log) {
             throw StoreUnavailable(name + ": " + std::strerror(errno));
         }
     }
-    // Another program may write at this moment.
+    // Another program may be writing at this moment, so a difference is looked at again.
     constexpr int tries = 3;
     for (int i = 0; i < tries; ++i) {
         IndexHeader header;
@@ -609,14 +614,14 @@ void SqliteStore::check_log(const char* log) {
                            "holds when it is started again, or restore a backup");
 }
 
-/// Changes when another program has written.
+/// A number that changes when another program has written to the database.
 std::int64_t SqliteStore::data_version() {
     Statement pragma(*this, "PRAGMA data_version");
     pragma.next();
     return pragma.number(0);
 }
 
-/// Whether the file's objects and tokens are the account's.
+/// Whether the file has exactly the account's objects and tokens.
 bool SqliteStore::holds(const Account& account) {
     std::size_t objects = 0, tokens = 0;
     Statement rows(*this, "SELECT kind, id, sequence, body FROM objects");
@@ -687,8 +692,8 @@ void SqliteStore::transaction(const std::function<void()>& write) {
     }
     roll_back();
     if ((failure.code & 0xff) == SQLITE_IOERR) {
-        // The log may end with all of it: taken back for us, but not for who opens the file after a
-        // power cut. Something else is written in its place.
+        // The log may hold the whole change at its end. SQLite has rolled it back here, but after a
+        // power cut it would be found and taken. So another change is written in its place.
         sqlite3_exec(database_,
                      "INSERT INTO meta VALUES ('failed commits', 1) ON CONFLICT (key) DO UPDATE "
                      "SET value = value + 1",
@@ -701,7 +706,7 @@ Account SqliteStore::load() {
     Change all;
     std::string what;
     try {
-        // One snapshot of both tables.
+        // A transaction, so that both tables are read as of one moment.
         execute("BEGIN");
         const std::unique_ptr<SqliteStore, void (*)(SqliteStore*)> ended(
             this, [](SqliteStore* store) {
@@ -841,7 +846,7 @@ void back_up(const std::filesystem::path& from, const std::filesystem::path& to,
                 ": was left by another state file of this name, and would be taken for "
                 "the backup's; remove it, or name another file");
 
-    // Made beside its place and put there when it is whole.
+    // The copy is made under another name, and renamed when it is complete.
     std::string temporary = place.string() + ".XXXXXX";
     const int made = ::mkostemp(temporary.data(), O_CLOEXEC);  // mode 0600
     if (made < 0) fail(std::strerror(errno));
