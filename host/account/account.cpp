@@ -7,7 +7,8 @@
 namespace mirrornic {
 namespace {
 
-/// What AWS makes the variable part of an id of: hex digits, in examples also other letters.
+/// The characters that the variable part of an id may have. AWS makes it of hex digits; its
+/// examples have other letters too.
 constexpr const char* id_characters =
     "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
 

@@ -16,7 +16,7 @@ namespace {
 constexpr std::size_t batches = 8;  // of 128 KiB, which wait
 constexpr const char* cut_mark = "... (cut)";
 
-/// Hands each line to the file.
+/// Gives each line to the file.
 class LineSink : public spdlog::sinks::base_sink<std::mutex> {
 public:
     explicit LineSink(OutputFile& file) : file_(file) {}
@@ -32,7 +32,7 @@ private:
     OutputFile& file_;
 };
 
-/// At most so many bytes of it, in whole characters.
+/// The beginning of a text: at most so many bytes, in whole characters.
 std::string cut(const std::string& text, std::size_t bytes) {
     if (text.size() <= bytes) return text;
     std::size_t size = bytes;
@@ -40,8 +40,8 @@ std::string cut(const std::string& text, std::size_t bytes) {
     return text.substr(0, size) + cut_mark;
 }
 
-/// The value as JSON, cut so that this is not much longer than value_bytes. It is UTF-8, whatever
-/// the value is.
+/// The value as JSON, cut if it would be much longer than value_bytes. It is UTF-8, whatever the
+/// value is.
 std::string short_json(const Json& value) {
     std::string text = to_text(value);
     if (text.size() <= LogFile::value_bytes) return text;
@@ -78,7 +78,8 @@ struct LogFile::State {
 LogFile::LogFile(bool json, int descriptor) : state_(std::make_unique<State>(json, descriptor)) {
     spdlog::logger& logger = state_->logger;
     logger.flush_on(spdlog::level::trace);
-    // Where no memory is left, the command's own message says so.
+    // spdlog would print its own errors, which are a lack of memory. The command's message says
+    // that.
     logger.set_error_handler([](const std::string&) {});
     logger.set_pattern(json ? R"({"time":"%Y-%m-%dT%H:%M:%S.%eZ","level":"%l",%v})"
                             : "%Y-%m-%dT%H:%M:%S.%eZ %l %v",
@@ -96,7 +97,7 @@ void LogFile::State::write(LogLevel level, const std::string& message, const Log
             shown = cut(value.get<std::string>(), value_bytes);
         text += json ? "," + to_text(name) + ":" + shown : " " + name + "=" + shown;
     }
-    // A control character of a client must not begin a line of its own.
+    // A client must not be able to begin a new line with a control character.
     for (char& c : text)
         if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
     logger.log(level == LogLevel::info      ? spdlog::level::info

@@ -30,7 +30,7 @@ std::string escaped(const std::string& text, bool quotes) {
     return out;
 }
 
-/// The shortest text that reads back as the same number.
+/// The shortest text of a number that is read as the same number.
 std::string number(double value) {
     if (std::isnan(value)) return "NaN";
     if (std::isinf(value)) return value < 0 ? "-Inf" : "+Inf";
@@ -42,8 +42,8 @@ std::string number(double value) {
     return text;
 }
 
-/// The fields of /proc/self/stat behind the process's name, which may hold anything. The first is
-/// the third of proc(5).
+/// The fields of /proc/self/stat after the process's name. The name may hold any character, so it
+/// is skipped. The first of these fields is number 3 in proc(5).
 std::vector<std::string> process_fields() {
     std::ifstream file("/proc/self/stat");
     std::string text((std::istreambuf_iterator<char>(file)), {});

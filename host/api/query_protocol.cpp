@@ -20,7 +20,7 @@ constexpr const char* api_version = "2016-11-15";
 
 // --- Forms in ------------------------------------------------------------------------------------
 
-/// Of a form, where "+" is a space.
+/// Decodes text of a form, in which "+" is a space.
 std::string decoded(std::string text) {
     const std::string sent = text;
     std::replace(text.begin(), text.end(), '+', ' ');
@@ -31,14 +31,14 @@ std::string decoded(std::string text) {
     return std::move(*out);
 }
 
-/// A parameter of the query, on its way down the action's members.
+/// A parameter of the query, whose name is followed down the action's members, part by part.
 struct Field {
-    const std::string* name;   ///< whole
-    const std::string* value;  ///< as sent
-    std::size_t at;            ///< where in the name the rest starts; past its end: nothing is left
+    const std::string* name;   ///< the whole name; not owned
+    const std::string* value;  ///< as it was sent; not owned
+    std::size_t at;            ///< where the rest of the name begins; past its end: there is none
 
     bool ends() const { return at > name->size(); }
-    /// The part up to the next dot; what is left is behind it.
+    /// The part of the name up to the next dot, and the field with the rest.
     std::pair<std::string, Field> next() const {
         if (ends()) return {"", *this};
         const auto dot = std::min(name->find('.', at), name->size());
@@ -51,7 +51,8 @@ using Fields = std::vector<Field>;
     fail(ErrorCode::unknown_parameter, shown(*field.name) + " is no parameter of this action");
 }
 
-/// A list's index as a key that sorts by value and holds any: its length and its digits.
+/// The index of a list's element, as its number of digits and its digits. So indices of any size
+/// are sorted by their value.
 using Index = std::pair<std::size_t, std::string>;
 
 Index index_of(const std::string& text, const Field& field) {
@@ -60,7 +61,7 @@ Index index_of(const std::string& text, const Field& field) {
     return {text.size(), text};
 }
 
-/// A boolean or number where the text reads as one.
+/// A boolean or number, if the text reads as one; otherwise the text.
 Json read_value(Type type, const std::string& text) {
     if (type == Type::boolean) {
         std::string lower = text;
@@ -81,7 +82,7 @@ Json read_structure(const std::vector<Parameter>& members, const Fields& fields)
 
 Json read_member(const Parameter& p, const Fields& fields) {
     const auto single = [](Type type, const Fields& of) -> Json {
-        // Names differ, so one of several has something left.
+        // All names are different. So if there are several fields, one of them has a rest.
         for (const auto& field : of)
             if (!field.ends()) fail_unknown(field);
         return read_value(type, *of.front().value);
@@ -130,7 +131,7 @@ Json read_structure(const std::vector<Parameter>& members, const Fields& fields)
 
 using Members = std::vector<ReplyMember>;
 
-/// The text with what XML cannot hold replaced by U+FFFD.
+/// The text, with U+FFFD in place of what XML cannot hold.
 std::string xml_text(const std::string& text) {
     std::string out;
     for (std::size_t i = 0; i < text.size();) {
@@ -187,8 +188,8 @@ void write_structure(pugi::xml_node parent, const Members& members, const Json& 
                                " has a member that replies do not");
 }
 
-/// Takes what pugixml writes. White space other than blanks stands as character references, which
-/// no parser normalizes; the writer itself makes none.
+/// Takes what pugixml writes. Tabs and line ends become character references, because a parser
+/// would normalize them otherwise. pugixml itself writes none of them between elements here.
 struct TextWriter : pugi::xml_writer {
     std::string text;
     void write(const void* data, std::size_t size) override {
@@ -280,7 +281,7 @@ std::string reply_xml(const Action& action, const Json& body, const std::string&
 ListXml::ListXml(const Action& action, std::string request_id)
     : action_(action), list_(reply_members(action).front()), request_id_(std::move(request_id)) {}
 
-/// What stands before and behind the elements.
+/// The text before the elements, and the text after them.
 std::pair<std::string, std::string> ListXml::around(const std::string& next_token) const {
     Json body = Json::object();
     body[list_.name] = Json::array();

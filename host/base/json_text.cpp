@@ -11,8 +11,9 @@
 namespace mirrornic {
 namespace {
 
-/// Builds the value and keeps the path to it, which nlohmann's own builder does not. With a sink an
-/// outermost object is not built: its members, and of lists the elements, go there one at a time.
+/// Builds the value of a text. Unlike nlohmann's own builder it knows the path to what it builds,
+/// for messages. With a sink, an outermost object is not built: the sink gets its members one at a
+/// time, and of members that are lists the elements.
 class Builder : public nlohmann::json_sax<Json> {
 public:
     explicit Builder(JsonSink* sink = nullptr) : sink_(sink) {}
@@ -61,7 +62,7 @@ public:
     Json take() { return std::move(value_); }
 
 private:
-    /// Where the value that is being built stands.
+    /// The path of the value that is being built.
     enum class At { root, members, elements };
 
     bool add(Json value) {
@@ -96,7 +97,7 @@ private:
         if (open_.empty()) finish();
         return true;
     }
-    /// The value is whole.
+    /// To be called when a value is complete.
     void finish() {
         if (at_ == At::members) sink_->member(name_, value_);
         if (at_ == At::elements) sink_->element(name_, index_++, value_);
@@ -122,7 +123,7 @@ private:
         return out;
     }
 
-    /// Where the next value goes.
+    /// The place of the next value.
     std::string here() const {
         if (open_.empty()) return path();
         const std::string out = path();
@@ -151,7 +152,7 @@ void append_utf8(std::string& out, std::uint32_t code) {
     for (int k = more - 1; k >= 0; --k) out += char(0x80 | (code >> 6 * k & 0x3f));
 }
 
-/// Nothing when the bytes, behind a byte order mark, are not UTF-16.
+/// Converts UTF-16, which begins with a byte order mark. Nothing: the bytes are not UTF-16.
 std::optional<std::string> utf8_of_utf16(const std::string& bytes, bool big_endian) {
     if (bytes.size() % 2 != 0) return std::nullopt;
     const auto unit = [&](std::size_t at) -> std::uint32_t {
@@ -181,7 +182,8 @@ std::string utf8_text(const std::string& name, std::string text) {
         return text.compare(0, std::strlen(mark), mark) == 0;
     };
     if (starts("\xef\xbb\xbf")) return text.substr(3);
-    // A first character takes one byte in UTF-8, two in UTF-16 and four in UTF-32.
+    // The first character of a JSON text is ASCII: one byte in UTF-8, two in UTF-16, four in
+    // UTF-32. So zeros among the first bytes tell these apart.
     const auto zero = text.find('\0');
     if (zero < 2 || (zero < 4 && text.find('\0', zero + 1) == zero + 1))
         throw std::runtime_error(name +
@@ -210,7 +212,7 @@ void parse_json_file(const std::string& name, JsonSink& sink) {
     if (first != std::char_traits<char>::eof()) in.unget();
     if (!in.is_open() || in.bad())
         throw std::runtime_error(name + ": " + (errno ? std::strerror(errno) : "cannot be read"));
-    // What no UTF-8 has: the byte order marks of UTF-16, and a zero.
+    // These bytes cannot begin UTF-8 text: a byte order mark of UTF-16, and a zero.
     if (first == std::char_traits<char>::eof() || first >= 0xfe || first == 0 || second == 0)
         return parse_json(utf8_text(name, {std::istreambuf_iterator<char>(in), {}}), sink);
     Builder builder(&sink);
@@ -241,7 +243,8 @@ std::string shown(const Json& value) {
 }
 
 std::size_t xml_character(const std::string& text, std::size_t at) {
-    // A zero stands behind the text, where a character that is cut ends.
+    // A std::string has a zero behind its text. A character that is cut off ends there, since a
+    // zero is no further byte of a character.
     const auto byte = [&](std::size_t i) -> unsigned {
         return static_cast<unsigned char>(text[i]);
     };

@@ -12,14 +12,14 @@ namespace {
 
 using Use = NamedFile::Use;
 
-constexpr int most_links = 40;  // of symbolic links to one another, as the kernel's
+constexpr int most_links = 40;  // symbolic links that lead to one another; the kernel's limit
 
-/// What makes two names one file.
+/// Two names with equal identities name one file.
 struct Identity {
     dev_t device = 0;
     ino_t inode = 0;
-    std::string name;  ///< of a file that is not there: device and inode are its folder's
-    mode_t type = 0;   ///< S_IFMT's bits; 0: not there
+    std::string name;  ///< if there is no file yet: device and inode are its folder's
+    mode_t type = 0;   ///< the bits of S_IFMT; 0: no such file
     bool operator==(const Identity& other) const {
         return device == other.device && inode == other.inode && name == other.name;
     }
@@ -46,7 +46,7 @@ std::string without_slashes(std::string path) {
     return path;
 }
 
-/// Nothing: the file cannot be there, for its folder is not.
+/// Nothing: there can be no such file, because its folder does not exist.
 std::optional<Identity> identity_of(std::string path) {
     struct stat status {};
     for (int links = 0; links < most_links; ++links) {
@@ -83,12 +83,13 @@ std::string shown(const NamedFile& file) {
 
 struct Compared {
     const NamedFile* option;
-    std::string path;  ///< as it is shown
+    std::string path;  ///< for messages
     std::optional<Identity> identity;
     bool companion = false;  ///< a file that SQLite keeps beside the database
 };
 
-/// The database's own names: SQLite keeps its files beside the one that the links lead to.
+/// All names of a database: the one given, and those to which symbolic links lead. SQLite keeps its
+/// files beside the last one.
 std::vector<std::string> names_of(std::string path) {
     std::vector<std::string> names{path};
     for (int links = 0; links < most_links; ++links) {
@@ -120,7 +121,8 @@ bool damages(const Compared& a, const Compared& b) {
     if (stream == STDOUT_FILENO && stream == stream_of(*b.option)) return true;
     if (!a.identity || !b.identity || !(*a.identity == *b.identity)) return false;
     if (a.identity->type == S_IFCHR) return false;
-    // What is read from a socket is not what was written to it.
+    // A socket may be both an input and an output: what is read from it is not what was written to
+    // it.
     return a.identity->type != S_IFSOCK || (writes(a.option->use) && writes(b.option->use));
 }
 

@@ -24,7 +24,7 @@ namespace {
 void open_missing_streams() {
     for (int descriptor = 0; descriptor <= 2; ++descriptor) {
         if (::fcntl(descriptor, F_GETFD) >= 0 || errno != EBADF) continue;
-        // The lowest free number is given, which is this one.
+        // open() gives the lowest free number, which is this one.
         if (::open("/dev/null", descriptor == 0 ? O_WRONLY : O_RDONLY) != descriptor) ::_exit(1);
     }
 }
@@ -37,7 +37,7 @@ void print(const std::string& text) {
 void finish_standard_output() {
     errno = 0;
     if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) fail(errno);
-    // What a file system says only when a file is closed.
+    // Some file systems report an error only when the file is closed. So a copy is closed.
     const int copy = ::dup(STDOUT_FILENO);
     if (copy >= 0 && ::close(copy) != 0) fail(errno);
 }

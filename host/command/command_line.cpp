@@ -28,8 +28,8 @@ void mask_hangup(int how) {
     sigprocmask(how, &signals, nullptr);
 }
 
-/// No option's value may be empty: it comes of a shell's variable that is not set, and each option
-/// would take it for something else.
+/// Checks that no option has an empty value. Such a value comes from a shell variable that is not
+/// set, and each option would take it in another way.
 void check_values(const po::variables_map& values) {
     for (const auto& [name, value] : values) {
         std::vector<std::string> given;
@@ -56,7 +56,8 @@ void print_version(const std::string& program) {
     print(text.str());
 }
 
-/// @param code of an error that a library names without a word of what to do
+/// Says what to do about a lack of descriptors or the like, which a library only names. Nothing:
+/// the error is another one.
 std::optional<std::string> shortage(const std::error_code& code) {
     rlimit limit{};
     if (code == std::errc::too_many_files_open && ::getrlimit(RLIMIT_NOFILE, &limit) == 0)
@@ -112,7 +113,8 @@ int perform(const std::string& program, const std::vector<Command>& commands,
         return status;
     };
     open_missing_streams();
-    // A reader that goes away and a file that may not grow are errors of a write, said as such.
+    // When a reader goes away or a file may not grow, the signal would end the process. Without it
+    // the write fails, and the command says so.
     std::signal(SIGPIPE, SIG_IGN);
     std::signal(SIGXFSZ, SIG_IGN);
     try {

@@ -11,14 +11,14 @@
 namespace mirrornic {
 namespace {
 
-// SystemC's banner would stand on every command's output; it is switched off before its main
-// starts.
+// Switches SystemC's banner off, which would be in the output of every command. It must be done
+// before SystemC's main starts.
 const int no_banner = setenv("SYSTEMC_DISABLE_COPYRIGHT_MESSAGE", "1", 1);
 
-// Before main, for SystemC's takes a while.
+// Done before main, because SystemC's main takes a while before it calls ours.
 const bool hangup_waits = make_hangup_wait();
 
-/// What the simulation throws, as a failure of the device.
+/// Runs a command. An error of the simulation becomes one of the device, with exit status 3.
 int with_simulation(const std::function<int()>& command) {
     try {
         return command();

@@ -83,7 +83,7 @@ void check_encryption(const std::string& option, const HttpListener& listener, b
     warn(option + ": requests and replies cross the network in the clear");
 }
 
-/// A DNS name in lower case.
+/// Reads a DNS name. @return it in lower case
 std::string host_name(std::string text) {
     for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
     if (text.empty() ||
@@ -92,8 +92,8 @@ std::string host_name(std::string text) {
     return text;
 }
 
-/// The address that /health, /stats and /metrics have for themselves. Behind a loopback address
-/// nobody could hold the certificate against a name.
+/// Sets the admin address, which serves only /health, /stats and /metrics. At a loopback address it
+/// has no TLS, since no client could check a certificate's name there.
 void set_admin(ServeOptions& options, const po::variables_map& values) {
     for (const std::string& name : texts(values, "admin-host"))
         options.admin_hosts.push_back(host_name(name));
@@ -130,7 +130,7 @@ const DeviceKind& kind_of(const std::vector<DeviceKind>& kinds, const std::strin
                      (elsewhere.empty() ? "" : "; " + elsewhere));
 }
 
-/// No option of another kind was given.
+/// Checks that no option of another kind of device was given.
 void check_options(const std::vector<DeviceKind>& kinds, const DeviceKind& chosen,
                    const po::variables_map& values) {
     for (const DeviceKind& kind : kinds) {

@@ -14,7 +14,7 @@
 namespace mirrornic {
 namespace {
 
-/// A value in a file, and the way to it.
+/// A value in a file, with its path for messages.
 class Value {
 public:
     /// @param path to the value; empty: it is the whole file
@@ -24,7 +24,7 @@ public:
         : file_(parent.file_), json_(json), parent_(&parent), name_(&name) {}
     Value(const Value& parent, std::size_t index)
         : file_(parent.file_), json_(parent.json_[index]), parent_(&parent), index_(index) {}
-    /// Another value in the place of `at`.
+    /// The same path with another value.
     Value(const Value& at, const Json& json)
         : file_(at.file_),
           json_(json),
@@ -35,7 +35,7 @@ public:
 
     const Json& json() const { return json_; }
 
-    /// "eni.json: NetworkInterfaces[3].MacAddress"
+    /// File and path for a message: "eni.json: NetworkInterfaces[3].MacAddress".
     std::string where() const {
         const std::string at = path();
         return file_ + (at.empty() ? "" : ": " + at);
@@ -44,8 +44,9 @@ public:
         throw ConfigurationError(where() + ": " + shown(json_) + " " + why);
     }
 
-    /// Calls `read(name, value)` for each member. One that is null is absent, as AWS CLI's
-    /// `--query` and other writers of JSON have it. An element of a list is never absent.
+    /// Calls `read(name, value)` for each member. A member that is null counts as absent, as the
+    /// AWS CLI's
+    /// `--query` and other writers of JSON mean it. An element of a list is never absent.
     template <class Read>
     void each_member(Read read) const {
         if (!json_.is_object()) fail("is not an object");
@@ -110,7 +111,7 @@ public:
         const std::string fraction = parts[3].matched ? parts[3].str() : ".000";
         return parts[1].str() + "T" + parts[2].str() + fraction + "Z";
     }
-    /// The position of the text in the list.
+    /// The position of the text in a list of allowed texts.
     std::size_t one_of(const std::vector<std::string>& values) const {
         const auto at = std::find(values.begin(), values.end(), text());
         std::string all;
@@ -157,7 +158,7 @@ private:
     std::size_t index_ = 0;
 };
 
-/// The value's member `name`, an id.
+/// The id that is the value's member `name`.
 const std::string& id_in(const Value& value, const char* name, const char* prefix) {
     if (!value.json().is_object()) value.fail("is not an object");
     const auto member = value.json().find(name);
@@ -166,15 +167,15 @@ const std::string& id_in(const Value& value, const char* name, const char* prefi
     return Value(value, name, *member).id(prefix);
 }
 
-/// A list of a file, and its element that is read.
+/// Which list of a file is read, and which element of it.
 struct ListPosition {
-    std::uint32_t number = 0;  ///< of the lists so far
+    std::uint32_t number = 0;  ///< of the list, over all files
     std::string name = {};     ///< "NetworkInterfaces"
     std::size_t element = 0;
 };
 
-/// Where an object was met last. One list does not have it twice, as no reply of EC2 has: what one
-/// of the two says would be lost.
+/// Where an object was met last. It must not come twice in one list, because what one of the two
+/// says would be lost. No reply of EC2 has an object twice.
 class LastPlace {
 public:
     /// @param value the object @throws ConfigurationError that names both places
@@ -203,12 +204,12 @@ private:
     std::vector<LastPlace> places_;
 };
 
-/// An object on its way in: what was read of it so far.
+/// An object that is being read: what the files have said of it so far.
 template <class T>
 struct Draft {
     T object;
-    std::string where;              // of its first appearance
-    std::set<std::string> members;  // that some file gave
+    std::string where;              // where it came first, for messages
+    std::set<std::string> members;  // those that a file gave
     LastPlace last = {};
 };
 
@@ -245,7 +246,8 @@ void require(const Draft<T>& draft, std::initializer_list<const char*> members) 
         if (!draft.members.count(name)) fail_missing(draft.where, draft.object.id, name);
 }
 
-/// Equal texts of many objects, kept once; of a bounded number, for some differ in each object.
+/// Keeps equal texts of many objects once. It keeps a bounded number, because some texts are
+/// different in each object.
 class TextPool {
 public:
     SharedText operator()(const std::string& text) {
@@ -261,10 +263,10 @@ private:
 const std::vector<std::string> target_types = {"network-interface", "network-load-balancer",
                                                "gateway-load-balancer-endpoint"};
 
-/// Keeps what does nothing but to be shown.
+/// Reads and keeps members that have no effect but to be shown.
 class Shown {
 public:
-    /// The value as replies have it: what they do not have is left out.
+    /// The value in the form of a reply; members that no reply has are left out.
     Json read(const ReplyMember& member, const Value& value) {
         seen_.insert(&member);
         switch (member.type) {
@@ -293,7 +295,7 @@ public:
         return out;
     }
 
-    /// Adds to what earlier files said; null takes a member away.
+    /// Adds members to those that earlier files gave. A member that is null is removed.
     static void keep(std::string& text, Json added) {
         if (!text.empty()) {
             Json former = Json::parse(text);
@@ -358,7 +360,7 @@ public:
 private:
     using Method = void (Reader::*)(const Value&);
 
-    /// What reads the elements of a file's list; null: nobody.
+    /// The member function that reads the elements of a list; null: the list is not used.
     static Method reader_of(const std::string& list) {
         static const std::map<std::string, Method> readers = {
             {"NetworkInterfaces", &Reader::interface},
@@ -374,7 +376,7 @@ private:
         return at == readers.end() ? nullptr : at->second;
     }
 
-    /// One file's members and elements on their way to the reader.
+    /// Passes the members and elements of one file to the reader.
     struct File : JsonSink {
         File(Reader& its_reader, const std::string& its_name)
             : reader(its_reader), name(its_name) {}
@@ -437,8 +439,8 @@ private:
                                 "TrafficMirrorFilterRules and TrafficMirrorSessions");
     }
 
-    /// Reads the member `wanted` of each element of a list. The list is shown as it is where it
-    /// says more than that and `Primary`.
+    /// Reads the member `wanted` of each element of a list. If the elements have more members than
+    /// that one and `Primary`, the list is also kept as it is, to be shown.
     template <class Read>
     auto each_in(const Value& list, const ReplyMember& reply, const char* wanted, Json& shown,
                  Read read) {
@@ -508,7 +510,7 @@ private:
         Shown::keep(o.shown, std::move(shown));
     }
 
-    /// Of describe-instances.
+    /// Reads an element of describe-instances.
     void reservation(const Value& value) {
         Json owner;
         value.each_member([&](const std::string& name, const Value& member) {
@@ -520,10 +522,11 @@ private:
         });
     }
 
-    /// Of run-instances, which prints one reservation.
+    /// Reads an element of run-instances, which prints one reservation.
     void instance(const Value& value) { instance_of(value, nullptr); }
 
-    /// Its interfaces, with what describe-network-interfaces says of the instance there.
+    /// Reads the interfaces of an instance. They get the members that describe-network-interfaces
+    /// would show of the instance.
     /// @param owner of the instance; null: not known
     void instance_of(const Value& value, const Json& owner) {
         Json zone, id;
@@ -580,11 +583,11 @@ private:
             }
         });
         Shown::keep(o.shown, std::move(shown));
-        // The primary block is the first associated one where CidrBlock does not say it.
+        // Without CidrBlock the first associated block is the primary one.
         if (!with_block_.count(o.id) && !o.associated.empty()) o.cidr = o.associated.front();
     }
 
-    /// {"Value": true}
+    /// Reads an attribute, {"Value": true}.
     static bool flag(const Value& value) {
         std::optional<bool> out;
         value.each_member([&](const std::string& name, const Value& member) {
@@ -661,7 +664,7 @@ private:
 
     void listed_rule(const Value& value) { rule(value, nullptr, std::nullopt); }
 
-    /// @param filter,direction of the list that holds the rule, which need not repeat them
+    /// @param filter,direction those of the list that has the rule; the rule need not repeat them
     void rule(const Value& value, const std::string* filter, std::optional<Direction> direction) {
         auto& draft = rules_.of(list_, value, "TrafficMirrorFilterRuleId", "tmfr-");
         auto& o = draft.object;
@@ -740,7 +743,7 @@ private:
         return draft.object;
     }
 
-    /// Whether the rule belongs to a filter that is there.
+    /// Whether the rule's filter exists.
     bool checked_rule(const Draft<TrafficMirrorFilterRule>& draft, const Account& account) {
         const auto& rule = draft.object;
         require(draft, {"TrafficMirrorFilterId", "TrafficDirection", "RuleNumber", "RuleAction",
@@ -758,8 +761,8 @@ private:
         return false;
     }
 
-    /// What a session names and the configuration lacks: a sentence each, with the command that
-    /// prints it.
+    /// What a session names and the configuration does not have: one sentence each, with the
+    /// command that prints it.
     static std::vector<std::string> missing(const Account& account,
                                             const TrafficMirrorSession& session) {
         std::vector<std::string> out;

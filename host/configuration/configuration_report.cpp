@@ -28,7 +28,7 @@ std::string rule_text(const TrafficMirrorFilterRule& rule) {
            rule.destination.to_string() + port_text(rule.destination_ports) + " (" + rule.id + ")";
 }
 
-/// In the order in which they are tried.
+/// The sessions of an interface, in the order in which they are tried.
 std::vector<const TrafficMirrorSession*> tried(const Account& account, const std::string& id) {
     auto sessions = account.sessions_of_interface(id);
     std::sort(sessions.begin(), sessions.end(),
@@ -76,7 +76,7 @@ Json describe(const Account& account, const NetworkInterface& interface) {
     return out;
 }
 
-/// Both lists in ascending rule number.
+/// The rules of a filter: both lists, in ascending rule number.
 Json describe(const Account& account, const TrafficMirrorFilter& filter) {
     Json out = {{"TrafficMirrorFilterId", filter.id},
                 {"NetworkServices", Json::array()},
@@ -103,7 +103,7 @@ Json describe(const Account& account, const TrafficMirrorTarget& target) {
     return out;
 }
 
-/// What of each table is used, of how much there is (T1, S3).
+/// How much of each table is used, and its size (T1, S3).
 Json table_space(const Account& account, const TableSizes& sizes) {
     const auto tables = table_state(account);
     std::map<std::string, std::size_t> slots;

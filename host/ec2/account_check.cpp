@@ -25,13 +25,14 @@ void add(Json& parameters, const char* name, const std::optional<PortRange>& ran
     if (range) parameters[name] = {{"FromPort", range->from}, {"ToPort", range->to}};
 }
 
-/// Checks an object by the request that would make it.
+/// Checks an object as the parameters of the request that would make it.
 template <class T>
 void check_parameters(const char* action, const T& object, Json parameters) {
     const Action& made_by = *find_action(action);
     add(parameters, "Description", object.description);
     if (!object.tags.empty()) {
-        // A tag that begins with "aws:" comes with a configuration; no request may make it.
+        // A tag that begins with "aws:" may come from a configuration, though no request may make
+        // it.
         Json tags = Json::array();
         for (const auto& [key, value] : object.tags)
             tags.push_back({{"Key", key.compare(0, 4, "aws:") == 0 ? "_" + key.substr(4) : key},
@@ -53,7 +54,7 @@ void check_id(const std::string& object, const char* member, const std::string& 
              std::string(member) + ": " + shown(id) + " is not an id that starts with " + prefix);
 }
 
-/// The account that an object belongs to; a configuration need not say it.
+/// Checks the account that an object belongs to, if it is given: a configuration need not say it.
 void check_owner(const std::string& object, const std::string& owner) {
     if (!owner.empty() &&
         (owner.size() != 12 || owner.find_first_not_of("0123456789") != std::string::npos))

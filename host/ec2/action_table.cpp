@@ -28,7 +28,7 @@ Parameter choice(const char* name, std::vector<std::string> values) {
     return p;
 }
 
-/// @param wire the name in a query, of which one has a number behind it for each element
+/// @param wire the name in a query, which is followed by a number for each element
 Parameter list(const char* wire, Parameter element) {
     element.type = element.type == Type::structure ? Type::structure_list : Type::string_list;
     element.wire = wire;
@@ -81,7 +81,7 @@ Parameter network_services(const char* wire, const char* name) {
     return list(wire, choice(name, {"amazon-dns"}));
 }
 
-/// What every Describe of a list has beside its ids.
+/// The parameters that every Describe of a list has besides its ids.
 std::vector<Parameter> describe(std::vector<Parameter> own, std::int64_t page = 1000) {
     for (auto& p : {dry_run(),
                     list("Filter", structure("Filters", {required(text("Name")),
@@ -295,7 +295,8 @@ std::vector<Action> make_actions() {
     throw RequestError(code, message);
 }
 
-/// Characters of a string that is valid UTF-8 and holds XML 1.0 characters alone, else -1.
+/// How many characters a string has; -1: it is not UTF-8, or has a character that XML 1.0 does not
+/// allow.
 std::int64_t characters(const std::string& text) {
     std::int64_t count = 0;
     for (std::size_t i = 0; i < text.size(); ++count) {
@@ -341,7 +342,7 @@ void check_integer(const Parameter& p, const Json& value, const std::string& pat
 Json check_structure(const std::vector<Parameter>& members, const Json& value,
                      const std::string& path);
 
-/// The value as it counts; null when nothing of it would reach the wire.
+/// Checks a value. @return the value as it must be taken; null: it is empty, and could not be sent
 Json check_value(const Parameter& p, const Json& value, const std::string& path) {
     switch (p.type) {
         case Type::boolean:

@@ -8,7 +8,7 @@ namespace {
 
 constexpr unsigned bits = 64;
 
-/// A byte of a UTF-8 character that is not its first.
+/// Whether a byte is a further byte of a UTF-8 character, not its first.
 bool continues(std::uint8_t byte) { return (byte & 0xc0) == 0x80; }
 
 void set(std::vector<std::uint64_t>& words, std::size_t first, std::size_t bit) {
@@ -39,7 +39,8 @@ Pattern::Pattern(const std::string& text) {
     if (!wild_) return;
     units_ = units.size();
     words_ = units_ / bits + 1;
-    // Rows 0 and 1: bytes that the pattern does not name, by whether they can begin a character.
+    // Bytes that are not in the pattern share two rows: row 0 those that can begin a character,
+    // row 1 those that cannot.
     rows_.resize(2 * words_);
     for (unsigned byte = 0; byte < row_.size(); ++byte) row_[byte] = continues(std::uint8_t(byte));
     for (const Unit& unit : units)

@@ -22,7 +22,7 @@ namespace mirrornic {
 namespace {
 
 constexpr std::size_t kBatches = 4;             // between the caller and the writing thread
-constexpr std::size_t kWaitingBytes = 8 << 20;  // of pieces whose turn has not come
+constexpr std::size_t kWaitingBytes = 8 << 20;  // of pieces that wait for their turn
 
 class PlainSink : public OutputSink {
 public:
@@ -106,16 +106,16 @@ std::unique_ptr<OutputSink> open_sink(const std::string& path, const std::string
 
 }  // namespace
 
-/// Has the sink do its work in a thread of its own. After an error nothing is written, and each
-/// call reports it.
+/// Runs the sink in a thread of its own. After an error nothing more is written, and each call
+/// throws the error.
 class OutputFile::Writer {
 public:
     explicit Writer(std::unique_ptr<OutputSink> sink)
         : sink_(std::move(sink)), thread_([this] { work(); }) {}
     ~Writer() { end(); }
 
-    /// Takes the buffer's first bytes and leaves another buffer in its place.
-    /// @param piece that ends with them, or nothing
+    /// Takes the first `size` bytes of the buffer, and leaves another buffer to the caller.
+    /// @param piece the piece that ends with these bytes; nothing: none does
     void take(std::vector<std::uint8_t>& buffer, std::size_t size,
               std::optional<std::uint64_t> piece = {}) {
         std::unique_lock lock(mutex_);

@@ -12,7 +12,7 @@ namespace {
 
 char lower(char c) { return c >= 'A' && c <= 'Z' ? char(c - 'A' + 'a') : c; }
 
-/// Letter case aside. @param b in lower case
+/// Whether the texts are equal, without regard to case. @param b in lower case
 bool same(std::string_view a, std::string_view b) {
     return std::equal(a.begin(), a.end(), b.begin(), b.end(),
                       [](char x, char y) { return lower(x) == y; });
@@ -22,7 +22,7 @@ bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool is_alpha(char c) { return lower(c) >= 'a' && lower(c) <= 'z'; }
 bool is_hex(char c) { return is_digit(c) || (lower(c) >= 'a' && lower(c) <= 'f'); }
 
-/// RFC 9110, 5.6.2
+/// Whether a token may have this character (RFC 9110, 5.6.2).
 bool is_token_char(char c) {
     return is_digit(c) || is_alpha(c) ||
            (c != 0 && std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos);
@@ -38,7 +38,7 @@ std::string_view trimmed(std::string_view text) {
     return text.substr(begin, text.find_last_not_of(" \t") - begin + 1);
 }
 
-/// The values of a header, as often as it is there. @param name in lower case
+/// The values of a header: one for each time that it is there. @param name in lower case
 std::vector<std::string_view> values(const HttpRequest& request, std::string_view name) {
     std::vector<std::string_view> out;
     for (const auto& [field, value] : request.headers)
@@ -46,7 +46,7 @@ std::vector<std::string_view> values(const HttpRequest& request, std::string_vie
     return out;
 }
 
-/// The elements of a list over all its lines (RFC 9110, 5.6.1), but for empty ones.
+/// The elements of a list header, over all its lines, without empty ones (RFC 9110, 5.6.1).
 std::vector<std::string_view> elements(const std::vector<std::string_view>& lines) {
     std::vector<std::string_view> out;
     for (std::string_view rest : lines) {
@@ -64,7 +64,8 @@ std::vector<std::string_view> elements(const std::vector<std::string_view>& line
     return out;
 }
 
-/// RFC 9112, 5: name ":" value, not folded (5.2). @param part what messages call the lines
+/// Checks a header line (RFC 9112, 5): name ":" value, not folded (5.2). @param part the name of
+/// the lines in messages
 void check_field(std::string_view line, const std::string& part) {
     if (line[0] == ' ' || line[0] == '\t')
         refuse(400, "a line of " + part + " begins with white space");
@@ -73,7 +74,7 @@ void check_field(std::string_view line, const std::string& part) {
         refuse(400, "a line of " + part + " is not a name, a colon and a value");
 }
 
-/// RFC 9110, 5.6.4. @return what stands behind it; nothing: it has no end
+/// Skips a quoted string (RFC 9110, 5.6.4). @return what follows it; nothing: it has no end
 std::optional<std::string_view> behind_quoted(std::string_view text) {
     for (std::size_t i = 1; i < text.size(); ++i) {
         if (text[i] == '"') return text.substr(i + 1);
@@ -82,7 +83,8 @@ std::optional<std::string_view> behind_quoted(std::string_view text) {
     return {};
 }
 
-/// RFC 9112, 7.1.1: of each extension a semicolon and a name, and maybe "=" and a value.
+/// Checks the extensions of a chunk (RFC 9112, 7.1.1). Each is a semicolon and a name, and may have
+/// "=" and a value.
 bool are_extensions(std::string_view text) {
     const auto skip_blanks = [&] {
         text.remove_prefix(std::min(text.find_first_not_of(" \t"), text.size()));
@@ -118,8 +120,8 @@ bool are_extensions(std::string_view text) {
     return true;
 }
 
-/// RFC 3986, 3.2: a host and a port, without user information. A comma, which RFC 3986 allows, is
-/// refused: no name has one, and a list of hosts does.
+/// Checks an authority (RFC 3986, 3.2): a host and a port, without user information. A comma is
+/// refused, though RFC 3986 allows it: no host name has one, but a list of hosts does.
 bool is_authority(std::string_view text) {
     std::size_t end;
     if (!text.empty() && text[0] == '[') {
@@ -153,7 +155,7 @@ bool is_authority(std::string_view text) {
     return true;
 }
 
-/// In lower case, without the port that the scheme has anyway.
+/// The authority in lower case, without the port if it is the scheme's usual one.
 std::string normal(std::string_view authority, std::string_view default_port) {
     std::string out(authority);
     std::transform(out.begin(), out.end(), out.begin(), lower);
@@ -220,7 +222,7 @@ void HeadScanner::end_line(std::string_view line) {
     if (++fields_ > limits_.fields) refuse(431, "the header has too many lines");
 }
 
-/// RFC 9112, 3: method SP target SP version.
+/// Checks the request line (RFC 9112, 3): method SP target SP version.
 void HeadScanner::end_request_line(std::string_view line) {
     has_request_line_ = true;
     const auto first = line.find(' '), second = line.rfind(' ');
@@ -251,7 +253,7 @@ std::size_t ChunkedBody::take(std::string_view bytes) {
     return taken;
 }
 
-/// @return 0: more has to come first
+/// @return how many bytes were taken; 0: more bytes must come first
 std::size_t ChunkedBody::take_some(std::string_view bytes) {
     switch (state_) {
         case State::size:

@@ -48,7 +48,7 @@ void set(std::optional<PortRange>& member, const Json& parameters, const char* n
                    " is above ToPort " + std::to_string(member->to));
 }
 
-/// Sets what the request names, in a rule as it stands.
+/// Sets those members of a rule that the request names.
 void set_rule(TrafficMirrorFilterRule& rule, const Json& p) {
     if (p.contains("TrafficDirection"))
         rule.direction =
@@ -131,7 +131,7 @@ void check_interface_of(const Context& c, const TrafficMirrorTarget& target) {
 
 // --- Rules of state and quota (S2 to S4) ---------------------------------------------------------
 
-/// S4. No other session of the interface has the number.
+/// Checks that no other session of the interface has the number (S4).
 void check_number(const Context& c, const TrafficMirrorSession& session) {
     for (const auto* other : c.account.sessions_of_interface(session.interface_id))
         if (other->id != session.id && other->number == session.number)
@@ -139,8 +139,9 @@ void check_number(const Context& c, const TrafficMirrorSession& session) {
                        session.interface_id + " is taken by " + other->id);
 }
 
-/// State and quotas of a session that is new, or that gets a target: both of its ends are
-/// configured, and go together. @param old_target the target it has now; empty for a new session
+/// Checks state and quotas of a session that is new or gets another target: that its source and
+/// target are configured, and that copies can go from the one to the other.
+/// @param old_target the target that it has now; empty: the session is new
 void check_ends(const Context& c, const TrafficMirrorSession& session,
                 const TrafficMirrorTarget& target, const std::string& old_target) {
     const auto* source = c.account.interfaces().find(session.interface_id);
@@ -364,8 +365,8 @@ void check_modify_session(const Json& p) {
                       {"virtual-network-id", "VirtualNetworkId"}});
 }
 
-/// A request that names no target leaves both ends as they are: it is carried out whether or not
-/// they are configured.
+/// A request that names no target does not change source and target. So it is carried out even if
+/// these are not configured any more.
 Effect modify_session(const Context& c, const Json& p) {
     auto session = session_of(c, p);
     const TrafficMirrorTarget* target =
@@ -425,7 +426,7 @@ Effect delete_target(const Context& c, const Json& p) {
 
 // --- Tags ----------------------------------------------------------------------------------------
 
-/// Each resource of the request once.
+/// The resources of the request, each once.
 std::vector<Object> tagged_objects(const Context& c, const Json& p) {
     std::vector<Object> objects;
     std::set<std::string> seen;
