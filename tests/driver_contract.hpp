@@ -15,19 +15,19 @@
 
 namespace mirrornic {
 
-/// Writable registers keep what is written, in order. Holds for plain memory too, a mapped file,
-/// say. Leaves staging registers changed.
+/// Checks that writable registers keep what is written, in order. Plain memory, such as a mapped
+/// file, does that too. Leaves staging registers changed.
 void check_register_access(RegisterAccess& registers);
-/// The whole register map of a device fresh from reset: reset values, access, limits, holes, the
-/// first-error register (T5).
+/// Checks the whole register map of a device after a reset: reset values, access, limits, holes,
+/// and the register of the first error (T5).
 void check_register_map(RegisterAccess& registers);
-/// Lines of a device fresh from reset whose back end has them (T5). Leaves staging registers
-/// changed.
+/// Checks the lines of a device after a reset, if its back end has lines (T5). Leaves staging
+/// registers changed.
 void check_register_lines(RegisterAccess& registers);
-/// MirrorDevice over a device without traffic, fresh from reset. Leaves its tables empty.
+/// Checks MirrorDevice over a device without traffic, after a reset. Leaves its tables empty.
 void check_mirror_device(RegisterAccess& registers);
 
-/// Counts what passes through to another back end.
+/// Counts the accesses that it passes to another back end, which must outlive it.
 class CountingRegisters : public RegisterAccess {
 public:
     explicit CountingRegisters(RegisterAccess& registers) : registers_(registers) {}
@@ -37,14 +37,14 @@ public:
                     std::uint16_t changed) override;
     void clear() { writes = reads = commits = 0; }
     unsigned writes = 0, reads = 0, commits = 0;  ///< a line is one write where `lines` says so
-    bool lines = true;  ///< else the other back end gets 32-bit writes alone
+    bool lines = true;  ///< false: the other back end gets 32-bit writes only
 
 private:
     RegisterAccess& registers_;
 };
 
-/// Hands lines on in parts of so many registers, holes among them, as a bridge may: parts of one
-/// register are 32-bit writes.
+/// Passes lines on in parts of so many registers, with the holes among them, as a bridge may do it.
+/// A part of one register is a 32-bit write.
 class PartingRegisters : public RegisterAccess {
 public:
     PartingRegisters(RegisterAccess& registers, unsigned part)
@@ -61,8 +61,8 @@ private:
     unsigned part_;
 };
 
-/// The device holds the state, its interfaces under the indices that the driver says, and nothing
-/// else. Catch2 assertions.
+/// Checks, with Catch2 assertions, that the device holds this state and nothing else, with
+/// interfaces at the indices that the driver gives.
 void check_holds(const TableDump& dump, const MirrorDevice& device, const TableState& state);
 
 // Values.
@@ -71,7 +71,7 @@ IpAddress ipv4(std::uint8_t a, std::uint8_t b, std::uint8_t c, std::uint8_t d);
 IpAddress ipv6(std::uint16_t first, std::uint16_t last);
 Rule accept_all(bool v6 = false);
 
-/// Random states over a fixed set of ids, so that two of them share much.
+/// Random states with ids from a small set, so that two states have much in common.
 struct RandomStates {
     explicit RandomStates(std::uint32_t seed) : random(seed) {}
     std::mt19937 random;
@@ -82,8 +82,8 @@ struct RandomStates {
     Filter filter();
     Session session(unsigned interface, std::uint16_t number);
     TableState state();
-    /// One request of the API done to a state: a session created, modified or deleted, or a filter
-    /// whose rules change.
+    /// Changes a state as one request of the API does: creates, modifies or deletes a session, or
+    /// changes the rules of a filter.
     void request(TableState& state);
 
 private:

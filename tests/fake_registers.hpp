@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/// The register model with faults to inject, and what its tables mean.
+/// The register model with faults to inject, and with its tables as values.
 #pragma once
 
 #include <cstdint>
@@ -24,17 +24,18 @@ public:
     /// As after `rst`.
     void reset();
 
-    // What happened.
+    // What has happened.
     std::uint64_t writes = 0, reads = 0, commits = 0;
     std::function<void()> on_commit;  ///< after each commit that was done
-    TableDump dump() const;           ///< what valid slots reach
+    TableDump dump() const;           ///< the tables, as far as valid slots point to them
 
-    /// P23: session entries given to a new session while copies of the one before were inside.
+    /// Session entries that a new session got while copies of the last one were inside; P23 forbids
+    /// it.
     unsigned early_reuses = 0;
 
-    bool lines = false;  ///< a line is one write; else one of each changed register
+    bool lines = false;  ///< false: a line is a write of each changed register
 
-    // What the device says.
+    // How the device behaves.
     std::uint32_t magic = registers::magic_value, version = registers::version_value,
                   hash = registers::hash_value;
     int not_ready_reads = 0;      ///< status reads before it is ready; negative: never
@@ -47,7 +48,7 @@ public:
     std::set<std::uint32_t> lost_writes;  ///< the next write to each vanishes
     std::set<std::uint32_t>
         refused_writes;           ///< the next write to each arrives with partial strobes
-    int fetches_without_gap = 0;  ///< so many fetches fail
+    int fetches_without_gap = 0;  ///< so many fetches find no slot
     std::uint32_t fault = 0, fault_count = 0;  ///< what FAULT and FAULT_COUNT show until cleared
     /// Flips bits of a table word, named by the staging register that would fetch it.
     void flip(std::uint32_t index, std::uint32_t address, std::uint32_t bits);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/// A folder of the test's own that goes away with the object.
+/// A temporary folder for a test, which is deleted with the object.
 #pragma once
 
 #include <cstdlib>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/// Objects that no request could make today: they name interfaces that were never configured.
+/// Objects with holes: they name interfaces that are not configured, so no request could make them
+/// now.
 #pragma once
 
 #include <string>

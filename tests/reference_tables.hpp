@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/// What the device is asked to hold, in the reference model's words.
+/// Translates what the device is asked to hold to the reference model's types.
 #pragma once
 
 #include <map>
@@ -18,7 +18,7 @@ struct ReferenceTables {
 };
 
 reference::Address reference_address(const IpAddress& address);
-/// With the model's own services and range of source ports.
+/// Services and the range of source ports are the model's defaults.
 ReferenceTables reference_tables(const TableState& state);
 
 }  // namespace mirrornic::test

@@ -21,7 +21,7 @@ struct PassEvent {
     Direction direction = Direction::egress;
     std::optional<std::uint32_t> index = {};  ///< instead of the interface's (I2)
     bool when_room = false;                   ///< I4
-    std::uint32_t gap = 0;                    ///< cycles from its queueing, at the least
+    std::uint32_t gap = 0;                    ///< at least so many cycles after it was queued
     std::vector<BeatMark> marks = {};
 };
 struct ApplyEvent {
@@ -57,7 +57,7 @@ using Event =
     std::variant<PassEvent, ApplyEvent, ServiceEvent, SourcePortsEvent, PatternEvent, WaitEvent,
                  SnapshotEvent, MirrorResetEvent, ResetEvent, FlipEvent, RepairEvent>;
 
-/// What an interface is to the account: the case's sources and targets.
+/// The interfaces of the account: the case's sources and targets.
 struct Endpoint {
     MacAddress mac{};
     std::optional<IpAddress> ipv4, ipv6;
@@ -66,7 +66,7 @@ struct Endpoint {
 
 struct Case {
     std::uint64_t seed = 0;
-    bool lossless = false;  ///< no pass may be dropped for want of room
+    bool lossless = false;  ///< no pass may be dropped because of an overflow
     std::size_t queue_beats = 256;
     std::map<std::string, Endpoint> sources;
     std::vector<Endpoint> targets;
@@ -81,15 +81,15 @@ Case make_case(std::uint64_t seed, std::size_t frames);
 /// @return a hash of all that came out: frames, copies, decisions, cycles and counters.
 std::uint64_t execute(Rig& rig, const Case& events, Coverage& coverage);
 
-/// A case that fails still, with as little in it as could be found.
+/// Makes a failing case smaller: the smallest one that was found and fails too.
 /// @param fails whether a case fails, in a fresh process
 Case shrink(Case failing, const std::function<bool(const Case&)>& fails);
 
-/// One line an event.
+/// The case as text, one line for each event.
 std::string describe(const Case& events);
 
 /// Writes capture.pcap, config.json and command.txt, which `mirrornic run` takes, to a folder.
-/// @return why that is not possible; nothing: it was.
+/// @return why the case cannot be written so; nothing: it was written.
 std::optional<std::string> write_replay(Case events, const std::string& folder,
                                         const std::function<bool(const Case&)>& fails);
 

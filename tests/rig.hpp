@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/// What every system test uses: the board, the driver on it, and the reference model beside them.
-/// Each pass that goes in is judged by the model with the tables of the version that decided it;
-/// every decision, every byte of every copy and of every forwarded frame, and at the end every
-/// counter is compared.
+/// The rig of every system test: the board, the driver on it, and the reference model beside them.
+/// Each pass that goes in is judged by the model, with the tables of the version by which it was
+/// decided. Every decision, every byte of every copy and of every forwarded frame, and at the end
+/// every counter are compared with the model.
 #pragma once
 
 #include <deque>
@@ -26,7 +26,8 @@ namespace mirrornic::test {
 
 using Bytes = std::vector<std::uint8_t>;
 
-/// The offload and the model differ, or a test asked for what cannot be judged; says in what.
+/// The offload and the model differ, or a test asked for something that cannot be judged. The
+/// message says where.
 struct Mismatch : std::runtime_error {
     using std::runtime_error::runtime_error;
 };
@@ -41,20 +42,20 @@ public:
 
     explicit Rig(const Board::Options& options = {});
 
-    /// Runs the test's body with an open device, waits until all is out, and compares the counters.
-    /// A run in which no copy was compared has shown nothing of the mirror: it fails, unless the
-    /// test has said that this is right.
+    /// Runs the test's body with an open device, waits until everything is out, and compares the
+    /// counters. A run in which no copy was compared shows nothing about the mirror, so it fails,
+    /// unless expect_no_copy() was called.
     void run(const std::function<void()>& body);
-    /// That this test is about passes without a copy; then a copy fails the run.
+    /// Says that this test is about passes without a copy. A copy then fails the run.
     void expect_no_copy() { no_copy_ = true; }
 
-    bool has_device() const { return device_ != nullptr; }  ///< not from `reset` to `open`
+    bool has_device() const { return device_ != nullptr; }  ///< false from reset() to open()
     MirrorDevice& device() { return *device_; }
     Board& board() { return board_; }
     Offload& offload() { return board_.offload(); }
     RegisterAccess& registers() { return board_.registers(); }
 
-    /// One API request's worth of change (T2), or any other.
+    /// Changes the tables: by what one API request changes (T2), or by more.
     void apply(const TableState& state);
     const TableState& state() const { return state_; }
     void source_ports(std::uint16_t base, std::uint8_t bits);
@@ -67,35 +68,35 @@ public:
     /// For lossless passes: the first beat waits for mirror_room.
     static Transfer when_room();
 
-    /// Holds `rst` (P25). What is not in yet is fed afterwards; passes before the first one that is
-    /// looked up may be at no tap. The tables are empty; `open` gives a device again.
-    /// Where the neighbours go on, the first pass that comes is the rest of a frame, or is taken
-    /// for one.
+    /// Holds `rst` (P25). Frames that have not entered are fed afterwards. Passes may count as at
+    /// no tap until the first one is looked up. The tables are then empty, and open() must be
+    /// called to have a device again. If the neighbours are not reset, the first pass after it is
+    /// the rest of a frame, or is taken for one.
     void reset(Offload::Neighbours neighbours = Offload::Neighbours::reset_too);
     void open();
-    /// Resets the mirror by its register, without waiting for the end (P25). Until `wait`, copies
+    /// Resets the mirror by its register, without waiting for the end (P25). Until wait(), copies
     /// may be missing; the counters must then say how many.
     void reset_mirror();
 
-    /// Whether selected passes may be dropped for want of room (P22); not without this.
+    /// Says whether selected passes may be dropped because of an overflow (P22). If not called: no.
     void allow_drops(bool allowed = true) { drops_allowed_ = allowed; }
 
-    /// Whether a pass may meet a flipped bit in a table (T4): then it is not mirrored, and only
-    /// then.
+    /// Says whether a pass may meet a flipped bit in a table (T4). A pass with the cause
+    /// table_fault is right only then.
     void allow_faults(bool allowed) { faults_allowed_ = allowed; }
     std::uint64_t faulty_passes() const { return faulty_passes_; }
-    /// Lets the driver write again what was found faulty; what it says of it.
+    /// Lets the driver write the entry again that was found faulty. @return what the driver says
     std::optional<std::string> repair();
 
     void check_counters();
-    /// P23 while busy: all sums of a snapshot close, and nothing has run backwards since the last
-    /// one.
+    /// Checks P23 while the offload is busy: all sums of a snapshot close, and no counter is less
+    /// than in the last snapshot.
     void check_snapshot();
 
-    const Counters& snapshot() const { return *snapshot_; }  ///< that check_snapshot took
+    const Counters& snapshot() const { return *snapshot_; }  ///< the one that check_snapshot() took
 
     std::uint64_t copies() const { return copies_; }
-    /// Copies that were decided by tables before those in force, and have not left.
+    /// How many copies have not left that were decided by tables before those in force.
     std::size_t older_copies() const;
     std::uint64_t drops() const { return drops_; }
     std::uint64_t reset_drops() const { return reset_drops_; }
@@ -122,7 +123,7 @@ public:
         bool unready;          ///< it came before the tables were swept (P25)
     };
     std::function<void(const Judged&)> on_judged;
-    /// Changes a copy before it is compared: shows that a wrong one is found.
+    /// Changes a copy before it is compared, to show that a wrong copy is found.
     std::function<void(Bytes& copy)> disturb_copy;
 
 private:
@@ -135,11 +136,11 @@ private:
         Frame frame;
         bool tap, egress;
         std::uint32_t index;
-        std::uint16_t version;  ///< commits that had been done before
+        std::uint16_t version;  ///< how many commits were done before
         std::optional<std::size_t> first_bad, first_malformed;
         std::size_t counted;  ///< bytes that tkeep names
-        std::size_t window;   ///< of them, in the first two beats
-        bool rest;            ///< of a frame, or taken for it (P25)
+        std::size_t window;   ///< those in the first two beats
+        bool rest;            ///< it is the rest of a frame, or taken for it (P25)
     };
     struct Forwarding {
         std::uint64_t tag;
@@ -177,12 +178,12 @@ private:
     std::map<std::size_t, reference::ServiceEntry> services_, default_services_;
     std::map<std::uint16_t, std::shared_ptr<const Version>> versions_;
     std::shared_ptr<const Version> current_;
-    std::uint16_t version_ = 0;   ///< commits that are done
-    bool beside_device_ = false;  ///< some of them not by the device's driver
+    std::uint16_t version_ = 0;   ///< how many commits are done
+    bool beside_device_ = false;  ///< some commits were not made by device_
     std::uint64_t next_tag_ = 1;
     std::deque<Sent> sent_;                ///< until decided
     std::deque<Forwarding> forwarding_;    ///< until forwarded
-    std::deque<DecisionRecord> deferred_;  ///< by tables of a change whose end is not known yet
+    std::deque<DecisionRecord> deferred_;  ///< decided by a change that is not done yet
     std::deque<Expected> expected_;
     std::deque<Copy> arrived_;
     reference::Ledger ledger_;
@@ -195,9 +196,9 @@ private:
     bool no_copy_ = false, drops_allowed_ = false, faults_allowed_ = false;
     std::uint64_t faulty_passes_ = 0;
     bool rest_comes_ = false;    ///< the next pass is the first since a reset of the offload alone
-    bool sweeping_ = false;      ///< since `rst`: no pass was looked up yet
-    bool mirror_reset_ = false;  ///< since the mirror was idle
-    bool session_gone_ = false;  ///< its counters are missing in the sums over sessions
+    bool sweeping_ = false;      ///< no pass was looked up since `rst`
+    bool mirror_reset_ = false;  ///< there was one since the mirror was idle
+    bool session_gone_ = false;  ///< a session's counters are gone
 };
 
 /// The source of a random case: prints its seed, and takes it from MIRRORNIC_SEED.
@@ -224,8 +225,8 @@ private:
     std::mt19937_64 engine_;
 };
 
-/// Frames of every kind that P2 to P8 tell apart, with addresses and ports that rules and services
-/// care about.
+/// A frame of any kind that P2 to P8 distinguish, with addresses and ports that occur in rules and
+/// services.
 Bytes random_frame(Random& random);
 Filter random_filter(Random& random);
 /// An entry of the service table; nothing: one that is not valid.
@@ -247,7 +248,7 @@ struct FrameSpec {
     std::string source = "10.0.1.10", destination = "10.0.2.20";
     std::uint16_t source_port = 40000, destination_port = 5000;
     unsigned tags = 0;
-    std::size_t length = 60;  ///< of the frame, 1 byte up: a longer header is cut
+    std::size_t length = 60;  ///< of the frame, from 1 byte; headers are cut to it
     std::uint32_t fill = 1;   ///< seed of the payload
     MacAddress source_mac{2, 0, 0, 0, 0, 0xa};
     MacAddress destination_mac{2, 0, 0, 0, 0, 0xb};
@@ -256,7 +257,8 @@ Bytes make_frame(const FrameSpec& spec);
 /// A UDP frame over IPv4, no two alike by `fill` from byte 8 on.
 Bytes plain_frame(std::size_t length, std::uint32_t fill = 1);
 
-/// One interface, one session to an IPv4 or IPv6 target, a filter that accepts all.
+/// A state with one interface, one session to an IPv4 or IPv6 target, and a filter that accepts
+/// all.
 TableState simple_state(bool v6_target, std::optional<std::uint16_t> packet_length = {},
                         std::uint16_t mtu = 9001);
 Rule any_rule(bool v6, bool accept, const std::string& id);

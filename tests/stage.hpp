@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What every test of a single RTL stage uses: the stage as a top of its own, and the packed structs
-// of rtl/offload.sv, which its ports show as plain bit vectors.
+// For the tests of a single RTL stage: the stage as a top-level module, and the packed structs of
+// rtl/offload.sv, which its ports show as plain bit vectors.
 #pragma once
 
 #include <verilated.h>
@@ -39,14 +39,14 @@ inline void check(bool holds, const char* message) {
     if (!holds) throw std::logic_error(message);
 }
 
-/// A verilated module. Inputs are set, `eval` shows what they make of its outputs in this cycle,
-/// and `tick` ends the cycle.
+/// A verilated module. A test sets its inputs, calls `eval` to see its outputs in this cycle, and
+/// calls `tick` to end the cycle.
 template <class Model>
 class Stage {
 public:
     Stage() {
-        // What no reset and no test has set holds anything, in each module of a process something
-        // else.
+        // Registers that neither a reset nor the test has set have random values, which differ from
+        // module to module.
         static int seed = 0;
         context_.randReset(2);
         context_.randSeed(++seed);
@@ -95,14 +95,14 @@ public:
         model_->rst = 0;
     }
 
-    /// Flips a bit of a memory's word, as a cell may (T4). `place` is the module with its
-    /// instances, as "settle.endings"; tests/flip.vlt says which memories can be reached. A vector
-    /// is one word.
+    /// Flips a bit of a word in a memory (T4). `place` is the path of instances to the memory, such
+    /// as "settle.endings"; tests/flip.vlt says which memories can be reached. A vector is one
+    /// word.
     void flip(const std::string& place, const char* memory, unsigned word, unsigned bit) {
         const VerilatedVar& found = find(place, memory);
         check(bit < unsigned(found.elements(0)) && word < words(place, memory),
               "a memory is smaller than the place of a flip");
-        // Little-endian, and a word begins at a byte.
+        // Words are little-endian, and each begins at a byte.
         auto* bytes = static_cast<std::uint8_t*>(found.datap());
         if (found.udims() == 1) bytes += word * (found.totalSize() / found.elements(1));
         bytes[bit / 8] = std::uint8_t(bytes[bit / 8] ^ 1u << bit % 8);
@@ -123,8 +123,8 @@ private:
 #endif
     }
 
-    /// MIRRORNIC_IDLE_STAGES stops the clock of every stage outside of its reset, so that it does
-    /// nothing: each test must then fail (tests/idle_stages_test.py).
+    /// With MIRRORNIC_IDLE_STAGES set, the clock of every stage stops after its reset, so that the
+    /// stage does nothing. Each test must then fail (tests/idle_stages_test.py).
     static bool idle() {
         static const bool set = std::getenv("MIRRORNIC_IDLE_STAGES") != nullptr;
         return set;
@@ -150,7 +150,8 @@ private:
         const VerilatedScope* scope = context_.scopeFind(("TOP." + place).c_str());
         const VerilatedVar* found = scope ? scope->varFind(memory) : nullptr;
         if (const auto dot = place.rfind('.'); !found && dot != std::string::npos) {
-            // Yosys has no blocks: their names are part of a memory's (./dev mutate).
+            // In a model made by Yosys (./dev mutate), the names of blocks are part of the memory's
+            // name.
             scope = context_.scopeFind(("TOP." + place.substr(0, dot)).c_str());
             found =
                 scope ? scope->varFind((place.substr(dot + 1) + "." + memory).c_str()) : nullptr;
@@ -169,7 +170,7 @@ private:
 
 // ---- Ports as bits ----
 
-/// Bit 0 lowest, as in the packed vector.
+/// Bit 0 is the lowest, as in a packed vector.
 class Bits {
 public:
     explicit Bits(int width) : width_(width), words_((width + 31) / 32) {}
@@ -238,14 +239,14 @@ inline void flip(Address& address, unsigned bit) {
     address[bit / 8] ^= std::uint8_t(0x80 >> bit % 8);
 }
 
-/// A word for a number, of which every bit changes from number to number.
+/// A word that is made of a number. All its bits change from number to number.
 inline std::uint32_t scrambled(std::uint32_t number) {
     number *= 0x9e3779b1u;
     number = (number ^ number >> 15) * 0x85ebca77u;
     return number ^ number >> 13;
 }
 
-/// Puts members one below the other, from the top, in the order of their declaration.
+/// Packs members as SystemVerilog does: the first one declared is on top.
 class Packer {
 public:
     explicit Packer(int width) : bits_(width), place_(width) {}
@@ -455,7 +456,8 @@ constexpr int bits_for(std::uint32_t indices) {
 }
 constexpr int SlotBits = 2, RuleBits = 4, SessionBits = bits_for(sizes::sessions),
               FilterBits = bits_for(sizes::filters);
-/// A filter word: four rules' fields, their marks, the next four; amazon-dns on top, twice.
+/// A filter word: the fields of four rules, their marks, then the next four rules; on top
+/// amazon-dns, twice.
 constexpr int FieldsWidth = 384, MarksWidth = 16, ListWidth = 16 * (FieldsWidth + MarksWidth),
               FilterWidth = ListWidth + 2;
 constexpr int fields_at(int rule) {
@@ -499,7 +501,7 @@ struct TokenWord {
     }
 };
 
-/// Why a slot did not accept, as package offload has it.
+/// Why a slot did not accept, with the numbers of package offload.
 enum Why : std::uint64_t { SlotEmpty, SlotNoRule, SlotRejected, SlotRejectedDns };
 enum OutcomeCode : std::uint64_t { NotEligible, NotAccepted, Mirrored, Dropped };
 enum CauseCode : std::uint64_t {
@@ -623,8 +625,9 @@ constexpr int SumWidth = 21;  ///< of a session entry's header words
 
 // ---- Rules in a filter word ----
 
-/// A CIDR as the filter table holds it, column by column: in each of the 32 columns, from the upper
-/// word to the lower, the covered bits, a 1, and zeros; a 1 in `whole` where all four are covered.
+/// A CIDR as the filter table holds it. Each of the 32 columns has, from the upper word to the
+/// lower, the covered bits, a 1, and zeros. If all four bits of a column are covered, its bit in
+/// `whole` is 1.
 inline Bits cidr_bits(const Address& address, std::uint64_t prefix) {
     Bits cidr(160);
     for (int column = 0; column < 32; ++column) {
@@ -639,7 +642,7 @@ inline Bits cidr_bits(const Address& address, std::uint64_t prefix) {
     return cidr;
 }
 
-/// Of a rule's even and odd bits.
+/// The parity of a rule's even bits and of its odd bits.
 inline void put_rule_parity(Bits& list, int number) {
     for (int odd = 0; odd < 2; ++odd) {
         std::uint64_t parity = 0;
@@ -676,7 +679,7 @@ inline Bits filter_bits(const std::vector<RuleWord>& rules, bool amazon_dns) {
     return list;
 }
 
-// ---- Check bits, as T4 has them ----
+// ---- Check bits (T4) ----
 
 /// The parity of each group of bits that lie `columns` apart.
 inline Bits column_parity(const Bits& word, int columns) {
@@ -686,7 +689,7 @@ inline Bits column_parity(const Bits& word, int columns) {
     return parity;
 }
 
-/// The same, and above it the parity of each row of `columns` bits.
+/// The same, with the parity of each row of `columns` bits above it.
 inline Bits check_bits(const Bits& word, int columns) {
     Bits check(columns + (word.width() + columns - 1) / columns);
     check.put(0, column_parity(word, columns));
@@ -735,7 +738,7 @@ public:
         return result;
     }
     std::uint64_t port() { return below(65536); }
-    /// A port at an end of a range, next to it or one bit from it; else any.
+    /// A port at an end of a range, next to it or one bit from it; sometimes any port.
     std::uint64_t port_near(std::uint64_t from, std::uint64_t to) {
         const std::uint64_t end = chance(50) ? from : to;
         return (chance(30)   ? end

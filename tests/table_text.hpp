@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/// What tables mean, as text that two sides can be compared by. Ids do not show.
+/// Tables as text, by which two sides can be compared. The text has no ids.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,7 @@ std::string describe(const TableDump::Session& session);
 std::map<std::uint32_t, std::vector<std::string>> describe(const TableDump& dump);
 /// By interface key, as above: what a device that holds the state must show.
 std::map<std::string, std::vector<std::string>> describe(const TableState& state);
-/// A slot, as it stands in both of the above.
+/// A slot, as it is in both texts above.
 std::string describe_slot(std::uint16_t number, const TableDump::Session& session,
                           const Filter& filter);
 /// The session entry that a session asks for (P14).

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// What becomes of a pass is what the rules say of its verdict, its marks, the room that it met and the resets of the mirror
-// (P6, P7, P12, P22 to P25, I1), and a copy is committed in the cycle in which it is complete. It is the frame up to the
-// session's packet length (P14), zeros behind it, in as many beats as that needs, none of them kept without room. Beats come
-// with any verdict, length and mark; one that is empty, or neither full nor the last, is marked as malformed by the tap.
-// `saved...` are the admission's own registers, led out by prove.py.
+// Proof of `admit`: a pass ends as the rules say for its verdict, its marks, the room that it met and the resets of the
+// mirror (P6, P7, P12, P22 to P25, I1). A copy is committed in the cycle in which it is complete. It has the frame's bytes
+// up to the session's packet length (P14) and zeros behind them, in as many beats as that needs. No beat is kept without room.
+// Beats come with any verdict, length and mark, with one assumption: the tap marks a beat as malformed that is empty, or that
+// is neither full nor the last. `saved...` are the module's own registers, which prove.py makes outputs.
 module proof (
     input logic                          clk,
     input logic                          rst,
@@ -19,7 +19,7 @@ module proof (
     input logic                          room,
     input logic                          resetting
 );
-    localparam int Width = offload::LengthWidth + 1;   // of a frame's bytes, of which those beyond any limit do not matter
+    localparam int Width = offload::LengthWidth + 1;   // of a frame's bytes; beyond every limit they do not matter
     localparam int Count = Width - 6;                  // of a copy's beats
 
     logic first, started = 1'b0;
@@ -53,7 +53,7 @@ module proof (
     end
     admit dut (.*);
 
-    // The pass up to here: its verdict, its bytes with this beat, and those of its copy.
+    // What is known of the pass with this beat: its verdict, its bytes, and the bytes of its copy.
     offload::verdict_t verdict, verdict1;
     logic selected, wanted, complete;
     logic [Width-1:0] limit, before, bytes, kept;
@@ -73,8 +73,8 @@ module proof (
             if (before + Width'(i) < kept) cut[8*i +: 8] = in_data[8*i +: 8];
     end
 
-    // Its marks, which count up to the copy's end or, where there is no copy, to the frame's; and whether it is given up.
-    // The first pass behind a reset of this block alone is malformed, at a tap or not (P25).
+    // The marks of the pass, and whether its copy is given up. Marks count up to the copy's end, and without a copy up to the
+    // frame's end. The first pass after a reset of the offload alone is malformed, at a tap or not (P25).
     logic malformed, malformed1, bad, bad1, late, late1, given_up, given_up1, copied, due, rest;
     logic [3:0] why, why1;
     always_comb begin
@@ -129,7 +129,7 @@ module proof (
         due_ending.late_bad = late;
     end
 
-    // As it must be a cycle later, and what was kept since the last commit or cancel.
+    // What the outputs must be a cycle later, and how much was kept since the last commit or cancel.
     logic was_first, was_keep, was_commit, was_last, was_eligible;
     logic [offload::BeatWidth-1:0] was_cut;
     logic [15:0] was_source_port;
@@ -159,19 +159,19 @@ module proof (
     assign dropped  = was_ending.outcome == offload::Dropped;
 
     always_ff @(posedge clk) if (started && !rst) begin
-        // To the hold buffer.
+        // Outputs to the hold buffer.
         when_due:      assert (commit == (in_valid && due));
         in_place:      assert (!keep || (in_valid && wanted && before == {beats, 6'd0}));
         all_beats:     assert (!commit || beats + Count'(keep) == beats_of(kept));
         kept_in_room:  assert (!keep || (room && !cancel && !copied));
-        // A cycle later.
+        // Outputs that come a cycle later.
         a_cycle_later: assert (out_start == was_first && out_keep == was_keep && out_commit == was_commit &&
                                end_valid == was_last);
         each_byte:     assert (!out_keep || out_data == was_cut);
         its_length:    assert (!out_commit || out_kept == was_ending.kept);
         its_port:      assert (!out_start || out_source_port == was_source_port);
         its_session:   assert (!out_start || out_session == was_verdict.session);
-        // What is said of a pass.
+        // What is said of a pass at its end.
         as_ruled:      assert (!end_valid || (ending.outcome == was_ending.outcome && ending.cause == was_ending.cause));
         its_cause:     assert (!end_valid || cause_suits);
         in_full:       assert (!end_valid || ending.bytes == was_ending.bytes);
@@ -189,7 +189,7 @@ module proof (
                                 decision.rule_index == was_verdict.rule_index && decision.slot == was_verdict.slot));
         of_mirrored:   assert (!end_valid || decision.late_bad == (mirrored && was_ending.late_bad));
 `ifdef HELPERS
-        // What the induction rests on: inside a frame the admission has saved what is known of it here.
+        // Invariants for the induction: inside a frame, the module's registers hold what is known of the frame here.
         saves_rest:    assert (torn == rest && (first || !rest || malformed1));
         saves_marks:   assert (first || {saved_malformed, saved_bad, saved_late, saved_done, saved_lost} ==
                                         {malformed1, bad1, late1, copied, given_up1});

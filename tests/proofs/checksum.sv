@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// checksum announces each committed copy 2 cycles later, and no other: its length, and the outer header, source port and
-// session entry that came with its frame's start. What the checksum is, is left to tests. `held...` are the module's own registers, led
-// out by prove.py.
+// Proof of `checksum`: each committed copy is announced 2 cycles later, and no other, with its length and with the outer
+// header, source port and session entry that came with its frame's start. That the checksum itself is right is not proved
+// here but tested. `held...` are the module's own registers, which prove.py makes outputs.
 module proof (
     input logic                            clk,
     input logic                            rst,
@@ -22,7 +22,7 @@ module proof (
     logic [offload::SessionBits-1:0] held_session1, held_session2;
     checksum dut (.*);
 
-    // The frame that began last, and what was committed one and two cycles ago.
+    // What came with the start of the newest frame, and what was committed one and two cycles ago.
     logic started = 1'b0, commit1 = 1'b0, commit2 = 1'b0, keep1 = 1'b0, begun = 1'b0, start1 = 1'b0;
     offload::outer_t outer, begun_outer, outer1, outer2;
     logic [15:0] port, begun_port, port1, port2;
@@ -60,7 +60,7 @@ module proof (
         its_length: assert (!commit2 || out_copy.kept == kept2);
         all_inside: assert (busy == (keep1 || commit1 || commit2));
 `ifdef HELPERS
-        // What the induction rests on.
+        // Invariants for the induction.
         in_step: assert (held_start == start1);
         holds:   assert (!begun || (held_outer1 == begun_outer && held_port1 == begun_port &&
                                     held_session1 == begun_session &&

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The verdict on a frame is that of the first slot that accepts it (P12): by Amazon DNS if the frame is that (P8), or else
-// by the first of its rules that matches (P10). Without such a slot none accepts.
+// Proof of `choose`: the verdict on a frame is that of the first slot that accepts it (P12). A slot decides about Amazon DNS
+// by its network service (P8), and about any other frame by the first of its rules that matches (P10). If no slot accepts,
+// the verdict does not.
 module proof (
     input logic                                       clk,
     input logic                                       in_valid,
@@ -20,7 +21,7 @@ module proof (
     offload::verdict_t out_verdict;
     choose dut (.*);
 
-    // Of each slot its first match, whether it accepts, and why not.
+    // For each slot: its first match, whether it accepts, and why not.
     logic [map::Slots-1:0] accepts;
     logic [map::Slots*offload::RuleBits-1:0] first;
     logic [map::Slots*2-1:0] why;
@@ -43,7 +44,7 @@ module proof (
         end
     end
 
-    // Of the slot that takes the frame.
+    // What comes from the slot that accepts.
     logic [map::Slots-1:0] takes;
     logic [offload::SessionBits-1:0] session;
     logic [offload::LengthWidth-1:0] limit;
@@ -70,7 +71,7 @@ module proof (
         end
     end
 
-    // A cycle later.
+    // The verdict comes a cycle later.
     logic started = 1'b0;
     offload::verdict_t verdict, was_verdict;
     always_comb begin

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The counters close in every cycle, live ones and those of a snapshot, in passes and in bytes (P23): received = not
-// eligible + not accepted + mirrored + dropped + in flight, selected = mirrored + dropped, and each pass that is not
-// eligible or dropped has one cause; in flight is nothing when nothing is inside. Beats with any verdict go through admit
-// and counters; copies settle as they like. `live` and `saved` are the counters, led out by prove.py.
+// Proof of `admit` with `counters`: the sums of the counters close in every cycle (P23). This holds for live counters and
+// those of a snapshot, for passes and for bytes: received = not eligible + not accepted + mirrored + dropped + in flight, and
+// selected = mirrored + dropped. Each pass that is not eligible or dropped has one cause. Nothing is in flight when nothing is
+// inside. Beats come with any verdict, and copies settle at any time. `live` and `saved` are the counters, which prove.py
+// makes outputs.
 module proof (
     input logic       clk,
     input logic       rst,
@@ -35,7 +36,7 @@ module proof (
         assume (seen_bytes <= 7'd64);
     end
 
-    // Beats are counted as they come and reach the admission two cycles later.
+    // Beats are counted when they come, and reach `admit` two cycles later.
     logic seen_first = 1'b1, valid1 = 1'b0, valid2 = 1'b0, received;
     logic [offload::FrameWidth-1:0] bytes_before = '0, received_bytes;
     offload::beat_t beat, beat1, beat2;
@@ -83,8 +84,8 @@ module proof (
     );
     assign admitted = (beat2.first ? '0 : saved_bytes) + Width'(beat2.bytes);
 
-    // In the place of `settle`: endings of copies wait and are given back, each once, in any order. The last one that is
-    // given back has what is left of the bytes.
+    // This stands for `settle`: the endings of copies wait, and each settles once, in any order and with any bytes; the
+    // last one that waits settles with the bytes that are left.
     logic pass_settled, copy_ends;
     logic [2:0] waiting = '0;
     logic [Width-1:0] waiting_bytes = '0;
@@ -149,7 +150,7 @@ module proof (
     assign empty = !valid1 && !valid2 && !end_valid && waiting == '0;
     assign idle  = empty && seen_first;
     one_cause one_cause (.ending, .suits(cause_suits));
-    always_ff @(posedge clk) assume (rst || !end_valid || cause_suits);   // as `admission` shows
+    always_ff @(posedge clk) assume (rst || !end_valid || cause_suits);   // proved in `admission`
 
     always_ff @(posedge clk) if (started && !rst) begin
         if (cleared[0]) begin
@@ -157,7 +158,7 @@ module proof (
             bytes_close:    assert (closes_bytes[0]);
             selected_close: assert (closes_selected[0]);
             causes_close:   assert (closes_causes[0]);
-            // In flight is what has been received and has not been settled, so nothing when nothing is inside.
+            // In flight are passes that were received and are not settled; so there are none when nothing is inside.
             frames_inside: assert (of(live, map::CounterInFlightFrames) ==
                                    Width'(valid2 && beat2.last) + Width'(end_valid) + waiting[Width-1:0]);
             bytes_inside:  assert (of(live, map::CounterInFlightBytes) ==
@@ -169,8 +170,8 @@ module proof (
         if (cleared[1])
             snapshot_closes: assert (closes_frames[1] && closes_bytes[1] && closes_selected[1] && closes_causes[1]);
 `ifdef HELPERS
-        // What the induction rests on: the bytes of a frame are one sum here and in `admit`, and nothing is inside before
-        // the counters are cleared.
+        // Invariants for the induction: the sum of a frame's bytes is the same here and in `admit`, and nothing is inside
+        // before the counters are cleared.
         one_sum: assert (bytes_before == (valid2 ? (beat2.last ? '0 : admitted) : between_frames ? '0 : saved_bytes));
         one_first: assert ((!valid2 || beat2.first == between_frames) &&
                            (!valid1 || beat1.first == (valid2 ? beat2.last : between_frames)) &&

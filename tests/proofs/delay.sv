@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// delay gives each beat 7 cycles later, as it was, and no other, with a flipped bit in any word that is read from its
-// memory, and tells of each (`flip` stands at the read, put there by prove.py).
+// Proof of `delay`: each beat comes out 7 cycles later as it went in, and nothing else does, even if every word that is read
+// from the memory has a flipped bit; each flip is reported. prove.py puts `flip` into the read.
 module proof (
     input logic           clk,
     input logic           rst,

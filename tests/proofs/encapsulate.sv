@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// A copy is its outer header, which says what the description of the copy and the rules say (P15 to P19), and behind it each
-// byte of the frame that goes in, with nothing behind the last one but the zeros that make 60 bytes of a shorter copy; and inside a copy no cycle in which the output is ready
-// is empty (I3). Every lane at full width: `lane` is any in each cycle.
-// The output register is left out, for it has a proof of its own; so a beat is seen in the cycle in which it is made.
+// Proof of `encapsulate`: a copy is its outer header, as the description of the copy and the rules give it (P15 to P19), and
+// then each byte of the frame that goes in. Behind these there is nothing, except zeros up to 60 bytes. Inside a copy no
+// cycle in which the output is ready is left empty (I3). The proof is at full width: `lane` picks any byte in each cycle.
+// The output register has a proof of its own. It is replaced by wires, so a beat is seen in the cycle in which it is made.
 module stream_register #(
     parameter int Width = 8
 ) (
@@ -42,14 +42,14 @@ module proof (
     logic [offload::BeatWidth-1:0] beat;
     encapsulate dut (.*);
 
-    // Behind the last byte of the frame that a copy holds, a beat is zeros.
+    // In a held beat, all bytes behind the copy's last byte of the frame are zeros.
     always_comb begin
         for (int i = 0; i < offload::BeatBytes; i++)
             beat[8*i +: 8] = {taken, 6'(i)} < Bits'(copy.kept) ? new_beat[8*i +: 8] : 8'd0;
     end
 
-    // A copy's length, session and IP version hold still until it is popped, the rest of its description may change, for nothing of it
-    // is kept; and behind its first beat all its beats are there.
+    // The length, session and IP version of a copy hold still until it is popped. The rest of its description may change,
+    // because the module keeps nothing of it. After the first beat of a copy all its beats are there.
     logic started = 1'b0, held = 1'b0, held_v6, begun = 1'b0;
     logic [offload::SessionBits-1:0] held_session;
     logic [offload::LengthWidth-1:0] held_kept;
@@ -99,7 +99,7 @@ module proof (
     assign byte_out     = m_axis_mirror_tdata[{lane, 3'd0} +: 8];
     assign byte_now     = beat[{in_frame[5:0], 3'd0} +: 8];
     assign byte_before  = before[{in_frame[5:0], 3'd0} +: 8];
-    // The outer header, its first byte on top.
+    // The outer header, with its first byte on top.
     assign udp_length = 16'(copy.kept) + 16'd16;
     assign outer4     = {copy.outer.target_mac, copy.outer.source_mac, 16'h0800,
                          8'h45, 8'd0, udp_length + 16'd20, 16'd0, 16'd0, 8'd255, 8'd17, copy.checksum,

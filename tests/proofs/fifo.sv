@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// fifo gives every word that was pushed once and in order, with a flipped bit in every word that is read from its
-// memory (`flip` stands at the read, put there by prove.py). One word, picked at will, is followed; the words in front
-// of it are counted.
+// Proof of `fifo`: every word that was pushed comes out once and in order, even if every word that is read from the memory
+// has a flipped bit. prove.py puts `flip` into the read. One word, which the solver picks, is followed; the words in front of
+// it are counted.
 module proof (
     input logic       clk,
     input logic       rst,
@@ -26,7 +26,7 @@ module proof (
     always_ff @(posedge clk) begin
         started <= 1'b1;
         assume (started || rst);
-        // The contract: no more than Depth wait behind the two that are on their way out.
+        // The caller's part of the contract: besides two words on their way out, no more than Depth are inside.
         assume (!in_valid || inside < 3'(Depth + 2));
         inside <= inside + 3'(in_valid) - 3'(out_pop);
         old1   <= inside - 3'(out_pop);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// hold_buffer gives every beat that was kept and committed once and in order, and none that was cancelled. One beat,
-// picked at will, carries a mark; the beats in front of it are counted. Copies are announced at any time from 2 cycles
-// after their last beat. `correct` is left out: that it gives the word that was written is a proof of its own.
+// Proof of `hold_buffer`: every beat that was kept and committed comes out once and in order, and none that was cancelled.
+// One beat, which the solver picks, carries a mark; the beats in front of it are counted. Copies are announced at any time
+// from 2 cycles after their last beat on. `correct` is left out, because it has a proof of its own.
 module proof (
     input logic       clk,
     input logic       rst,
@@ -28,14 +28,15 @@ module proof (
     logic mark = 1'b0, marked = 1'b0, marked_committed = 1'b0, cancelled = 1'b0, wrapped = 1'b0;
     logic [Bits-1:0] open = '0, closed = '0, closed1 = '0, announced = '0, ahead = '0, total = '0;
     logic [Bits-1:0] old1 = '0, old2 = '0;
-    // Beats of an open copy; committed and not yet announced (as of now, a cycle ago); announced and not yet popped.
+    // Counts of beats: of the copy that is not committed; committed and not announced, now and a cycle ago; announced and not
+    // popped.
 
     assign in_data = {{(offload::BeatWidth - 1){1'b0}}, mark};
 
     always_ff @(posedge clk) begin
         started <= 1'b1;
         assume (started || rst);
-        // The writer's side (admit), and the announcements (checksum).
+        // What the writer (`admit`) and the announcements (`checksum`) keep to.
         assume (!keep || (room && !cancel));
         assume (!commit || !cancel);
         assume (!release_any || (release_beats != '0 && Bits'(release_beats) <= closed1));

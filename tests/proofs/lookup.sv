@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Each frame is looked up in the tables of one version (T2). Beside lookup stands a database that a commit changes at
-// once, in all tables, in the cycle in which its token is taken; a frame reads all it needs from it in the cycle of its
-// window. The verdict, the UDP source port and the outer header must be those of that reading. The one exception is
-// the documented one: a filter's second direction follows its first by a cycle, and the version that an egress frame in
-// that very cycle reports is the old one.
-// Left out, for they keep no table: parsing (a key of zeros, after its 6 cycles), rules (bits of the filter word stand
-// for what matches) and codes (no bit flips here). One service of one bit stands for the services.
-// The induction rests on what the tables hold, which stands behind HELPERS.
+// Proof of `lookup`: each frame is looked up in tables of one version (T2). The proof has a database beside the module. A
+// commit changes all tables of the database at once, in the cycle in which its token is taken. A frame reads all that it
+// needs from the database in the cycle of its window. The module's verdict, UDP source port and outer header must be those
+// of that reading. There is one exception, which is documented: a filter's second direction is written a cycle after its
+// first, and an egress frame in that cycle reports the old version.
+// Parts that hold no table are replaced: the parser by a key of zeros after its 6 cycles, the rules by bits of the filter
+// word, the services by one service of one bit. No bit flips here, so the codes are left out.
+// The invariants for the induction say what the tables hold; they are under HELPERS.
 module parse (
     input  logic                            clk,
     input  logic                            rst,
@@ -121,8 +121,8 @@ module proof (
     input logic [2:0]              in_index,
     input logic                    short_frame,
     input offload::token_t         new_token,
-    // What software stages. Two of everything: slots, filters, rules, session entries, and of the four interfaces (so that
-    // the sweep takes longer than a token to its first table) two that are written.
+    // What software stages. There are two slots, filters, rules and session entries. There are four interfaces, so that the
+    // sweep takes longer than a token needs to its first table; two of them are written.
     input logic                    new_interface_index,
     input logic [1:0]              new_valid,
     input logic [1:0]              new_filters,
@@ -142,8 +142,8 @@ module proof (
     assign rst = !started;
     always_ff @(posedge clk) started <= 1'b1;
 
-    // Staged words hold still from a commit to token_done, as registers holds them.
-    logic in_flight = 1'b0, taken = 1'b0, done = 1'b0, fetching;   // a token is; was taken, was done a cycle ago; of what kind
+    // Staged words hold still from a commit to token_done; `registers` is proved to do that.
+    logic in_flight = 1'b0, taken = 1'b0, done = 1'b0, fetching;   // the token: inside; taken, done a cycle ago; a fetch
     logic token_taken, token_done, fetched_interface, fetched_filter, fetched_cut, fetched_outer;
     logic [20:0] staged, held;
     assign staged = in_flight && !fetching ? held : {new_interface_index, new_valid, new_filters, new_sessions, new_resolver,
@@ -181,7 +181,7 @@ module proof (
         staged_source_ports.base[0] = port;
     end
 
-    localparam int InterfaceWidth = 8 + $bits(staged_interface);   // of a table's word, with its parity
+    localparam int InterfaceWidth = 8 + $bits(staged_interface);   // of a table word with its parity
     localparam int CutWidth = 4 + offload::CutWidth;
     logic ready;
     logic [4*InterfaceWidth-1:0] interface_memory;
@@ -222,7 +222,7 @@ module proof (
         assume (started || !in_valid);
     end
 
-    // The database. Of filters: [filter][egress]. What was never written is not compared.
+    // The database. Filters are [filter][egress]. Entries that were never written are not compared.
     logic [6:0] interfaces [2];           // valid, filter and session of each slot, resolver
     logic [2:0] lists [4];
     logic [1:0] entries [2];              // limit, vni
@@ -258,7 +258,7 @@ module proof (
         end
     end
 
-    // What the frame reads, all in one cycle.
+    // What the frame reads of the database, all in one cycle.
     logic [6:0] word;
     logic [1:0] word_valid, word_filters, word_sessions, dns, known, vnis;
     logic word_resolver;
@@ -281,7 +281,7 @@ module proof (
         end
     end
 
-    // 7 cycles on, the same choice is made of it.
+    // The choice that `choose` must have made of it 7 cycles later.
     localparam int Width = 2 + 1 + 2 + 2 + 2 + 4 + 4 + 2 + 2 * offload::CutWidth + offload::VersionWidth + 2 + 2;
     logic [Width-1:0] reading;
     (* mem2reg *) logic [Width-1:0] pipe [7];
@@ -322,7 +322,7 @@ module proof (
         outer_expected <= vnis8[expected.slot];
     end
 
-    // What registers relies on.
+    // What the proof of `registers` assumes of this module.
     always_ff @(posedge clk) if (started) begin
         commit_enters: assert (!token.commit || token_taken == ready);
         done_later:    assert (!token_done || (in_flight && !taken));
@@ -330,7 +330,7 @@ module proof (
         fetch_ends:    assert (!fetched_outer || (done && fetching));
     end
 
-    // Fields that a frame without a copy leaves as they were are not compared.
+    // Fields that mean something only for a frame with a copy are compared only then.
     always_ff @(posedge clk) if (age > 5'd9) begin
         same_pass:    assert (out_verdict.tap == expected.tap);
         same_version: assert (!expected.tap || out_verdict.version == expected.version);
@@ -350,7 +350,7 @@ module proof (
     end
 
 `ifdef HELPERS
-    // The token on its way: how far it is, and the cycles in which it is yet to write what is written at `i`.
+    // The token in the pipeline: the cycle in which it is, and whether it still has to write what is written in cycle `i`.
     logic [3:0] at = '0;
     offload::token_t passing;
     logic [8:1] due;
@@ -370,7 +370,7 @@ module proof (
     assign due_service   = due[6] && passing.service;
     assign due_port      = due[7] && passing.source_ports;
 
-    // An entry of the database is what is due, or else what the table holds.
+    // An entry of the database is the word that the token still has to write, or if there is none the word in the table.
     logic [2:0] swept = '0;
     logic [1:0] cuts_same, vnis_same;
     logic [3:0] interfaces_same, lists_same, four;

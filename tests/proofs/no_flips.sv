@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// In the place of `protect` and `correct` where no bit flips: what is written is what is read.
+// Replaces `protect` and `correct` in proofs in which no bit flips: what is read is what was written.
 module protect #(
     parameter int Width = 512,
     parameter int Columns = 32,

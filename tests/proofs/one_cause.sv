@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Does the cause of a pass suit its outcome (P23): one of those of a pass that is not eligible, one of those of a dropped
-// one, or none.
+// Whether the cause of a pass suits its outcome (P23): a pass that is not eligible has one of the causes for that, a dropped
+// pass one of those for that, and any other pass none.
 module one_cause (
     input  offload::ending_t ending,
     output logic             suits

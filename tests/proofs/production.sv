@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Two offloads that see the same production, and anything at all on their other inputs, do the same to production, for
-// ever (P1). `cone` is mirror_offload cut down to what its production outputs are made of.
+// Proof that the mirror cannot change production (P1): two offloads that get the same production inputs, and anything on
+// their other inputs, have the same production outputs for ever. `cone` is mirror_offload reduced to the logic on which its
+// production outputs depend.
 module proof (
     input logic                          clk,
     input logic                          rst,
@@ -43,7 +44,7 @@ module proof (
         .m_axis_forward_tlast(b[Width-1])
     );
 
-    // The first cycle is a reset; its own outputs are those of flip-flops without a value.
+    // The first cycle is a reset. Its outputs are not compared, because the flip-flops have no value yet.
     logic started = 1'b0, valid;
     assign valid = a[1];
     always_ff @(posedge clk) begin

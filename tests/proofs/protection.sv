@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A word with one flipped bit, of its own or of its check bits, is given as it was written, and the flip is seen; a
-// word without one is left alone. At the widths of all memories that are corrected in line.
+// Proof of `protect` and `correct`: a word with one flipped bit, in the word or its check bits, comes out as it was written,
+// and the flip is reported. A word without a flipped bit is not changed. Proved for the widths of all memories that are
+// corrected in line.
 module one_width #(
     parameter int Width = 512,
     parameter int Columns = 32

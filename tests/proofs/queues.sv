@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// No queue behind the admission takes more than it holds, whatever is mirrored, kept from leaving or thrown away: the
-// assertions are those of `fifo` and `hold_buffer`. A committed copy is announced 3 cycles later, as `checksum` does, and
-// leaves when all its beats have. Its frame ends with it or later. That a copy has the beats that its length says, at
-// least one, and that none is kept without room is what `admission` shows.
+// Proof that no queue behind `admit` overflows, whatever is mirrored, held up or dropped. The assertions are those in `fifo`
+// and `hold_buffer`. A committed copy is announced 3 cycles later, as `checksum` does it, and leaves when all its beats have
+// left. Its frame ends with it or later. It is assumed that a copy has at least one beat and as many as its length says, and
+// that no beat is kept without room: the proof `admission` shows that.
 module proof (
     input logic       clk,
     input logic       rst,

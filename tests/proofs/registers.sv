@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// What `registers` owes to both of its sides. To an AXI4-Lite master: each access one answer, which holds still until it is
-// taken, whatever comes in by the line port, of which nothing is answered. To the lookup: one token at a time, that waits
-// unchanged until it is taken; until it is done the words that it carries hold still; a filter goes alone (T2). The staged
-// rules are left out.
+// Proof of what `registers` guarantees to both of its sides.
+// To an AXI4-Lite master: each access gets one answer, which holds still until it is taken, whatever comes in through the
+// line port. The line port gets no answers.
+// To the lookup: there is one token at a time, which waits unchanged until it is taken. Until the token is done, the staged
+// words that it carries hold still. A filter is committed alone (T2).
+// The staged rules are left out.
 module filter_staging (
     input  logic                            clk,
     input  logic [offload::RuleBits:0]      rule,
@@ -84,7 +86,7 @@ module proof (
     assign staged = {staged_interface_index, staged_interface, staged_filter_index, staged_session_index, staged_cut,
                      staged_outer, staged_service_index, staged_service, staged_source_ports};
 
-    logic started = 1'b0, running = 1'b0;   // not the first cycle; no reset a cycle ago
+    logic started = 1'b0, running = 1'b0;   // not the first cycle; there was no reset a cycle ago
     logic written, read, bvalid, rvalid, bready, rready, busy, fetch, taken, done;
     logic [1:0] bresp, rresp;
     logic [31:0] rdata;
@@ -96,7 +98,7 @@ module proof (
         started <= 1'b1;
         running <= !rst;
         assume (started || rst);
-        // The lookup's side, as its proof shows it.
+        // What is assumed of the lookup; the proof `lookup` shows it.
         assume (!token_taken || token.commit || token.fetch);
         assume (!token_done || (busy && !taken));
         assume (!(token.commit && expired));   // it takes a commit at once, but for the sweep after a reset, which is shorter

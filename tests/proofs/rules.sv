@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A rule of a list matches a frame's key if and only if all that it names does (P11). Rules and keys are free, and each rule
-// stands in the list as package offload says (cidr_t, fields_t, marks_t), with any parity.
+// Proof of `match_rules`: a rule matches a frame's key if and only if everything that the rule names matches (P11). Rules and
+// keys have any values. Each rule is encoded in the list as package offload says (cidr_t, fields_t, marks_t), with any parity.
 module proof (
     input logic                                     clk,
     input logic                                     in_valid,
@@ -9,8 +9,8 @@ module proof (
     input logic [2*map::Rules-1:0]                  parities,
     input logic                                     amazon_dns
 );
-    // A prefix covers the upper bits. Below the covered bits of a column, where the bit above one is 32 further up, stand a 1
-    // and then zeros; `whole` tells the columns that are covered to their last bit.
+    // Encodes a CIDR. A prefix covers the upper bits of the address. Bit i is below bit i+32 in its column. The first bit of a
+    // column that is not covered holds a 1, and those below it 0; `whole` has a 1 for each column that is covered to its end.
     function automatic logic [127:0] covered_by(input logic [7:0] prefix);
         covered_by = prefix >= 8'd128 ? '1 : ~({128{1'b1}} >> prefix[6:0]);
     endfunction

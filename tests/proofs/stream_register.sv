@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The beats that stream_register takes are those that it gives, in order, and none of them changes while it waits.
+// Proof of `stream_register`: the beats that it takes are those that it gives, in order, and none changes while it waits.
 module proof (
     input logic       clk,
     input logic       rst,

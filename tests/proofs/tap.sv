@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// tap hands every beat that production took to the mirror, once and in order, with its bytes counted and its marks judged
-// (I1): two cycles later, but a frame's first of several one cycle after its second was taken. In the cycle before a
-// frame's first beat is out, its window has its first two beats (P4). A frame's bytes are told a cycle behind its last
-// beat. Production is free, and so are its pauses.
+// Proof of `tap`: every beat that production took reaches the mirror once and in order, with its bytes counted and its marks
+// judged (I1). It comes out two cycles later. The first beat of a frame of several comes out one cycle after the second was
+// taken instead. In the cycle before a frame's first beat is out, the window has the frame's first two beats (P4). The number
+// of a frame's bytes comes a cycle after its last beat. Production has any beats and any pauses.
 module proof (
     input logic                          clk,
     input logic                          rst,
@@ -27,9 +27,9 @@ module proof (
         assume (started || rst);
     end
 
-    // The beat of this cycle, as it must leave.
+    // The beat of this cycle, as it must come out.
     offload::beat_t beat;
-    logic inside = 1'b0;   // of a frame
+    logic inside = 1'b0;   // a frame has begun and not ended
     logic [offload::FrameWidth-1:0] before = '0;
     logic right_count;
     always_comb begin
@@ -48,7 +48,7 @@ module proof (
         end
     end
 
-    // What is inside: `first`, a frame's first beat that waits for its second; `next`, a beat on its way out.
+    // The beats inside: `first`, a frame's first beat that waits for the second; `next`, a beat that comes out next.
     logic first_waits = 1'b0, next_valid = 1'b0, due = 1'b0, told = 1'b0, full = 1'b0;
     offload::beat_t first, next, out;
     offload::user_t user;
